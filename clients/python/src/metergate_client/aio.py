@@ -1,0 +1,134 @@
+"""The asyncio client."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Coroutine
+from types import TracebackType
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+
+import grpc
+from grpc import aio
+
+from metergate_client.calls import catalog, customers, quota
+from metergate_client.calls import usage as usage_calls
+from metergate_client.calls.call import Call, Pages
+from metergate_client.channel import options
+from metergate_client.config import Config, resolve
+from metergate_client.errors import from_rpc_error
+from metergate_client.methods import documented_as
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _awaited(
+    build: Callable[P, Call[Any, T]],
+) -> Callable[Concatenate[AsyncMetergate, P], Coroutine[Any, Any, T]]:
+    async def method(self: AsyncMetergate, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self.run(build(*args, **kwargs))
+
+    return documented_as(build, method)
+
+
+def _paged(build: Callable[P, Pages[T]]) -> Callable[Concatenate[AsyncMetergate, P], AsyncIterator[T]]:
+    def method(self: AsyncMetergate, /, *args: P.args, **kwargs: P.kwargs) -> AsyncIterator[T]:
+        return self.walk(build(*args, **kwargs))
+
+    return documented_as(build, method)
+
+
+class AsyncMetergate:
+    """``Metergate`` for asyncio: the same calls, awaited; ``events`` is an asynchronous iterator.
+
+    One client belongs to one event loop: that of its first call, where its channel is made. The arguments are those
+    of ``Metergate``; ``channel`` is a ``grpc.aio.Channel``.
+
+    Raises:
+        MetergateConfigError: There is no address or no key; the message says what to do.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        key: str | None = None,
+        profile: str | None = None,
+        timeout: float = 5.0,
+        channel: aio.Channel | None = None,
+    ) -> None:
+        self._config = resolve(url, key, profile, need_url=channel is None)
+        self._config.target()  # a bad address is told here, not at the first call
+        self._timeout = timeout
+        self._metadata = (("authorization", f"Bearer {self._config.key}"),)
+        self._owned = channel is None
+        self._channel = channel
+        self._callables: dict[str, Callable[..., Any]] = {}
+
+    record = _awaited(usage_calls.record)
+    record_batch = _awaited(usage_calls.record_batch)
+    usage = _awaited(usage_calls.usage)
+    events = _paged(usage_calls.events)
+    check = _awaited(quota.check)
+    check_batch = _awaited(quota.check_batch)
+    limits = _awaited(quota.limits)
+    set_limit = _awaited(catalog.set_limit)
+    create_customer = _awaited(customers.create_customer)
+    create_subject = _awaited(customers.create_subject)
+    assign_plan = _awaited(customers.assign_plan)
+
+    async def run(self, call: Call[Any, T]) -> T:
+        """Send a call of ``metergate_client.calls`` and read its answer.
+
+        Raises:
+            MetergateError: It failed.
+        """
+        try:
+            reply = await self._callable(call)(call.request, timeout=self._timeout, metadata=self._metadata)
+        except aio.AioRpcError as error:
+            raise from_rpc_error(error, call.events) from error
+        return call.read(reply)
+
+    async def walk(self, pages: Pages[T]) -> AsyncIterator[T]:
+        """Go through a list, page by page.
+
+        Raises:
+            MetergateError: A page could not be fetched.
+        """
+        page = await self.run(pages.at(""))
+        while True:
+            for item in page.items:
+                yield item
+            if not page.next_page_token:
+                return
+            page = await self.run(pages.at(page.next_page_token))
+
+    async def close(self) -> None:
+        """Close the channel, unless it was handed in. Calls in flight are cancelled."""
+        if self._owned and self._channel is not None:
+            await self._channel.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    def _callable(self, call: Call[Any, Any]) -> Callable[..., Any]:
+        known = self._callables.get(call.path)
+        if known is None:
+            if self._channel is None:
+                self._channel = _connect(self._config)
+            known = self._callables[call.path] = self._channel.unary_unary(
+                call.path,
+                request_serializer=type(call.request).SerializeToString,
+                response_deserializer=call.reply.FromString,
+            )
+        return known
+
+
+def _connect(config: Config) -> aio.Channel:
+    target, tls = config.target()
+    if tls:
+        return aio.secure_channel(target, grpc.ssl_channel_credentials(), options())
+    return aio.insecure_channel(target, options())

@@ -1,0 +1,70 @@
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from typing import ClassVar as _ClassVar
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class ErrorReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    ERROR_REASON_UNSPECIFIED: _ClassVar[ErrorReason]
+    ERROR_REASON_KEY_MISSING: _ClassVar[ErrorReason]
+    ERROR_REASON_KEY_INVALID: _ClassVar[ErrorReason]
+    ERROR_REASON_FIELD_INVALID: _ClassVar[ErrorReason]
+    ERROR_REASON_QUANTITY_INVALID: _ClassVar[ErrorReason]
+    ERROR_REASON_QUANTITY_NEGATIVE: _ClassVar[ErrorReason]
+    ERROR_REASON_TIME_TOO_OLD: _ClassVar[ErrorReason]
+    ERROR_REASON_TIME_IN_FUTURE: _ClassVar[ErrorReason]
+    ERROR_REASON_EVENT_CONFLICT: _ClassVar[ErrorReason]
+    ERROR_REASON_BATCH_TOO_LARGE: _ClassVar[ErrorReason]
+    ERROR_REASON_METER_NOT_FOUND: _ClassVar[ErrorReason]
+    ERROR_REASON_SUBJECT_NOT_FOUND: _ClassVar[ErrorReason]
+    ERROR_REASON_CUSTOMER_NOT_FOUND: _ClassVar[ErrorReason]
+    ERROR_REASON_PLAN_NOT_FOUND: _ClassVar[ErrorReason]
+    ERROR_REASON_CUSTOMER_EXISTS: _ClassVar[ErrorReason]
+    ERROR_REASON_SUBJECT_EXISTS: _ClassVar[ErrorReason]
+    ERROR_REASON_CATALOG_INVALID: _ClassVar[ErrorReason]
+    ERROR_REASON_PLAN_IN_USE: _ClassVar[ErrorReason]
+    ERROR_REASON_TOO_MANY_POINTS: _ClassVar[ErrorReason]
+    ERROR_REASON_TOKEN_INVALID: _ClassVar[ErrorReason]
+    ERROR_REASON_OVERLOADED: _ClassVar[ErrorReason]
+    ERROR_REASON_LEDGER_UNAVAILABLE: _ClassVar[ErrorReason]
+    ERROR_REASON_OUTCOME_UNKNOWN: _ClassVar[ErrorReason]
+    ERROR_REASON_SHUTTING_DOWN: _ClassVar[ErrorReason]
+    ERROR_REASON_MESSAGE_MALFORMED: _ClassVar[ErrorReason]
+    ERROR_REASON_DEADLINE_PASSED: _ClassVar[ErrorReason]
+    ERROR_REASON_LIMIT_REACHED: _ClassVar[ErrorReason]
+    ERROR_REASON_REQUEST_ID_REUSED: _ClassVar[ErrorReason]
+    ERROR_REASON_SERVER_FAULT: _ClassVar[ErrorReason]
+    ERROR_REASON_MESSAGE_TOO_LARGE: _ClassVar[ErrorReason]
+    ERROR_REASON_METHOD_NOT_FOUND: _ClassVar[ErrorReason]
+ERROR_REASON_UNSPECIFIED: ErrorReason
+ERROR_REASON_KEY_MISSING: ErrorReason
+ERROR_REASON_KEY_INVALID: ErrorReason
+ERROR_REASON_FIELD_INVALID: ErrorReason
+ERROR_REASON_QUANTITY_INVALID: ErrorReason
+ERROR_REASON_QUANTITY_NEGATIVE: ErrorReason
+ERROR_REASON_TIME_TOO_OLD: ErrorReason
+ERROR_REASON_TIME_IN_FUTURE: ErrorReason
+ERROR_REASON_EVENT_CONFLICT: ErrorReason
+ERROR_REASON_BATCH_TOO_LARGE: ErrorReason
+ERROR_REASON_METER_NOT_FOUND: ErrorReason
+ERROR_REASON_SUBJECT_NOT_FOUND: ErrorReason
+ERROR_REASON_CUSTOMER_NOT_FOUND: ErrorReason
+ERROR_REASON_PLAN_NOT_FOUND: ErrorReason
+ERROR_REASON_CUSTOMER_EXISTS: ErrorReason
+ERROR_REASON_SUBJECT_EXISTS: ErrorReason
+ERROR_REASON_CATALOG_INVALID: ErrorReason
+ERROR_REASON_PLAN_IN_USE: ErrorReason
+ERROR_REASON_TOO_MANY_POINTS: ErrorReason
+ERROR_REASON_TOKEN_INVALID: ErrorReason
+ERROR_REASON_OVERLOADED: ErrorReason
+ERROR_REASON_LEDGER_UNAVAILABLE: ErrorReason
+ERROR_REASON_OUTCOME_UNKNOWN: ErrorReason
+ERROR_REASON_SHUTTING_DOWN: ErrorReason
+ERROR_REASON_MESSAGE_MALFORMED: ErrorReason
+ERROR_REASON_DEADLINE_PASSED: ErrorReason
+ERROR_REASON_LIMIT_REACHED: ErrorReason
+ERROR_REASON_REQUEST_ID_REUSED: ErrorReason
+ERROR_REASON_SERVER_FAULT: ErrorReason
+ERROR_REASON_MESSAGE_TOO_LARGE: ErrorReason
+ERROR_REASON_METHOD_NOT_FOUND: ErrorReason

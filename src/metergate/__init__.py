@@ -1,0 +1,1 @@
+"""Metergate: a self-hosted gRPC service that meters usage and decides quotas over PostgreSQL and Redis."""

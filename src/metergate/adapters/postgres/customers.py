@@ -1,0 +1,159 @@
+"""Customers and their subjects in PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+
+from sqlalchemy import Select, and_, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from metergate.adapters.postgres import schema
+from metergate.adapters.postgres import statements as sql
+from metergate.adapters.postgres.definitions import driver
+from metergate.adapters.postgres.errors import engine_errors
+from metergate.adapters.postgres.notify import notify
+from metergate.adapters.postgres.once import PostgresOnce
+from metergate.app.ports import Customer, CustomerChange, Subject
+from metergate.domain.posting import NOBODY
+
+_customers, _heads, _subjects = schema.customers.c, schema.heads.c, schema.subjects.c
+
+# Waiting events move out of the waiting room: the one change that an event row ever sees, and once.
+_ADOPT = """
+WITH q AS (
+    SELECT * FROM unnest($2::text[], $3::text[], $4::bigint[]) AS q(subject, customer, seq)
+), moved AS (
+    UPDATE usage_event e SET customer = q.customer, seq = q.seq FROM q
+    WHERE e.tenant = $1 AND e.customer = '' AND e.subject = q.subject
+    RETURNING e.source, e.id, q.customer, q.seq
+), ids AS (
+    UPDATE usage_id i SET customer = m.customer, seq = m.seq FROM moved m
+    WHERE i.tenant = $1 AND i.source = m.source AND i.id = m.id
+)
+SELECT customer, count(*) FROM moved GROUP BY customer"""
+
+
+class PostgresCustomers:
+    """`app.ports.Customers` on PostgreSQL."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    async def owners(self, tenant: str, subjects: Sequence[str]) -> dict[str, str]:
+        """The customers of the subjects that are known."""
+        with engine_errors():
+            async with self._engine.connect() as connection:
+                rows = await (await driver(connection)).fetch(sql.OWNERS, tenant, subjects)
+                return {row[0]: row[1] for row in rows}
+
+    async def get(self, tenant: str, customer: str) -> Customer | None:
+        """One customer, or None."""
+        with engine_errors():
+            async with self._engine.connect() as connection:
+                rows = await connection.execute(_select(tenant).where(_customers.customer == customer))
+                return next((Customer(*row) for row in rows), None)
+
+    async def list(self, tenant: str, after: str, most: int) -> list[Customer]:
+        """Customers by id, from behind `after`."""
+        with engine_errors():
+            async with self._engine.connect() as connection:
+                page = _select(tenant).where(_customers.customer > after).order_by(_customers.customer).limit(most)
+                return [Customer(*row) for row in await connection.execute(page)]
+
+    async def subjects(self, tenant: str, customer: str, after: str, most: int) -> Sequence[Subject]:
+        """A customer's subjects by id, from behind `after`."""
+        columns = select(_subjects.subject, _subjects.customer, _subjects.created_at)
+        page = columns.where(
+            _subjects.tenant == tenant, _subjects.customer == customer, _subjects.subject > after
+        ).order_by(_subjects.subject)
+        with engine_errors():
+            async with self._engine.connect() as connection:
+                return [Subject(*row) for row in await connection.execute(page.limit(most))]
+
+    def change(self, tenant: str) -> AbstractAsyncContextManager[CustomerChange]:
+        """A transaction that holds the tenant's waiting room, so that no event slips by unseen."""
+        return self._change(tenant)
+
+    @asynccontextmanager
+    async def _change(self, tenant: str) -> AsyncGenerator[PostgresCustomerChange]:
+        with engine_errors():
+            async with self._engine.begin() as connection:
+                change = PostgresCustomerChange(connection, tenant)
+                await change.lock(NOBODY)
+                yield change
+
+
+def _select(tenant: str) -> Select[Any]:
+    joined = schema.customers.join(
+        schema.heads, and_(_heads.tenant == _customers.tenant, _heads.customer == _customers.customer)
+    )
+    columns = select(_customers.customer, _customers.name, _heads.plan, _heads.time_zone, _customers.created_at)
+    return columns.select_from(joined).where(_customers.tenant == tenant)
+
+
+class PostgresCustomerChange(PostgresOnce):
+    """See `app.ports.CustomerChange`."""
+
+    async def lock(self, customer: str) -> None:
+        """Locks one head."""
+        where = and_(_heads.tenant == self._tenant, _heads.customer == customer)
+        await self._connection.execute(select(_heads.seq).where(where).with_for_update())
+
+    async def owners(self, subjects: Sequence[str]) -> dict[str, str]:
+        """The customers of the subjects that are known."""
+        rows = await (await driver(self._connection)).fetch(sql.OWNERS, self._tenant, subjects)
+        return {row[0]: row[1] for row in rows}
+
+    async def get(self, customer: str) -> Customer | None:
+        """The customer as this transaction sees it."""
+        rows = await self._connection.execute(_select(self._tenant).where(_customers.customer == customer))
+        return next((Customer(*row) for row in rows), None)
+
+    async def add(self, customers: Sequence[Customer]) -> None:
+        """Makes customers with their heads; those that exist stay as they are."""
+        if not customers:
+            return
+        people = [{"tenant": self._tenant, "customer": one.id, "name": one.name} for one in customers]
+        heads = [
+            {"tenant": self._tenant, "customer": one.id, "plan": one.plan, "time_zone": one.time_zone}
+            for one in customers
+        ]
+        await self._connection.execute(insert(schema.customers).on_conflict_do_nothing(), people)
+        await self._connection.execute(insert(schema.heads).on_conflict_do_nothing(), heads)
+
+    async def add_subject(self, subject: str, customer: str) -> None:
+        """Makes a subject; one that exists stays as it is."""
+        row = {"tenant": self._tenant, "subject": subject, "customer": customer}
+        await self._connection.execute(insert(schema.subjects).on_conflict_do_nothing(), row)
+
+    async def assign(self, customer: str, plan: str) -> None:
+        """Puts the customer on a plan."""
+        where = and_(_heads.tenant == self._tenant, _heads.customer == customer)
+        await self._connection.execute(update(schema.heads).where(where).values(plan=plan, seq=_heads.seq + 1))
+        await notify(self._connection, "customer", self._tenant, customer)
+
+    async def now(self) -> int:
+        """The instant of this transaction."""
+        instant: int = await (await driver(self._connection)).fetchval("SELECT now()")
+        return instant
+
+    async def adopt(self, owners: Sequence[tuple[str, str]]) -> dict[str, int]:
+        """Moves the waiting events of (subject, customer) pairs to their customers and has what they add up to
+        made anew: `metering_version` 0 says that the rollups are not complete. Returns the events moved by customer."""
+        connection = await driver(self._connection)
+        names = sorted({customer for _, customer in owners})
+        seqs = {row[0]: row[1] + 1 for row in await connection.fetch(sql.LOCK, self._tenant, names)}
+        columns = [[subject for subject, _ in owners], [customer for _, customer in owners]]
+        rows = await connection.fetch(_ADOPT, self._tenant, *columns, [seqs[customer] for _, customer in owners])
+        moved = {row[0]: row[1] for row in rows}
+        if moved:
+            await connection.execute(
+                "UPDATE customer_head SET seq = seq + 1, metering_version = 0 "
+                "WHERE tenant = $1 AND customer = ANY($2::text[])",
+                self._tenant,
+                sorted(moved),
+            )
+        return moved

@@ -1,0 +1,257 @@
+"""The ledger of record: `app.ports.Ledger` on PostgreSQL."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import asyncpg
+
+from metergate.adapters.postgres import statements as sql
+from metergate.adapters.postgres.definitions import load_catalog
+from metergate.adapters.postgres.errors import GONE, driver_errors
+from metergate.adapters.postgres.partitions import slices
+from metergate.app.ports import HeadView, LedgerUnavailableError, Look, OutcomeUnknownError, RaceLostError
+from metergate.domain.catalog import Catalog
+from metergate.domain.period import QUARTER
+from metergate.domain.posting import Head, Known, Posting, Row
+from metergate.domain.quantity import ZERO, to_text
+from metergate.domain.quota import CounterKey, Figures
+from metergate.domain.usage import Event
+
+if TYPE_CHECKING:
+    from metergate.app.ports import Commit
+
+# No id stands in a slice that begins later; partitions made ahead are not looked into.
+_AHEAD = timedelta(days=32)
+
+_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+class PostgresLedger:
+    """Commits, and counters in one snapshot, over a pool made by `connect.commit_pool`."""
+
+    def __init__(self, pool: asyncpg.Pool[asyncpg.Record]) -> None:
+        self._pool = pool
+
+    def commit(self, tenant: str) -> AbstractAsyncContextManager[Commit]:
+        """See `app.ports.Ledger`."""
+        return self._commit(tenant)
+
+    @asynccontextmanager
+    async def _commit(self, tenant: str) -> AsyncGenerator[PostgresCommit]:
+        with driver_errors():
+            async with self._pool.acquire() as connection:
+                transaction = connection.transaction()
+                await transaction.start()
+                try:
+                    yield PostgresCommit(connection, tenant)
+                except BaseException:
+                    if not connection.is_closed():
+                        await transaction.rollback()
+                    raise
+                try:
+                    await transaction.commit()
+                except GONE as error:
+                    raise OutcomeUnknownError(str(error)) from error
+
+    async def figures(self, tenant: str, keys: Sequence[CounterKey]) -> tuple[int, dict[CounterKey, HeadView]]:
+        """See `app.ports.Ledger`."""
+        with driver_errors():
+            async with self._pool.acquire() as connection:
+                rows = await connection.fetch(sql.FIGURES, tenant, *_columns(keys))
+        if not rows or len(rows) < len(keys):
+            raise LedgerUnavailableError("a customer's head is missing")
+        return rows[0]["as_of"], {key: _head_view(key, row) for key, row in zip(keys, rows, strict=True)}
+
+    async def metering_version(self, tenant: str, customer: str) -> int:
+        """See `app.ports.Ledger`."""
+        with driver_errors():
+            async with self._pool.acquire() as connection:
+                version: int = await connection.fetchval(sql.METERING_VERSION, tenant, customer)
+                return version
+
+    async def live_counters(self, tenant: str, customer: str, now: int) -> list[CounterKey]:
+        """See `app.ports.Ledger`."""
+        with driver_errors():
+            async with self._pool.acquire() as connection:
+                return [CounterKey(*row) for row in await connection.fetch(sql.LIVE_COUNTERS, tenant, customer, now)]
+
+
+class PostgresCommit:
+    """One open transaction; see `app.ports.Commit`."""
+
+    def __init__(self, connection: Any, tenant: str) -> None:
+        self._connection = connection
+        self._tenant = tenant
+
+    async def lock(self, customers: Sequence[str], wait: bool) -> dict[str, Head]:
+        """See `app.ports.Commit`."""
+        rows = await self._connection.fetch(sql.LOCK if wait else sql.LOCK_FREE, self._tenant, customers)
+        return {row[0]: Head(*row) for row in rows}
+
+    async def look(self, events: Sequence[Event]) -> Look:
+        """See `app.ports.Commit`."""
+        rows = await self._connection.fetch(
+            sql.LOOK,
+            self._tenant,
+            [event.source for event in events],
+            [event.id for event in events],
+            [event.digest for event in events],
+            datetime.now(UTC).date() + _AHEAD,
+        )
+        found = [row for row in rows if row["id"] is not None]
+        contents = await self._first_contents([row for row in found if row["digest"] != row["asked"]])
+        known = {}
+        for row in found:
+            key = (row["source"], row["id"])
+            known[key] = Known(row["customer"], row["seq"], row["digest"], contents.get(key))
+        return Look(rows[0]["now"], rows[0]["catalog_version"], known)
+
+    async def _first_contents(self, rows: Sequence[Any]) -> dict[tuple[str, str], Event]:
+        if not rows:
+            return {}
+        found = await self._connection.fetch(
+            sql.FIRST_CONTENTS,
+            self._tenant,
+            [row["customer"] for row in rows],
+            [row["counted_at"] for row in rows],
+            [row["source"] for row in rows],
+            [row["id"] for row in rows],
+        )
+        return {(row["source"], row["id"]): to_event(row) for row in found}
+
+    async def catalog(self) -> Catalog:
+        """See `app.ports.Commit`."""
+        return await load_catalog(self._connection, self._tenant)
+
+    async def owners(self, subjects: Sequence[str]) -> dict[str, str]:
+        """See `app.ports.Commit`."""
+        rows = await self._connection.fetch(sql.OWNERS, self._tenant, subjects)
+        return {row["subject"]: row["customer"] for row in rows}
+
+    async def catch_up(self, customers: Sequence[str], meters: Sequence[str]) -> None:
+        """See `app.ports.Commit`."""
+        for statement in (sql.FORGET_COUNTERS, sql.FORGET_ROLLUPS, sql.ROLL_UP):
+            await self._connection.execute(statement, self._tenant, customers, meters)
+
+    async def counters(self, pairs: Sequence[tuple[str, str]], oldest: int) -> dict[CounterKey, Figures]:
+        """See `app.ports.Commit`."""
+        rows = await self._connection.fetch(
+            sql.COUNTERS, self._tenant, [customer for customer, _ in pairs], [meter for _, meter in pairs], oldest
+        )
+        return {CounterKey(*row[:6]): Figures(*row[6:]) for row in map(tuple, rows)}
+
+    async def sums(self, keys: Sequence[CounterKey]) -> dict[CounterKey, Decimal]:
+        """See `app.ports.Commit`."""
+        rows = await self._connection.fetch(sql.SUMS, self._tenant, *_columns(keys))
+        return {key: row[0] for key, row in zip(keys, rows, strict=True)}
+
+    async def write(
+        self,
+        posting: Posting,
+        counters: Mapping[CounterKey, Figures],
+        customers: Sequence[str],
+        catalog: Catalog,
+        now: int,
+    ) -> None:
+        """See `app.ports.Commit`."""
+        rows = sorted(posting.rows, key=_by_id)
+        id_slices = slices(now)
+        written = await self._connection.fetchval(
+            sql.WRITE,
+            self._tenant,
+            now,
+            *_event_columns(rows, id_slices),
+            *_rollup_columns(posting, catalog),
+            *_counter_columns(counters),
+            catalog.metering_version,
+            customers,
+        )
+        if written < len(rows) * len(id_slices):
+            raise RaceLostError("an id was taken by a commit on another head")
+
+
+def _by_id(row: Row) -> tuple[str, str]:
+    return row.event.source, row.event.id
+
+
+def _event_columns(rows: Sequence[Row], id_slices: Sequence[object]) -> list[Any]:
+    events = [row.event for row in rows]
+    return [
+        [event.source for event in events],
+        [event.id for event in events],
+        [event.digest for event in events],
+        [row.customer for row in rows],
+        [row.seq for row in rows],
+        [event.time for event in events],
+        id_slices,
+        [event.type for event in events],
+        [event.subject for event in events],
+        [None if event.amount is None else to_text(event.amount) for event in events],
+        [_values_text(event) if event.values else None for event in events],
+        [_json(event.labels) if event.labels else None for event in events],
+        [event.settles or None for event in events],
+    ]
+
+
+def _values_text(event: Event) -> str:
+    return _json({name: to_text(number) for name, number in event.values.items()})
+
+
+def _rollup_columns(posting: Posting, catalog: Catalog) -> list[list[Any]]:
+    rollups = sorted(posting.rollups.items())
+    texts: dict[tuple[str, tuple[str, ...]], str] = {}
+    for key, _ in rollups:
+        combination = (key.meter, key.dimensions)
+        if combination not in texts:
+            names = catalog.meter_of[key.meter].dimensions
+            texts[combination] = _json(dict(zip(names, key.dimensions, strict=True)))
+    return [
+        [key.customer for key, _ in rollups],
+        [key.meter for key, _ in rollups],
+        [key.quarter for key, _ in rollups],
+        [key.subject for key, _ in rollups],
+        [texts[key.meter, key.dimensions] for key, _ in rollups],
+        [count for _, (count, _) in rollups],
+        [str(total) for _, (_, total) in rollups],
+    ]
+
+
+def _counter_columns(counters: Mapping[CounterKey, Figures]) -> list[list[Any]]:
+    keys = sorted(counters)
+    columns: list[list[Any]] = [list(column) for column in zip(*keys, strict=True)] if keys else [[] for _ in range(6)]
+    return [*columns, [str(counters[key].used) for key in keys]]
+
+
+def _columns(keys: Sequence[CounterKey]) -> list[list[Any]]:
+    """The keys by column, with the part of each window that whole quarter hours cover."""
+    columns: list[list[Any]] = [list(column) for column in zip(*keys, strict=True)] if keys else [[] for _ in range(6)]
+    inner = [inner_part(key.start, key.end) for key in keys]
+    return [*columns, [start for start, _ in inner], [end for _, end in inner]]
+
+
+def inner_part(start: int, end: int) -> tuple[int, int]:
+    """The whole quarter hours within a window; where there is none, its end twice, so that all of it is edge."""
+    inner_start, inner_end = -(-start // QUARTER) * QUARTER, end // QUARTER * QUARTER
+    return (inner_start, inner_end) if inner_start < inner_end else (end, end)
+
+
+def _head_view(key: CounterKey, row: Any) -> HeadView:
+    head = Head(key.customer, row["seq"], row["plan"], row["time_zone"], row["metering_version"])
+    figures = Figures(row["used"], row["reserved"] or ZERO, row["leased"] or ZERO, row["forfeited"] or ZERO)
+    return HeadView(head, figures)
+
+
+def to_event(row: Any) -> Event:
+    """The event that a row of `usage_event` holds, as the client made it."""
+    values = {name: Decimal(number) for name, number in json.loads(row["values"]).items()} if row["values"] else {}
+    labels = json.loads(row["labels"]) if row["labels"] else {}
+    return Event(
+        row["id"], row["source"], row["type"], row["subject"], row["time"], row["amount"],
+        values, labels, row["settles"] or "", b"",
+    )  # fmt: skip

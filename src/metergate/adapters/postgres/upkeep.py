@@ -1,0 +1,40 @@
+"""Upkeep of the ledger's tables: partitions ahead, old id slices and old counters away."""
+
+from __future__ import annotations
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from metergate.adapters.postgres.errors import engine_errors
+from metergate.adapters.postgres.partitions import drop_id_slices, ensure_partitions, oldest_slice
+
+# Any number of our own: one process at a time keeps house.
+_LOCK = 7_400_7402
+
+# Counters of windows that ended more than a day ago decide nothing; one that is asked for is summed up anew.
+_OLD_COUNTERS = """
+DELETE FROM usage_counter WHERE ctid = ANY(ARRAY(
+    SELECT ctid FROM usage_counter
+    WHERE end_at < now() - interval '1 day' AND reserved = 0 AND leased = 0 AND forfeited = 0 LIMIT 10000
+))"""
+_OLD_REQUESTS = "DELETE FROM request WHERE created_at < now() - interval '7 days'"
+
+
+class Upkeep:
+    """Done by whichever process comes first."""
+
+    def __init__(self, engine: AsyncEngine, accept_age: int) -> None:
+        self._engine = engine
+        self._accept_age = accept_age
+
+    async def keep_house(self) -> None:
+        """One round; short locks only."""
+        with engine_errors():
+            async with self._engine.begin() as connection:
+                if not await connection.scalar(text("SELECT pg_try_advisory_xact_lock(:lock)"), {"lock": _LOCK}):
+                    return
+                now: int = (await connection.execute(text("SELECT now()"))).scalar_one()
+                await ensure_partitions(connection)
+                await drop_id_slices(connection, oldest_slice(now, self._accept_age))
+                await connection.execute(text(_OLD_COUNTERS))
+                await connection.execute(text(_OLD_REQUESTS))

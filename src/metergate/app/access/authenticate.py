@@ -1,0 +1,49 @@
+"""Who calls: the bearer's key becomes a principal."""
+
+from __future__ import annotations
+
+from metergate.app import clock
+from metergate.app.directory import Directory, Memory
+from metergate.domain.access import Principal, parse_key
+from metergate.domain.errors import MetergateError, Reason
+
+_SCHEME = "bearer "
+
+
+class Authenticate:
+    """The verb. A key that proved itself is not hashed again; revoking and expiry are looked at each time."""
+
+    def __init__(self, directory: Directory) -> None:
+        self._directory = directory
+        self._proven: Memory[str, str] = Memory(10_000)
+
+    async def principal(self, authorization: str | None) -> Principal:
+        """The principal of an `authorization` header.
+
+        Raises:
+            MetergateError: KEY_MISSING, KEY_INVALID.
+        """
+        if not authorization:
+            raise MetergateError(Reason.KEY_MISSING, "the call carries no API key: authorization: Bearer mg_…")
+        key_id = self._proven.get(authorization) or await self._prove(authorization)
+        stored = await self._directory.key(key_id)
+        now = clock.now()
+        if (
+            stored is None
+            or stored.revoked_at is not None
+            or (stored.expires_at is not None and stored.expires_at <= now)
+        ):
+            raise _invalid()
+        return Principal(stored.tenant, stored.service, stored.id)
+
+    async def _prove(self, authorization: str) -> str:
+        scheme, text = authorization[: len(_SCHEME)], authorization[len(_SCHEME) :]
+        key = parse_key(text.strip()) if scheme.lower() == _SCHEME else None
+        stored = await self._directory.key(key.id) if key else None
+        if key is None or stored is None or not key.proves(stored.secret_hash):
+            raise _invalid()
+        return self._proven.keep(authorization, key.id)
+
+
+def _invalid() -> MetergateError:
+    return MetergateError(Reason.KEY_INVALID, "the API key is mistyped, unknown here, expired or revoked")

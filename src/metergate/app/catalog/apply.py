@@ -1,0 +1,78 @@
+"""ApplyCatalog and SetLimit: the catalog is replaced as a whole, under the tenant's lock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from metergate.app.directory import Directory
+from metergate.app.ports import CatalogChange, Catalogs, Once
+from metergate.domain.access import Principal
+from metergate.domain.catalog import Action, Catalog, Change, changes
+from metergate.domain.errors import MetergateError, Reason
+from metergate.domain.quota import Limit
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What changed, or would, and the catalog after it."""
+
+    changes: list[Change]
+    catalog: Catalog
+
+
+class ApplyCatalog:
+    """The verb, and its small sister for one limit."""
+
+    def __init__(self, catalogs: Catalogs, directory: Directory) -> None:
+        self._catalogs = catalogs
+        self._directory = directory
+
+    async def apply(self, principal: Principal, new: Catalog, dry_run: bool, once: Once | None = None) -> Applied:
+        """Puts `new` in the place of the catalog in force.
+
+        Raises:
+            MetergateError: CATALOG_INVALID; PLAN_IN_USE when it lacks a plan that customers are on.
+        """
+        new.check()
+        return await self._change(principal, lambda current: new, dry_run, once)
+
+    async def set_limit(self, principal: Principal, plan: str, limit: Limit, once: Once | None = None) -> Applied:
+        """Makes or changes one limit; a plan ("" = the default one) or meter that is not there is made.
+
+        Raises:
+            MetergateError: CATALOG_INVALID.
+        """
+        return await self._change(
+            principal, lambda current: current.with_limit(plan or current.default_plan, limit), False, once
+        )
+
+    async def _change(
+        self, principal: Principal, make: Callable[[Catalog], Catalog], dry_run: bool, once: Once | None
+    ) -> Applied:
+        async with self._catalogs.change(principal.tenant) as change:
+            current = await change.current()
+            if await change.repeated(once):
+                return Applied([], current)
+            new = make(current)
+            new.check()
+            found = changes(current, new)
+            await _refuse_orphans(change, found)
+            applied = Applied(found, current.succeed(new) if found else current)
+            if not dry_run:
+                if found:
+                    await change.replace(applied.catalog)
+                await change.remember(once, applied)
+        if found and not dry_run:
+            self._directory.forget("catalog", principal.tenant, "")
+        return applied
+
+
+async def _refuse_orphans(change: CatalogChange, found: list[Change]) -> None:
+    gone = [one.name for one in found if one.kind == "plan" and one.action is Action.DELETE]
+    for plan, customers in sorted((await change.customers_on(gone)).items() if gone else ()):
+        raise MetergateError(
+            Reason.PLAN_IN_USE,
+            f"{customers} customers are on plan {plan!r}; assign them another plan first",
+            {"plan": plan, "customers": str(customers)},
+        )

@@ -1,0 +1,128 @@
+"""Definitions as one process remembers them: catalogs, customers, subjects, keys.
+
+What is remembered is dropped as soon as another process changes it (`forget`), and all of it whenever
+word of changes may have been missed. Commits do not rest on it: they check the catalog's version under
+the lock. A subject keeps its customer for good, so only the unknown is asked for again.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Hashable, Iterable
+from typing import Generic, TypeVar
+
+from metergate.app.ports import Catalogs, Customer, Customers, Keys, StoredKey
+from metergate.domain.catalog import Catalog
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+
+class Memory(OrderedDict[K, V], Generic[K, V]):
+    """A dict of at most `most` entries; the oldest leave first."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self._most = most
+
+    def keep(self, key: K, value: V) -> V:
+        """Remembers and returns the value."""
+        self[key] = value
+        if len(self) > self._most:
+            self.popitem(last=False)
+        return value
+
+
+class Directory:
+    """The one memory of definitions in a process, over the stores."""
+
+    def __init__(self, catalogs: Catalogs, customers: Customers, keys: Keys, make_on_first_use: bool) -> None:
+        self._catalogs = catalogs
+        self._customers = customers
+        self._keys = keys
+        self._make_on_first_use = make_on_first_use
+        self._catalog_of: Memory[str, Catalog] = Memory(10_000)
+        self._owner_of: Memory[tuple[str, str], str] = Memory(200_000)
+        self._customer_of: Memory[tuple[str, str], Customer] = Memory(100_000)
+        self._key_of: Memory[str, StoredKey] = Memory(10_000)
+        self._generation = 0
+
+    def forget(self, kind: str, tenant: str, name: str) -> None:
+        """Another process changed a definition: "catalog", "customer" or "key"."""
+        self._generation += 1
+        if kind == "catalog":
+            self._catalog_of.pop(tenant, None)
+        elif kind == "customer":
+            self._customer_of.pop((tenant, name), None)
+        elif kind == "key":
+            self._key_of.pop(name, None)
+
+    def forget_all(self) -> None:
+        """Word of changes may have been missed."""
+        self._generation += 1
+        for memory in (self._catalog_of, self._owner_of, self._customer_of, self._key_of):
+            memory.clear()
+
+    async def catalog(self, tenant: str) -> Catalog:
+        """The tenant's catalog."""
+        remembered = self._catalog_of.get(tenant)
+        if remembered is not None:
+            return remembered
+        generation = self._generation
+        loaded = await self._catalogs.load(tenant)
+        return loaded if generation != self._generation else self._catalog_of.keep(tenant, loaded)
+
+    def learn(self, tenant: str, catalog: Catalog) -> None:
+        """A commit found this newer catalog."""
+        self._catalog_of.keep(tenant, catalog)
+
+    async def owners(self, tenant: str, subjects: Iterable[str], make: bool = False) -> dict[str, str]:
+        """The customers of the subjects. With `make`, and in dev, unknown ones become customers of their own."""
+        known = self._owner_of
+        found: dict[str, str] = {}
+        unknown: list[str] = []
+        for subject in subjects:
+            owner = known.get((tenant, subject))
+            if owner is None:
+                unknown.append(subject)
+            else:
+                found[subject] = owner
+        if unknown:
+            found.update(await self._look_up(tenant, sorted(set(unknown)), make and self._make_on_first_use))
+        return found
+
+    async def _look_up(self, tenant: str, subjects: list[str], make: bool) -> dict[str, str]:
+        found = await self._customers.owners(tenant, subjects)
+        missing = [subject for subject in subjects if subject not in found]
+        if missing and make:
+            async with self._customers.change(tenant) as change:
+                taken = await change.owners(missing)
+                new = [subject for subject in missing if subject not in taken]
+                await change.add([Customer(subject, "", "", "UTC", 0) for subject in new])
+                await change.adopt([(subject, subject) for subject in new])
+            found |= taken | {subject: subject for subject in new}
+        for subject, owner in found.items():
+            self._owner_of.keep((tenant, subject), owner)
+        return found
+
+    async def customer(self, tenant: str, customer: str) -> Customer | None:
+        """The customer of that id."""
+        remembered = self._customer_of.get((tenant, customer))
+        if remembered is not None:
+            return remembered
+        generation = self._generation
+        loaded = await self._customers.get(tenant, customer)
+        if loaded is not None and generation == self._generation:
+            self._customer_of.keep((tenant, customer), loaded)
+        return loaded
+
+    async def key(self, key_id: str) -> StoredKey | None:
+        """The API key of that id. Unknown ids are not remembered."""
+        remembered = self._key_of.get(key_id)
+        if remembered is not None:
+            return remembered
+        generation = self._generation
+        loaded = await self._keys.get(key_id)
+        if loaded is not None and generation == self._generation:
+            self._key_of.keep(key_id, loaded)
+        return loaded

@@ -1,0 +1,396 @@
+"""What the verbs need from the outside, as small Protocols. Adapters implement them; `wiring` joins the two."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, NamedTuple, Protocol
+
+from metergate.domain.catalog import Catalog
+from metergate.domain.period import Window
+from metergate.domain.posting import Head, Known, Posting
+from metergate.domain.quota import CounterKey, Figures
+from metergate.domain.usage import Event
+
+
+class LedgerUnavailableError(Exception):
+    """The ledger cannot be reached, or gave up waiting; nothing was written."""
+
+
+class OutcomeUnknownError(Exception):
+    """The ledger went away while it was asked to commit."""
+
+
+class RaceLostError(Exception):
+    """Another commit wrote one of the same ids first; nothing was written."""
+
+
+class DataRefusedError(Exception):
+    """The ledger refused what was to be written; nothing was written."""
+
+
+class Look(NamedTuple):
+    """What was found under the locks: the ledger's clock, the tenant's catalog version, and the known ids."""
+
+    now: int
+    catalog_version: int
+    known: dict[tuple[str, str], Known]
+
+
+@dataclass(frozen=True, slots=True)
+class HeadView:
+    """A counter as one snapshot of the ledger held it, with the head's `seq` in the same snapshot."""
+
+    head: Head
+    figures: Figures
+
+
+class Commit(Protocol):
+    """One open transaction on one tenant's ledger. Leaving it without an exception commits."""
+
+    async def lock(self, customers: Sequence[str], wait: bool) -> dict[str, Head]:
+        """Locks heads in the order given (sorted by the caller); without `wait`, busy ones are left out."""
+        ...
+
+    async def look(self, events: Sequence[Event]) -> Look:
+        """Looks the events' ids up, in a statement that began after the locks were held."""
+        ...
+
+    async def catalog(self) -> Catalog:
+        """The catalog in force."""
+        ...
+
+    async def owners(self, subjects: Sequence[str]) -> dict[str, str]:
+        """The customers of the subjects that are known."""
+        ...
+
+    async def catch_up(self, customers: Sequence[str], meters: Sequence[str]) -> None:
+        """Makes the rollups of these meters anew from the events, and forgets their counters."""
+        ...
+
+    async def counters(self, pairs: Sequence[tuple[str, str]], oldest: int) -> dict[CounterKey, Figures]:
+        """The counters of these (customer, meter) pairs whose windows end after `oldest`."""
+        ...
+
+    async def sums(self, keys: Sequence[CounterKey]) -> dict[CounterKey, Decimal]:
+        """What the ledger's events sum up to in each counter's window."""
+        ...
+
+    async def write(
+        self,
+        posting: Posting,
+        counters: Mapping[CounterKey, Figures],
+        customers: Sequence[str],
+        catalog: Catalog,
+        now: int,
+    ) -> None:
+        """Appends the rows, moves rollups and counters, and raises `seq` of the customers' heads.
+
+        Raises:
+            RaceLostError: an id was taken meanwhile.
+        """
+        ...
+
+
+class Ledger(Protocol):
+    """The ledger of record."""
+
+    def commit(self, tenant: str) -> AbstractAsyncContextManager[Commit]:
+        """Opens a transaction.
+
+        Raises:
+            LedgerUnavailableError, OutcomeUnknownError, RaceLostError, DataRefusedError: on leaving it or within.
+        """
+        ...
+
+    async def figures(self, tenant: str, keys: Sequence[CounterKey]) -> tuple[int, dict[CounterKey, HeadView]]:
+        """The counters in one snapshot, and its instant; those that have no row are summed up from the events.
+
+        Raises:
+            LedgerUnavailableError
+        """
+        ...
+
+    async def metering_version(self, tenant: str, customer: str) -> int:
+        """Up to which `metering_version` the customer's rollups are complete."""
+        ...
+
+    async def live_counters(self, tenant: str, customer: str, now: int) -> list[CounterKey]:
+        """The customer's counters whose windows hold `now`."""
+        ...
+
+
+class Publication(NamedTuple):
+    """What one commit makes known of one customer: counters as they were at `seq`, and those to forget.
+
+    `whole` says that the customer's view has to begin anew with it.
+    """
+
+    customer: str
+    before: int
+    seq: int
+    figures: Mapping[CounterKey, Figures]
+    forget: Sequence[CounterKey]
+    whole: bool = False
+
+
+class Seen(NamedTuple):
+    """A counter as the fast view holds it, and the instant of the ledger at which it was that."""
+
+    figures: Figures
+    as_of: int
+
+
+class ViewUnavailableError(Exception):
+    """The fast view cannot be reached or is not to be trusted now."""
+
+
+class SweepSource(Protocol):
+    """Where recent commits are found."""
+
+    async def recent_heads(self, since: int) -> dict[tuple[str, int], list[tuple[str, int]]]:
+        """By tenant and its `metering_version`: customers with facts recorded since, and their `seq`."""
+        ...
+
+
+class View(Protocol):
+    """The fast view of counters. It may forget anything at any time."""
+
+    @property
+    def up(self) -> bool:
+        """Whether it can be reached."""
+        ...
+
+    async def read(
+        self, tenant: str, metering_version: int, keys: Sequence[CounterKey], at_least: Mapping[str, int]
+    ) -> list[Seen | None]:
+        """The counters that it holds, None for those it does not, or holds at a `seq` under `at_least`.
+
+        Raises:
+            ViewUnavailableError
+        """
+        ...
+
+    async def publish(self, tenant: str, metering_version: int, now: int, publications: Sequence[Publication]) -> None:
+        """Makes a commit known. Never fails and never waits long: what is lost is read through or swept later."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Customer:
+    """Who is billed."""
+
+    id: str
+    name: str
+    plan: str
+    time_zone: str
+    created_at: int
+
+
+class Point(NamedTuple):
+    """A quantity of one group in one piece of a range."""
+
+    piece: int
+    group: tuple[str, ...]
+    events: int
+    total: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class SummaryQuery:
+    """What to sum up of one meter: `pieces` are adjoining windows, `subject` "" = all."""
+
+    customer: str
+    subject: str
+    meter: str
+    pieces: Sequence[Window]
+    group_by: tuple[str, ...]
+    filters: Mapping[str, str]
+
+
+class UsageReader(Protocol):
+    """Sums over the ledger."""
+
+    async def summarize(self, tenant: str, queries: Sequence[SummaryQuery]) -> tuple[int, list[list[Point]]]:
+        """The points of each query, all in one snapshot, and the instant of it."""
+        ...
+
+
+class RecordedEvent(NamedTuple):
+    """An event as the ledger holds it."""
+
+    event: Event
+    customer: str
+    counted_at: int
+    recorded_at: int
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class EventQuery:
+    """Which events to list. With a customer: in order of `counted_at`; without: in order of arrival.
+
+    `after` is the place of the last event of the page before: (instant, source, id).
+    """
+
+    customer: str | None
+    subject: str
+    type: str
+    start: int
+    end: int
+    unmatched_types: Sequence[str] | None
+    after: tuple[int, str, str] | None
+    most: int
+
+
+class EventReader(Protocol):
+    """The events themselves."""
+
+    async def events(self, tenant: str, query: EventQuery) -> list[RecordedEvent]:
+        """A page of events."""
+        ...
+
+
+@dataclass(slots=True)
+class Once:
+    """A call that is done once: `digest` stands for its body, `encode` writes its result as it is answered.
+
+    `answer` is what the first call of this id was answered; None in the first call.
+    """
+
+    request_id: str
+    digest: bytes
+    encode: Callable[[Any], bytes]
+    answer: bytes | None = None
+
+
+class OnceStore(Protocol):
+    """Remembers answers in the transaction that they are the answers of."""
+
+    async def repeated(self, once: Once | None) -> bool:
+        """Whether this is a repeat; if so `once.answer` is the first answer.
+
+        Raises:
+            MetergateError: REQUEST_ID_REUSED when the first call had another body.
+        """
+        ...
+
+    async def remember(self, once: Once | None, result: object) -> None:
+        """Keeps the result for repeats."""
+        ...
+
+
+class CatalogChange(OnceStore, Protocol):
+    """A transaction that holds a tenant's catalog alone."""
+
+    async def current(self) -> Catalog:
+        """The catalog in force."""
+        ...
+
+    async def customers_on(self, plans: list[str]) -> dict[str, int]:
+        """How many customers are on each of the plans; plans without any are left out."""
+        ...
+
+    async def replace(self, new: Catalog) -> None:
+        """Puts the catalog in force."""
+        ...
+
+
+class Catalogs(Protocol):
+    """Where catalogs are kept."""
+
+    async def load(self, tenant: str) -> Catalog:
+        """The tenant's catalog."""
+        ...
+
+    def change(self, tenant: str) -> AbstractAsyncContextManager[CatalogChange]:
+        """Opens a change; leaving it without an exception commits."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What is metered."""
+
+    id: str
+    customer: str
+    created_at: int
+
+
+class CustomerChange(OnceStore, Protocol):
+    """A transaction on a tenant's customers that holds the waiting room of unmatched events."""
+
+    async def owners(self, subjects: Sequence[str]) -> dict[str, str]:
+        """The customers of the subjects that are known."""
+        ...
+
+    async def get(self, customer: str) -> Customer | None:
+        """One customer, or None."""
+        ...
+
+    async def add(self, customers: Sequence[Customer]) -> None:
+        """Makes customers; those that exist stay as they are."""
+        ...
+
+    async def add_subject(self, subject: str, customer: str) -> None:
+        """Makes a subject; one that exists stays as it is."""
+        ...
+
+    async def assign(self, customer: str, plan: str) -> None:
+        """Puts the customer on a plan."""
+        ...
+
+    async def now(self) -> int:
+        """The instant of this transaction."""
+        ...
+
+    async def adopt(self, owners: Sequence[tuple[str, str]]) -> dict[str, int]:
+        """Moves the waiting events of (subject, customer) pairs; returns how many, by customer."""
+        ...
+
+
+class Customers(Protocol):
+    """Where customers and subjects are kept."""
+
+    async def owners(self, tenant: str, subjects: Sequence[str]) -> dict[str, str]:
+        """The customers of the subjects that are known."""
+        ...
+
+    async def get(self, tenant: str, customer: str) -> Customer | None:
+        """One customer, or None."""
+        ...
+
+    async def list(self, tenant: str, after: str, most: int) -> list[Customer]:
+        """Customers by id, from behind `after`."""
+        ...
+
+    async def subjects(self, tenant: str, customer: str, after: str, most: int) -> Sequence[Subject]:
+        """A customer's subjects by id, from behind `after`."""
+        ...
+
+    def change(self, tenant: str) -> AbstractAsyncContextManager[CustomerChange]:
+        """Opens a change; leaving it without an exception commits."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class StoredKey:
+    """What is kept of an API key; times are instants."""
+
+    id: str
+    tenant: str
+    service: str
+    secret_hash: bytes
+    created_at: int
+    expires_at: int | None
+    revoked_at: int | None
+
+
+class Keys(Protocol):
+    """Where API keys are kept."""
+
+    async def get(self, key_id: str) -> StoredKey | None:
+        """The key of that id, revoked or not."""
+        ...

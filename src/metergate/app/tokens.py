@@ -1,0 +1,75 @@
+"""Sealed tokens: what a caller carries from one answer to the next call and cannot change.
+
+A page token is bound to the tenant and to the request that it continues; a write token names customers and
+the `seq` that a later read must have seen.
+"""
+
+from __future__ import annotations
+
+import binascii
+import hmac
+import json
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Mapping
+from hashlib import sha256
+from typing import Any
+
+from metergate.domain.errors import MetergateError, Reason
+
+_MAC = 12  # bytes; enough against guessing, since a token opens nothing by itself
+# A write to more customers than this is named by its highest seq of none: reads with it go to the ledger.
+_CUSTOMERS_MOST = 16
+EVERYTHING = "*"
+
+
+class Sealer:
+    """Seals and opens tokens with the installation's secret."""
+
+    def __init__(self, secret: bytes) -> None:
+        self._secret = secret
+
+    def page(self, tenant: str, request: bytes, place: list[Any]) -> str:
+        """The token of the page after `place`, for this tenant and this request only."""
+        return self._seal(b"page", tenant, request, place)
+
+    def open_page(self, tenant: str, request: bytes, token: str) -> list[Any] | None:
+        """The place that a page token names; None without a token.
+
+        Raises:
+            MetergateError: TOKEN_INVALID.
+        """
+        return self._open(b"page", tenant, request, token, "page_token") if token else None
+
+    def write(self, tenant: str, seqs: Mapping[str, int]) -> str:
+        """The token of a write; empty when nothing was written."""
+        if not seqs:
+            return ""
+        return self._seal(b"write", tenant, b"", dict(seqs) if len(seqs) <= _CUSTOMERS_MOST else {EVERYTHING: 0})
+
+    def open_write(self, tenant: str, token: str) -> dict[str, int]:
+        """The least `seq` by customer that a read must have seen; `EVERYTHING` = ask the ledger.
+
+        Raises:
+            MetergateError: TOKEN_INVALID.
+        """
+        return self._open(b"write", tenant, b"", token, "token") if token else {}
+
+    def _seal(self, kind: bytes, tenant: str, request: bytes, content: Any) -> str:
+        body = json.dumps(content, separators=(",", ":")).encode()
+        return urlsafe_b64encode(self._mac(kind, tenant, request, body) + body).rstrip(b"=").decode()
+
+    def _open(self, kind: bytes, tenant: str, request: bytes, token: str, field: str) -> Any:
+        try:
+            raw = urlsafe_b64decode(token.encode() + b"=" * (-len(token) % 4))
+        except (binascii.Error, ValueError):
+            raw = b""
+        mac, body = raw[:_MAC], raw[_MAC:]
+        if not body or not hmac.compare_digest(mac, self._mac(kind, tenant, request, body)):
+            message = f"{field}: was made for another tenant or another request, or is damaged"
+            raise MetergateError(Reason.TOKEN_INVALID, message, {"field": field})
+        return json.loads(body)
+
+    def _mac(self, kind: bytes, tenant: str, request: bytes, body: bytes) -> bytes:
+        parts = (kind, tenant.encode(), sha256(request).digest(), body)
+        framed = b"".join(len(part).to_bytes(4, "big") + part for part in parts)
+        return hmac.digest(self._secret, framed, "sha256")[:_MAC]

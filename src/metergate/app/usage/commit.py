@@ -1,0 +1,155 @@
+"""One commit of usage, by the ledger's law: lock, look, decide, write.
+
+The decisions are pure (`domain.posting`); this file is the order of the steps and the edge of the transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from metergate.app.directory import Directory
+from metergate.app.ports import Commit, Publication
+from metergate.app.ports import Ledger as LedgerPort
+from metergate.domain.catalog import Catalog
+from metergate.domain.period import window_at
+from metergate.domain.posting import NOBODY, Head, Ledger, Pending, Posting, born, move, needed, post
+from metergate.domain.quota import CounterKey, Figures
+from metergate.domain.usage import AcceptWindow, Receipt
+
+
+@dataclass(slots=True)
+class Committed:
+    """What a commit did: a receipt for each pending event or None where it has to come again, and what to publish.
+
+    `owners` are customers found for subjects that had none when the batch was made.
+    """
+
+    receipts: list[Receipt | None]
+    owners: Mapping[str, str] = field(default_factory=dict)
+    seqs: Mapping[str, int] = field(default_factory=dict)
+    publications: list[Publication] = field(default_factory=list)
+    metering_version: int = 0
+    now: int = 0
+
+
+class UsageCommitter:
+    """Commits batches of pending events of one tenant."""
+
+    def __init__(self, ledger: LedgerPort, directory: Directory, accept: AcceptWindow) -> None:
+        self._ledger = ledger
+        self._directory = directory
+        self._accept = accept
+
+    async def commit(self, tenant: str, pending: Sequence[Pending], wait: bool, tried: dict[str, int]) -> Committed:
+        """Commits those of the events whose customers' heads are free; with `wait`, waits for all heads.
+
+        `tried` collects the `seq` that this try would give each customer, for a run after a lost answer.
+
+        Raises:
+            LedgerUnavailableError, OutcomeUnknownError, RaceLostError, DataRefusedError
+        """
+        async with self._ledger.commit(tenant) as commit:
+            heads = await commit.lock(sorted({one.customer for one in pending}), wait)
+            owners = await self._found_meanwhile(commit, pending) if NOBODY in heads else {}
+            ready = [
+                one.customer in heads and not (one.customer == NOBODY and one.event.subject in owners)
+                for one in pending
+            ]
+            batch = [one for one, now in zip(pending, ready, strict=True) if now]
+            if not batch:
+                return Committed([None] * len(pending), owners)
+            done = await self._write(commit, tenant, batch, heads, tried)
+        receipts = iter(done.receipts)
+        done.receipts = [next(receipts) if now else None for now in ready]
+        done.owners = owners
+        return done
+
+    async def _found_meanwhile(self, commit: Commit, pending: Sequence[Pending]) -> dict[str, str]:
+        """A subject may have been made since the batch was; under the waiting room's lock none can be made."""
+        waiting = {one.event.subject for one in pending if one.customer == NOBODY}
+        return await commit.owners(sorted(waiting))
+
+    async def _write(
+        self, commit: Commit, tenant: str, batch: Sequence[Pending], heads: Mapping[str, Head], tried: dict[str, int]
+    ) -> Committed:
+        look = await commit.look([one.event for one in batch])
+        catalog = await self._catalog(commit, tenant, look.catalog_version)
+        posting = post(batch, Ledger(heads, look.known, catalog, look.now, self._accept, dict(tried)))
+        writing = sorted({row.customer for row in posting.rows})
+        done = Committed([*posting.receipts], metering_version=catalog.metering_version, now=look.now)
+        if not writing:
+            return done
+        behind = await catch_up(commit, [heads[customer] for customer in writing], catalog)
+        counters, forget = await self._move_counters(commit, posting, heads, catalog, look.now)
+        tried.update({customer: heads[customer].seq + 1 for customer in writing})
+        await commit.write(posting, counters, writing, catalog, look.now)
+        done.seqs = {customer: heads[customer].seq + 1 for customer in writing}
+        done.publications = _publications(writing, heads, counters, forget, behind, look.now)
+        return done
+
+    async def _catalog(self, commit: Commit, tenant: str, version: int) -> Catalog:
+        catalog = await self._directory.catalog(tenant)
+        if catalog.version != version:
+            catalog = await commit.catalog()
+            self._directory.learn(tenant, catalog)
+        return catalog
+
+    async def _move_counters(
+        self, commit: Commit, posting: Posting, heads: Mapping[str, Head], catalog: Catalog, now: int
+    ) -> tuple[dict[CounterKey, Figures], list[CounterKey]]:
+        """The counters as this commit leaves them, and the fast view's fields that are over with them."""
+        if not posting.uses:
+            return {}, []
+        oldest = min(use.counted_at for uses in posting.uses.values() for use in uses)
+        counters = await commit.counters(sorted(posting.uses), oldest)
+        wanted = needed(posting, Ledger(heads, {}, catalog, now, self._accept))
+        missing = sorted(wanted.keys() - counters.keys())
+        forget: list[CounterKey] = []
+        if missing:
+            counters |= born(missing, await commit.sums(missing))
+            for key in missing:
+                before = window_at(wanted[key], heads[key.customer].time_zone, key.start - 1)
+                forget.append(key._replace(start=before.start, end=before.end))
+        return move(counters, posting.uses), forget
+
+
+async def catch_up(commit: Commit, heads: Sequence[Head], catalog: Catalog) -> set[str]:
+    """Brings the rollups of locked customers up to the catalog's meters; returns those that were behind."""
+    behind = [head for head in heads if head.customer != NOBODY and head.metering_version < catalog.metering_version]
+    by_version: dict[int, list[str]] = {}
+    for head in behind:
+        by_version.setdefault(head.metering_version, []).append(head.customer)
+    for version, customers in sorted(by_version.items()):
+        changed = [meter.name for meter in catalog.meters if meter.since > version]
+        await commit.catch_up(sorted(customers), sorted(changed))
+    return {head.customer for head in behind}
+
+
+def _publications(
+    customers: Sequence[str],
+    heads: Mapping[str, Head],
+    counters: Mapping[CounterKey, Figures],
+    forget: Sequence[CounterKey],
+    behind: set[str],
+    now: int,
+) -> list[Publication]:
+    figures: dict[str, dict[CounterKey, Figures]] = {customer: {} for customer in customers}
+    for key, value in counters.items():
+        if key.end > now:
+            figures[key.customer][key] = value
+    over: dict[str, list[CounterKey]] = {}
+    for key in forget:
+        over.setdefault(key.customer, []).append(key)
+    return [
+        Publication(
+            customer,
+            heads[customer].seq,
+            heads[customer].seq + 1,
+            figures[customer],
+            over.get(customer, ()),
+            whole=customer in behind,
+        )
+        for customer in customers
+        if customer != NOBODY
+    ]

@@ -1,0 +1,200 @@
+"""Group commit: what arrives while a commit is in flight is the next batch. No timer delays a lone request.
+
+One lane per tenant. Requests whose customer's head is busy go back into the queue in order, and after five
+tries wait by themselves, so that a held head delays nobody else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections import deque
+from collections.abc import Coroutine, Sequence
+
+from metergate.app.ports import (
+    LedgerUnavailableError,
+    OutcomeUnknownError,
+    RaceLostError,
+    View,
+)
+from metergate.app.usage.commit import Committed, UsageCommitter
+from metergate.domain.errors import MetergateError, Reason
+from metergate.domain.posting import Pending
+from metergate.domain.usage import Receipt
+
+log = logging.getLogger(__name__)
+
+BATCH_MOST = 2_000  # events in a commit, unless one request alone has more
+QUEUE_MOST = 50_000  # events that may wait in a lane
+TRIES_BEFORE_WAITING = 5
+PATIENCE = 3.0  # seconds for which a batch is tried again while Postgres is away
+_PAUSE = 0.05  # seconds between such tries, doubled up to the maximum
+_PAUSE_MOST = 0.4
+
+
+class Entry:
+    """One request on its way: its events, the receipts that it has so far, and who waits for them."""
+
+    __slots__ = ("done", "pending", "receipts", "seqs", "tries")
+
+    def __init__(self, pending: Sequence[Pending], done: asyncio.Future[None]) -> None:
+        self.pending: dict[int, Pending] = dict(enumerate(pending))
+        self.receipts: list[Receipt | None] = [None] * len(pending)
+        self.seqs: dict[str, int] = {}
+        self.done = done
+        self.tries = 0
+
+    def fail(self, error: MetergateError) -> None:
+        """Tells the caller."""
+        if not self.done.done():
+            self.done.set_exception(error)
+
+
+class Lane:
+    """The queue of one tenant and the commits that empty it."""
+
+    def __init__(self, tenant: str, committer: UsageCommitter, view: View, waiters: asyncio.Semaphore) -> None:
+        self._tenant = tenant
+        self._committer = committer
+        self._view = view
+        self._waiters = waiters
+        self._queue: deque[Entry] = deque()
+        self._waiting = 0
+        self._runner: asyncio.Task[None] | None = None
+        self._others: set[asyncio.Task[None]] = set()
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is queued or in flight."""
+        return not self._queue and not self._others and (self._runner is None or self._runner.done())
+
+    async def submit(self, pending: Sequence[Pending]) -> Entry:
+        """Commits the events and returns their entry, with a receipt for each.
+
+        A caller who goes away before the batch is sent takes the request along; later it is committed all the same.
+
+        Raises:
+            MetergateError: OVERLOADED, LEDGER_UNAVAILABLE, OUTCOME_UNKNOWN or SERVER_FAULT.
+        """
+        if self._waiting + len(pending) > QUEUE_MOST:
+            raise MetergateError(Reason.OVERLOADED, "too many events wait for the ledger; try again in a moment")
+        entry = Entry(pending, asyncio.get_running_loop().create_future())
+        self._queue.append(entry)
+        self._waiting += len(pending)
+        if self._runner is None or self._runner.done():
+            self._runner = asyncio.create_task(self._run())
+        await entry.done
+        return entry
+
+    async def drain(self) -> None:
+        """Waits until everything that was submitted is answered."""
+        while not self.idle:
+            tasks = [task for task in (self._runner, *self._others) if task is not None and not task.done()]
+            if tasks:
+                await asyncio.wait(tasks)
+
+    async def _run(self) -> None:
+        while self._queue:
+            entries = self._take()
+            if entries:
+                await self._commit(entries, wait=False)
+
+    def _take(self) -> list[Entry]:
+        """The next batch, without those whose callers have left."""
+        entries: list[Entry] = []
+        size = 0
+        while self._queue and (not entries or size + len(self._queue[0].pending) <= BATCH_MOST):
+            entry = self._queue.popleft()
+            self._waiting -= len(entry.pending)
+            if not entry.done.done():
+                entries.append(entry)
+                size += len(entry.pending)
+        return entries
+
+    async def _commit(self, entries: Sequence[Entry], wait: bool) -> None:
+        """Commits a batch; one that fails for its data is split, so that only the request at fault fails."""
+        places = [(entry, index) for entry in entries for index in entry.pending]
+        pending = [entry.pending[index] for entry, index in places]
+        try:
+            done = await self._persist(pending, wait)
+        except MetergateError as error:
+            for entry in entries:
+                entry.fail(error)
+        except Exception as error:
+            if len(entries) > 1:
+                for entry in entries:
+                    await self._commit([entry], wait)
+            else:
+                log.exception("a batch was refused by the ledger")
+                refused = MetergateError(Reason.SERVER_FAULT, f"the ledger refused the request: {error}")
+                entries[0].fail(refused)
+        else:
+            self._settle(entries, places, done)
+            self._start(self._publish(entries, done))
+
+    async def _commit_alone(self, entry: Entry) -> None:
+        """Waits for the busy heads, holding no others: what could be committed without them has been."""
+        async with self._waiters:
+            await self._commit([entry], wait=True)
+
+    async def _persist(self, pending: Sequence[Pending], wait: bool) -> Committed:
+        """Tries until the batch is committed, for as long as patience lasts. Its ids make each further try safe."""
+        loop = asyncio.get_running_loop()
+        until, pause, unknown = loop.time() + PATIENCE, _PAUSE, False
+        tried: dict[str, int] = {}
+        while True:
+            try:
+                return await self._committer.commit(self._tenant, pending, wait, tried)
+            except RaceLostError:
+                pause = _PAUSE / 10
+            except OutcomeUnknownError:
+                unknown = True
+            except LedgerUnavailableError:
+                pass
+            if loop.time() + pause > until:
+                raise _given_up(unknown)
+            await asyncio.sleep(pause * random.uniform(0.5, 1))
+            pause = min(pause * 2, _PAUSE_MOST)
+
+    def _settle(self, entries: Sequence[Entry], places: Sequence[tuple[Entry, int]], done: Committed) -> None:
+        """Hands out the receipts and queues what has to come again."""
+        for (entry, index), receipt in zip(places, done.receipts, strict=True):
+            if receipt is not None:
+                pending = entry.pending.pop(index)
+                entry.receipts[index] = receipt
+                if pending.customer in done.seqs:
+                    entry.seqs[pending.customer] = done.seqs[pending.customer]
+            elif (owner := done.owners.get(entry.pending[index].event.subject)) is not None:
+                entry.pending[index] = entry.pending[index]._replace(customer=owner)
+        left = [entry for entry in entries if entry.pending]
+        for entry in reversed(left):
+            entry.tries += 1
+            if entry.tries >= TRIES_BEFORE_WAITING:
+                self._start(self._commit_alone(entry))
+            else:
+                self._queue.appendleft(entry)
+                self._waiting += len(entry.pending)
+
+    async def _publish(self, entries: Sequence[Entry], done: Committed) -> None:
+        """Answers after the commit, once the fast view knows of it or has been given up on."""
+        finished = [entry for entry in entries if not entry.pending]
+        if done.publications:
+            await self._view.publish(self._tenant, done.metering_version, done.now, done.publications)
+        for entry in finished:
+            if not entry.done.done():
+                entry.done.set_result(None)
+
+    def _start(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._others.add(task)
+        task.add_done_callback(self._others.discard)
+
+
+def _given_up(unknown: bool) -> MetergateError:
+    if unknown:
+        return MetergateError(
+            Reason.OUTCOME_UNKNOWN,
+            "the database went away during the commit; repeat the call with the same ids to learn what became of it",
+        )
+    return MetergateError(Reason.LEDGER_UNAVAILABLE, "the database cannot be reached; nothing was recorded")

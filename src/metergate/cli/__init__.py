@@ -1,0 +1,1 @@
+"""The `metergate` command: one module per group of commands, collected in `main.py`."""

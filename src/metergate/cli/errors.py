@@ -1,0 +1,12 @@
+"""What goes wrong for a person at a terminal: one sentence, with what to do about it."""
+
+from __future__ import annotations
+
+
+class CliError(Exception):
+    """Ends a command with one sentence and exit code 1; `reason` is a published `ErrorReason` where there is one."""
+
+    def __init__(self, message: str, *, reason: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.reason = reason

@@ -1,0 +1,238 @@
+"""The catalog: meters and plans, what makes one valid, and what differs between two."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter as Tally
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, fields, replace
+from enum import StrEnum
+from functools import cached_property
+from typing import Any
+
+from metergate.domain.errors import MetergateError, Reason, Violation
+from metergate.domain.meter import AGGREGATIONS, Meter
+from metergate.domain.quota import Limit, Policy, text_of_max
+
+DEFAULT_PLAN = "default"
+MAX_DIMENSIONS = 5
+MAX_METERS = 500
+MAX_PLANS = 500
+MAX_LIMITS_PER_PLAN = 100
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./\-]{0,63}")
+_TYPE_MAX = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A named set of limits that customers are on."""
+
+    name: str
+    limits: tuple[Limit, ...] = ()
+    display_name: str = ""
+
+
+class Action(StrEnum):
+    """What is done to a thing of the catalog."""
+
+    CREATE = "create"
+    UPDATE = "update"
+    DELETE = "delete"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One difference between two catalogs; `differences` are written "field: old -> new"."""
+
+    action: Action
+    kind: str
+    name: str
+    differences: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """All that a tenant measures and allows. `version` is raised by each change, `metering_version` by those
+    that change what a meter counts."""
+
+    meters: tuple[Meter, ...] = ()
+    plans: tuple[Plan, ...] = ()
+    default_plan: str = DEFAULT_PLAN
+    version: int = 0
+    metering_version: int = field(default=0, compare=False)
+
+    @cached_property
+    def meter_of(self) -> dict[str, Meter]:
+        """The meters by name."""
+        return {meter.name: meter for meter in self.meters}
+
+    @cached_property
+    def meters_of_type(self) -> dict[str, tuple[Meter, ...]]:
+        """The meters that select each event type."""
+        by_type: dict[str, tuple[Meter, ...]] = {}
+        for meter in self.meters:
+            by_type[meter.event_type] = (*by_type.get(meter.event_type, ()), meter)
+        return by_type
+
+    @cached_property
+    def plan_of(self) -> dict[str, Plan]:
+        """The plans by name."""
+        return {plan.name: plan for plan in self.plans}
+
+    @cached_property
+    def _limits_of(self) -> dict[str, dict[str, tuple[Limit, ...]]]:
+        limits: dict[str, dict[str, tuple[Limit, ...]]] = {}
+        for plan in self.plans:
+            by_meter = limits.setdefault(plan.name, {})
+            for limit in plan.limits:
+                by_meter[limit.meter] = (*by_meter.get(limit.meter, ()), limit)
+        return limits
+
+    def plan_in_force(self, plan: str) -> str:
+        """The plan that governs a customer who was given `plan`: the default one for none and for an unknown one."""
+        return plan if plan in self.plan_of else self.default_plan
+
+    def limits(self, plan: str, meter: str) -> tuple[Limit, ...]:
+        """The limits on a meter for a customer who was given `plan`."""
+        return self._limits_of.get(self.plan_in_force(plan), {}).get(meter, ())
+
+    def check(self) -> None:
+        """Raises CATALOG_INVALID with a violation for each contradiction."""
+        violations = list(_check(self))
+        if violations:
+            first = violations[0]
+            raise MetergateError(
+                Reason.CATALOG_INVALID,
+                f"the catalog is not valid: {first.field}: {first.description}",
+                {"field": first.field},
+                tuple(violations[:50]),
+            )
+
+    def succeed(self, new: Catalog) -> Catalog:
+        """`new` as the version after this one, with `since` of each meter that counts differently raised."""
+        version = self.version + 1
+        meters = []
+        for meter in new.meters:
+            old = self.meter_of.get(meter.name)
+            same = old is not None and old.counts_like(meter)
+            meters.append(replace(meter, since=old.since if same and old else version))
+        newest = max((meter.since for meter in meters), default=0)
+        return replace(
+            new,
+            meters=tuple(sorted(meters, key=lambda meter: meter.name)),
+            plans=tuple(sorted(new.plans, key=lambda plan: plan.name)),
+            version=version,
+            metering_version=max(self.metering_version, newest),
+        )
+
+    def with_limit(self, plan_name: str, limit: Limit) -> Catalog:
+        """This catalog with the limit set on the plan; a plan or meter that it lacks is made with defaults."""
+        meters = self.meters
+        if limit.meter not in self.meter_of:
+            meters = (*meters, Meter(limit.meter, limit.meter))
+        plan = self.plan_of.get(plan_name, Plan(plan_name))
+        limits = [limit if old.name == limit.name else old for old in plan.limits]
+        if limit not in limits:
+            limits.append(limit)
+        plans = [old for old in self.plans if old.name != plan_name]
+        return replace(self, meters=meters, plans=(*plans, replace(plan, limits=tuple(limits))))
+
+
+def _check(catalog: Catalog) -> Iterable[Violation]:
+    yield from _check_names("meters", [meter.name for meter in catalog.meters], MAX_METERS)
+    for index, meter in enumerate(catalog.meters):
+        yield from _check_meter(f"meters[{index}]", meter)
+    yield from _check_names("plans", [plan.name for plan in catalog.plans], MAX_PLANS)
+    for index, plan in enumerate(catalog.plans):
+        where = f"plans[{index}].limits"
+        yield from _check_names(where, [limit.name for limit in plan.limits], MAX_LIMITS_PER_PLAN)
+        for place, limit in enumerate(plan.limits):
+            yield from _check_limit(f"{where}[{place}]", limit, catalog.meter_of.get(limit.meter))
+    if catalog.plans and catalog.default_plan not in catalog.plan_of:
+        yield Violation("default_plan", f"no plan is called {catalog.default_plan!r}")
+
+
+def _check_names(where: str, names: Sequence[str], most: int) -> Iterable[Violation]:
+    if len(names) > most:
+        yield Violation(where, f"at most {most} are allowed")
+    twice = {name for name, count in Tally(names).items() if count > 1}
+    for index, name in enumerate(names):
+        at = f"{where}[{index}].name"
+        if not _NAME.fullmatch(name):
+            yield Violation(at, f"{name[:80]!r} is not a name: letters, digits, _ . / -, at most 64")
+        elif name in twice:
+            yield Violation(at, f"{name!r} stands here twice")
+
+
+def _check_meter(where: str, meter: Meter) -> Iterable[Violation]:
+    if meter.aggregation not in AGGREGATIONS:
+        yield Violation(f"{where}.aggregation", f"is not one of {', '.join(AGGREGATIONS)}")
+    if len(meter.event_type) > _TYPE_MAX or not meter.event_type.isprintable():
+        yield Violation(f"{where}.event_type", f"must be printable, at most {_TYPE_MAX}")
+    if len(meter.dimensions) > MAX_DIMENSIONS or len(set(meter.dimensions)) < len(meter.dimensions):
+        yield Violation(f"{where}.dimensions", f"must be at most {MAX_DIMENSIONS}, each once")
+    for name in meter.dimensions:
+        if not name or not name.isprintable() or name == "subject" or len(name.encode()) > 64:
+            yield Violation(f"{where}.dimensions", f"{name[:80]!r} is not a label key")
+    if len(meter.value.encode()) > 64 or (meter.value and not meter.value.isprintable()):
+        yield Violation(f"{where}.value", "must be printable, at most 64 bytes")
+
+
+def _check_limit(where: str, limit: Limit, meter: Meter | None) -> Iterable[Violation]:
+    if meter is None:
+        yield Violation(f"{where}.meter", f"no meter is called {limit.meter[:80]!r}")
+        return
+    if limit.max is not None and limit.max < 0:
+        yield Violation(f"{where}.max", "must not be negative")
+    for name in [*dict(limit.labels), *limit.per_labels]:
+        if name not in meter.dimensions:
+            yield Violation(f"{where}.labels", f"{name[:80]!r} is not a dimension of meter {meter.name!r}")
+    if set(dict(limit.labels)) & set(limit.per_labels) or len(set(limit.per_labels)) < len(limit.per_labels):
+        yield Violation(f"{where}.per_labels", "must name each label once, and none that labels fixes")
+    grows = meter.aggregation in AGGREGATIONS and AGGREGATIONS[meter.aggregation].grows
+    if limit.policy is Policy.HARD and (meter.allow_negative or not grows):
+        yield Violation(f"{where}.policy", f"HARD needs a meter that only grows, and {meter.name!r} can shrink")
+
+
+def changes(old: Catalog, new: Catalog) -> list[Change]:
+    """What applying `new` over `old` does: meters, then plans and their limits, then the default plan."""
+    found = list(_compare("meter", old.meter_of, new.meter_of, ignore=("since",)))
+    found += _compare("plan", old.plan_of, new.plan_of, ignore=("limits",))
+    for name in sorted({**old.plan_of, **new.plan_of}):
+        before = old.plan_of[name].limits if name in old.plan_of else ()
+        after = new.plan_of[name].limits if name in new.plan_of else ()
+        found += _compare(
+            "limit", {f"{name}/{limit.name}": limit for limit in before},
+            {f"{name}/{limit.name}": limit for limit in after},
+        )  # fmt: skip
+    if old.default_plan != new.default_plan:
+        difference = f"default_plan: {old.default_plan} -> {new.default_plan}"
+        found.append(Change(Action.UPDATE, "default_plan", new.default_plan, (difference,)))
+    return found
+
+
+def _compare(kind: str, old: dict[str, Any], new: dict[str, Any], ignore: tuple[str, ...] = ()) -> Iterable[Change]:
+    for name in sorted({**old, **new}):
+        if name not in new:
+            yield Change(Action.DELETE, kind, name)
+        elif name not in old:
+            yield Change(Action.CREATE, kind, name)
+        else:
+            differences = tuple(_differences(old[name], new[name], ignore))
+            if differences:
+                yield Change(Action.UPDATE, kind, name, differences)
+
+
+def _differences(old: Any, new: Any, ignore: tuple[str, ...]) -> Iterable[str]:
+    for place in fields(old):
+        before, after = getattr(old, place.name), getattr(new, place.name)
+        if place.name not in ignore and before != after:
+            yield f"{place.name}: {_shown(place.name, before)} -> {_shown(place.name, after)}"
+
+
+def _shown(name: str, value: Any) -> str:
+    if name == "max":
+        return text_of_max(value)
+    if isinstance(value, tuple):
+        return "[" + ", ".join("=".join(one) if isinstance(one, tuple) else str(one) for one in value) + "]"
+    return str(value) or "''"

@@ -1,0 +1,1 @@
+"""The HTTP face: Connect/JSON, health and metrics."""

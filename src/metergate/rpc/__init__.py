@@ -1,0 +1,1 @@
+"""The gRPC face: decode, call one verb, encode."""

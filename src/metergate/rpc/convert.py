@@ -1,0 +1,147 @@
+"""Between the contract's messages and the domain's values: `from_pb_x` and `to_pb_x`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from metergate.domain import quantity
+from metergate.domain.errors import MetergateError, invalid
+from metergate.domain.period import SECOND, Period
+from metergate.domain.quota import AnsweredBy, Decision, LimitState, Policy, Scope, read_filter, text_of_max
+from metergate.domain.usage import Event, Outcome, Receipt, make_event
+from metergate.v1 import catalog_pb2, error_reason_pb2, quota_pb2, usage_pb2
+
+POLICIES: Mapping[Policy, catalog_pb2.Policy] = {
+    Policy.HARD: catalog_pb2.POLICY_HARD,
+    Policy.SOFT: catalog_pb2.POLICY_SOFT,
+}
+SCOPES: Mapping[Scope, catalog_pb2.Scope] = {
+    Scope.CUSTOMER: catalog_pb2.SCOPE_CUSTOMER,
+    Scope.SUBJECT: catalog_pb2.SCOPE_SUBJECT,
+}
+PERIODS: Mapping[Period, catalog_pb2.Period] = {
+    period: catalog_pb2.Period.Value(f"PERIOD_{period.name}") for period in Period
+}
+_ANSWERED_BY = {who: quota_pb2.AnsweredBy.Value(f"ANSWERED_BY_{who.name}") for who in AnsweredBy}
+_OUTCOMES = {outcome: usage_pb2.Outcome.Value(f"OUTCOME_{outcome.name}") for outcome in Outcome}
+
+
+def from_pb_time(time: Timestamp, field: str) -> int:
+    """The instant, cut to microseconds.
+
+    Raises:
+        MetergateError: FIELD_INVALID.
+    """
+    nanos = time.nanos
+    if not 0 <= nanos < 1_000_000_000:
+        raise invalid(field, "nanos must lie between 0 and 999,999,999")
+    return time.seconds * SECOND + nanos // 1000
+
+
+def to_pb_time(instant: int) -> Timestamp:
+    """The Timestamp of an instant."""
+    return Timestamp(seconds=instant // SECOND, nanos=instant % SECOND * 1000)
+
+
+def to_pb_duration(length: int) -> Duration:
+    """The Duration of that many microseconds."""
+    return Duration(seconds=length // SECOND, nanos=length % SECOND * 1000)
+
+
+def from_pb_event(event: usage_pb2.UsageEvent, service: str) -> Event | Receipt:
+    """The event, or, where it breaks a rule, the receipt that says so."""
+    id_ = event.id
+    try:
+        return make_event(
+            id_,
+            event.source or service,
+            event.type,
+            event.subject,
+            from_pb_time(event.time, "time") if event.HasField("time") else None,
+            event.amount,
+            event.values,
+            event.labels,
+            event.settles,
+        )
+    except MetergateError as error:
+        return Receipt(id_[:256], Outcome.REJECTED, error)
+
+
+def to_pb_receipt(receipt: Receipt) -> usage_pb2.UsageReceipt:
+    """The receipt as a message."""
+    error = receipt.error
+    if error is None:
+        return usage_pb2.UsageReceipt(
+            event_id=receipt.event_id, outcome=_OUTCOMES[receipt.outcome], unmatched=receipt.unmatched
+        )
+    return usage_pb2.UsageReceipt(
+        event_id=receipt.event_id,
+        outcome=_OUTCOMES[receipt.outcome],
+        reason=error_reason_pb2.ErrorReason.Value(f"ERROR_REASON_{error.reason.name}"),
+        field=error.field,
+        message=error.message,
+    )
+
+
+def from_pb_amount(amount: str, field: str) -> Decimal:
+    """The amount asked for; none = 1.
+
+    Raises:
+        MetergateError: QUANTITY_INVALID, or FIELD_INVALID when it is negative.
+    """
+    if not amount:
+        return quantity.ONE
+    number = quantity.parse(amount, field)
+    if number < 0:
+        raise invalid(field, "must not be negative")
+    return number
+
+
+def to_pb_limit_state(state: LimitState) -> quota_pb2.LimitState:
+    """The state of a limit as a message."""
+    limit, figures, window = state.limit, state.figures, state.window
+    text = quantity.to_text
+    end = to_pb_time(window.end)
+    message = quota_pb2.LimitState(
+        name=limit.name,
+        meter=limit.meter,
+        window=quota_pb2.Window(start_time=to_pb_time(window.start), end_time=end),
+        max=text_of_max(limit.max),
+        used=text(figures.used),
+        reserved=text(figures.reserved),
+        leased=text(figures.leased),
+        forfeited=text(figures.forfeited),
+        remaining="" if state.remaining is None else text(state.remaining),
+        would_fit="" if state.would_fit is None else text(state.would_fit),
+        policy=POLICIES[limit.policy],
+        reset_time=end,
+        overrun=text(state.overrun),
+        scope=SCOPES[limit.scope],
+    )
+    if state.filter:
+        message.labels.update(read_filter(state.filter))
+    if state.exhausted_in is not None:
+        message.exhausted_in.CopyFrom(to_pb_duration(state.exhausted_in))
+    return message
+
+
+def to_pb_decision(decision: Decision) -> quota_pb2.Decision:
+    """The decision as a message."""
+    message = quota_pb2.Decision(
+        allowed=decision.allowed,
+        plan=decision.plan,
+        limits=[to_pb_limit_state(state) for state in decision.states],
+        as_of=to_pb_time(decision.as_of),
+        answered_by=_ANSWERED_BY[decision.answered_by],
+        degraded=decision.degraded,
+    )
+    if decision.binding is not None:
+        message.reason = decision.reason
+        message.binding_limit = decision.binding.limit.name
+    if decision.retry_after is not None:
+        message.retry_after.CopyFrom(to_pb_duration(decision.retry_after))
+    return message

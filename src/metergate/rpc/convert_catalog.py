@@ -1,0 +1,154 @@
+"""Between the catalog's messages and the domain's values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import TypeVar
+
+from metergate.domain import quantity
+from metergate.domain.catalog import DEFAULT_PLAN, Action, Catalog, Change, Plan
+from metergate.domain.errors import MetergateError, Violation, invalid
+from metergate.domain.meter import Meter
+from metergate.domain.period import Period
+from metergate.domain.quota import Limit, Policy, Scope, text_of_max
+from metergate.rpc.convert import PERIODS, POLICIES, SCOPES
+from metergate.v1 import catalog_pb2
+
+T = TypeVar("T")
+
+_AGGREGATIONS: Mapping[int, str] = {
+    catalog_pb2.AGGREGATION_UNSPECIFIED: "sum",
+    catalog_pb2.AGGREGATION_SUM: "sum",
+    catalog_pb2.AGGREGATION_COUNT: "count",
+}
+_AGGREGATION_NUMBERS = {
+    "sum": catalog_pb2.AGGREGATION_SUM,
+    "count": catalog_pb2.AGGREGATION_COUNT,
+}
+_ACTIONS = {action: catalog_pb2.CatalogChange.Action.Value(f"ACTION_{action.name}") for action in Action}
+
+
+def _named(numbers: Mapping[T, int], default: T) -> dict[int, T]:
+    return {number: value for value, number in numbers.items()} | {0: default}
+
+
+_PERIOD_OF = _named(PERIODS, Period.MONTH)
+_POLICY_OF = _named(POLICIES, Policy.HARD)
+_SCOPE_OF = _named(SCOPES, Scope.CUSTOMER)
+
+
+def _enum(known: Mapping[int, T], number: int, field: str) -> T:
+    if number not in known:
+        raise invalid(field, f"{number} is not one of its values")
+    return known[number]
+
+
+def from_pb_catalog(catalog: catalog_pb2.Catalog) -> Catalog:
+    """The catalog, not yet checked as a whole.
+
+    Raises:
+        MetergateError: FIELD_INVALID, QUANTITY_INVALID, naming the place.
+    """
+    meters = [from_pb_meter(meter, f"meters[{index}]") for index, meter in enumerate(catalog.meters)]
+    plans = [
+        Plan(
+            plan.name,
+            tuple(from_pb_limit(limit, f"plans[{at}].limits[{index}]") for index, limit in enumerate(plan.limits)),
+            plan.display_name,
+        )
+        for at, plan in enumerate(catalog.plans)
+    ]
+    return Catalog(tuple(meters), tuple(plans), catalog.default_plan or DEFAULT_PLAN)
+
+
+def from_pb_meter(meter: catalog_pb2.Meter, field: str) -> Meter:
+    """The meter, with its defaults filled in."""
+    return Meter(
+        meter.name,
+        meter.event_type or meter.name,
+        _enum(_AGGREGATIONS, meter.aggregation, f"{field}.aggregation"),
+        meter.value,
+        tuple(meter.dimensions),
+        meter.allow_negative,
+        meter.unit,
+        meter.description,
+    )
+
+
+def from_pb_limit(limit: catalog_pb2.Limit, field: str) -> Limit:
+    """The limit, with its defaults filled in."""
+    period = _enum(_PERIOD_OF, limit.period, f"{field}.period")
+    return Limit(
+        limit.name or f"{limit.meter}/{period}"[:64],
+        limit.meter,
+        _max(limit.max, f"{field}.max"),
+        period,
+        _enum(_POLICY_OF, limit.policy, f"{field}.policy"),
+        _enum(_SCOPE_OF, limit.scope, f"{field}.scope"),
+        tuple(sorted(limit.labels.items())),
+        tuple(limit.per_labels),
+    )
+
+
+def _max(text: str, field: str) -> Decimal | None:
+    if text == "unlimited":
+        return None
+    try:
+        number = quantity.parse(text, field)
+    except MetergateError as error:
+        description = 'must be a plain decimal, or "unlimited"'
+        error.violations = (Violation(field, description),)
+        raise
+    if number < 0:
+        raise invalid(field, "must not be negative")
+    return number
+
+
+def to_pb_catalog(catalog: Catalog) -> catalog_pb2.Catalog:
+    """The catalog as a message."""
+    return catalog_pb2.Catalog(
+        meters=[to_pb_meter(meter) for meter in catalog.meters],
+        plans=[
+            catalog_pb2.Plan(
+                name=plan.name, display_name=plan.display_name, limits=[to_pb_limit(limit) for limit in plan.limits]
+            )
+            for plan in catalog.plans
+        ],
+        default_plan=catalog.default_plan,
+    )
+
+
+def to_pb_meter(meter: Meter) -> catalog_pb2.Meter:
+    """The meter as a message."""
+    return catalog_pb2.Meter(
+        name=meter.name,
+        event_type=meter.event_type,
+        aggregation=_AGGREGATION_NUMBERS[meter.aggregation],
+        value=meter.value,
+        dimensions=meter.dimensions,
+        allow_negative=meter.allow_negative,
+        unit=meter.unit,
+        description=meter.description,
+    )
+
+
+def to_pb_limit(limit: Limit) -> catalog_pb2.Limit:
+    """The limit as a message."""
+    return catalog_pb2.Limit(
+        name=limit.name,
+        meter=limit.meter,
+        max=text_of_max(limit.max),
+        period=PERIODS[limit.period],
+        policy=POLICIES[limit.policy],
+        scope=SCOPES[limit.scope],
+        labels=dict(limit.labels),
+        per_labels=limit.per_labels,
+    )
+
+
+def to_pb_change(change: Change) -> catalog_pb2.CatalogChange:
+    """The change as a message."""
+    return catalog_pb2.CatalogChange(
+        action=_ACTIONS[change.action], kind=change.kind, name=change.name, differences=change.differences
+    )

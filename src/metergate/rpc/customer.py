@@ -1,0 +1,102 @@
+"""CustomerService: decode, call one verb, encode."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from metergate.app.customer.manage import Made, ManageCustomers
+from metergate.app.ports import Customer, Subject
+from metergate.app.tokens import Sealer
+from metergate.domain.usage import MAX_NAME, check_text
+from metergate.rpc.call import Call
+from metergate.rpc.convert import to_pb_time
+from metergate.rpc.pages import once, page_size, request_digest
+from metergate.v1 import customer_pb2 as pb
+
+
+@dataclass(frozen=True, slots=True)
+class CustomerService:
+    """The servicer."""
+
+    manage: ManageCustomers
+    sealer: Sealer
+
+    async def CreateCustomer(self, request: pb.CreateCustomerRequest, call: Call) -> pb.CreateCustomerResponse:
+        """Makes a customer."""
+        asked = request.customer
+        check_text(asked.id, "customer.id", MAX_NAME)
+        if asked.name:
+            check_text(asked.name, "customer.name", 256)
+
+        def encode(made: Made) -> pb.CreateCustomerResponse:
+            return pb.CreateCustomerResponse(customer=_to_pb(made.customer), adopted_events=made.adopted)
+
+        first = once(request, "CreateCustomer", encode)
+        wanted = Customer(asked.id, asked.name, asked.plan, asked.time_zone or "UTC", 0)
+        made = await self.manage.create(call.caller, wanted, first)
+        if first is not None and first.answer is not None:
+            return pb.CreateCustomerResponse.FromString(first.answer)
+        return encode(made)
+
+    async def GetCustomer(self, request: pb.GetCustomerRequest, call: Call) -> pb.GetCustomerResponse:
+        """One customer."""
+        return pb.GetCustomerResponse(customer=_to_pb(await self.manage.get(call.caller, request.id)))
+
+    async def ListCustomers(self, request: pb.ListCustomersRequest, call: Call) -> pb.ListCustomersResponse:
+        """A page of customers."""
+        tenant, digest, size = call.caller.tenant, request_digest(request), page_size(request.page_size)
+        place = self.sealer.open_page(tenant, digest, request.page_token)
+        found = await self.manage.list(call.caller, place[0] if place else "", size + 1)
+        page = found[:size]
+        token = self.sealer.page(tenant, digest, [page[-1].id]) if len(found) > size else ""
+        return pb.ListCustomersResponse(customers=[_to_pb(one) for one in page], next_page_token=token)
+
+    async def AssignPlan(self, request: pb.AssignPlanRequest, call: Call) -> pb.AssignPlanResponse:
+        """Puts a customer on a plan."""
+
+        def encode(customer: Customer) -> pb.AssignPlanResponse:
+            return pb.AssignPlanResponse(customer=_to_pb(customer))
+
+        first = once(request, "AssignPlan", encode)
+        customer = await self.manage.assign_plan(call.caller, request.customer, request.plan, first)
+        if first is not None and first.answer is not None:
+            return pb.AssignPlanResponse.FromString(first.answer)
+        return encode(customer)
+
+    async def CreateSubject(self, request: pb.CreateSubjectRequest, call: Call) -> pb.CreateSubjectResponse:
+        """Makes a subject of a customer."""
+        check_text(request.subject.id, "subject.id", MAX_NAME)
+        check_text(request.subject.customer, "subject.customer", MAX_NAME)
+
+        def encode(made: Made) -> pb.CreateSubjectResponse:
+            assert made.subject is not None, "a subject was made"
+            return pb.CreateSubjectResponse(subject=_to_pb_subject(made.subject), adopted_events=made.adopted)
+
+        first = once(request, "CreateSubject", encode)
+        made = await self.manage.create_subject(call.caller, request.subject.id, request.subject.customer, first)
+        if first is not None and first.answer is not None:
+            return pb.CreateSubjectResponse.FromString(first.answer)
+        return encode(made)
+
+    async def ListSubjects(self, request: pb.ListSubjectsRequest, call: Call) -> pb.ListSubjectsResponse:
+        """A page of a customer's subjects."""
+        tenant, digest, size = call.caller.tenant, request_digest(request), page_size(request.page_size)
+        place = self.sealer.open_page(tenant, digest, request.page_token)
+        found = await self.manage.subjects(call.caller, request.customer, place[0] if place else "", size + 1)
+        page = found[:size]
+        token = self.sealer.page(tenant, digest, [page[-1].id]) if len(found) > size else ""
+        return pb.ListSubjectsResponse(subjects=[_to_pb_subject(one) for one in page], next_page_token=token)
+
+
+def _to_pb(customer: Customer) -> pb.Customer:
+    return pb.Customer(
+        id=customer.id,
+        name=customer.name,
+        plan=customer.plan,
+        time_zone=customer.time_zone,
+        create_time=to_pb_time(customer.created_at),
+    )
+
+
+def _to_pb_subject(subject: Subject) -> pb.Subject:
+    return pb.Subject(id=subject.id, customer=subject.customer, create_time=to_pb_time(subject.created_at))

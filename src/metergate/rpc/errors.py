@@ -1,0 +1,72 @@
+"""Reasons become statuses: one table, one ErrorInfo, never UNKNOWN or INTERNAL."""
+
+from __future__ import annotations
+
+from google.protobuf.any_pb2 import Any
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
+from google.rpc.code_pb2 import Code
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, QuotaFailure, RetryInfo
+from google.rpc.status_pb2 import Status
+
+from metergate.domain.errors import MetergateError, Reason
+from metergate.rpc.call import Failure
+
+DOMAIN = "metergate.dev"
+
+CODES: dict[Reason, int] = {
+    Reason.KEY_MISSING: Code.UNAUTHENTICATED,
+    Reason.KEY_INVALID: Code.UNAUTHENTICATED,
+    Reason.FIELD_INVALID: Code.INVALID_ARGUMENT,
+    Reason.QUANTITY_INVALID: Code.INVALID_ARGUMENT,
+    Reason.QUANTITY_NEGATIVE: Code.INVALID_ARGUMENT,
+    Reason.TIME_TOO_OLD: Code.INVALID_ARGUMENT,
+    Reason.TIME_IN_FUTURE: Code.INVALID_ARGUMENT,
+    Reason.EVENT_CONFLICT: Code.ALREADY_EXISTS,
+    Reason.BATCH_TOO_LARGE: Code.INVALID_ARGUMENT,
+    Reason.METER_NOT_FOUND: Code.NOT_FOUND,
+    Reason.SUBJECT_NOT_FOUND: Code.NOT_FOUND,
+    Reason.CUSTOMER_NOT_FOUND: Code.NOT_FOUND,
+    Reason.PLAN_NOT_FOUND: Code.NOT_FOUND,
+    Reason.CUSTOMER_EXISTS: Code.ALREADY_EXISTS,
+    Reason.SUBJECT_EXISTS: Code.ALREADY_EXISTS,
+    Reason.CATALOG_INVALID: Code.INVALID_ARGUMENT,
+    Reason.PLAN_IN_USE: Code.FAILED_PRECONDITION,
+    Reason.TOO_MANY_POINTS: Code.INVALID_ARGUMENT,
+    Reason.TOKEN_INVALID: Code.INVALID_ARGUMENT,
+    Reason.OVERLOADED: Code.UNAVAILABLE,
+    Reason.LEDGER_UNAVAILABLE: Code.UNAVAILABLE,
+    Reason.OUTCOME_UNKNOWN: Code.UNAVAILABLE,
+    Reason.SHUTTING_DOWN: Code.UNAVAILABLE,
+    Reason.MESSAGE_MALFORMED: Code.INVALID_ARGUMENT,
+    Reason.DEADLINE_PASSED: Code.DEADLINE_EXCEEDED,
+    Reason.LIMIT_REACHED: Code.RESOURCE_EXHAUSTED,
+    Reason.REQUEST_ID_REUSED: Code.INVALID_ARGUMENT,
+    Reason.SERVER_FAULT: Code.UNAVAILABLE,
+    Reason.MESSAGE_TOO_LARGE: Code.RESOURCE_EXHAUSTED,
+    Reason.METHOD_NOT_FOUND: Code.UNIMPLEMENTED,
+}
+RETRY_AFTER_MS = 200  # with UNAVAILABLE
+
+
+def to_failure(error: MetergateError) -> Failure:
+    """The error as it goes over the wire."""
+    code = CODES[error.reason]
+    info = ErrorInfo(reason=error.reason.value, domain=DOMAIN, metadata=error.metadata)
+    details: list[Message] = [info]
+    if error.violations:
+        fields = [BadRequest.FieldViolation(field=one.field, description=one.description) for one in error.violations]
+        details.append(BadRequest(field_violations=fields))
+    if error.reason is Reason.LIMIT_REACHED:
+        violation = QuotaFailure.Violation(subject=error.metadata.get("subject", ""), description=error.message)
+        details.append(QuotaFailure(violations=[violation]))
+    pushback = RETRY_AFTER_MS if code == Code.UNAVAILABLE else None
+    if pushback is not None:
+        details.append(RetryInfo(retry_delay=Duration(nanos=pushback * 1_000_000)))
+    return Failure(Status(code=code, message=error.message, details=[_packed(one) for one in details]), pushback)
+
+
+def _packed(message: Message) -> Any:
+    packed = Any()
+    packed.Pack(message)
+    return packed

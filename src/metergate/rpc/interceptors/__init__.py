@@ -1,0 +1,1 @@
+"""What every call walks through, in one named, ordered list."""

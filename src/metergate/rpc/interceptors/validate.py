@@ -1,0 +1,125 @@
+"""validate: the request is a message, and keeps the rules of its shape. What its fields mean is checked by the verbs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from google.protobuf.message import DecodeError, Message
+
+from metergate.domain.errors import MetergateError, Reason, Violation
+from metergate.rpc.call import Call, Handler, Method
+
+BATCH_MOST = 5_000
+_TEXT_MOST = 256
+
+Rule = Callable[[Any], Iterable[Violation]]
+
+
+def _required(*fields: str) -> Rule:
+    def rule(request: Any) -> Iterable[Violation]:
+        for field in fields:
+            value = getattr(request, field)
+            if (isinstance(value, Message) and not request.HasField(field)) or value == "":
+                yield Violation(field, "is required")
+
+    return rule
+
+
+def _short(*fields: str, most: int = _TEXT_MOST) -> Rule:
+    def rule(request: Any) -> Iterable[Violation]:
+        for field in fields:
+            text = getattr(request, field)
+            if len(text.encode()) > most:
+                yield Violation(field, f"must be at most {most} bytes long")
+            elif not text.isprintable():
+                yield Violation(field, "must not hold control characters")
+
+    return rule
+
+
+def _counted(field: str, least: int, most: int) -> Rule:
+    def rule(request: Any) -> Iterable[Violation]:
+        count = len(getattr(request, field))
+        if not least <= count <= most:
+            yield Violation(field, f"must have {least} to {most} entries, and has {count}")
+
+    return rule
+
+
+def _moments(*fields: str) -> Rule:
+    def rule(request: Any) -> Iterable[Violation]:
+        for field in fields:
+            if not 0 <= getattr(request, field).nanos < 1_000_000_000:
+                yield Violation(field, "nanos must lie between 0 and 999,999,999")
+
+    return rule
+
+
+def _page(request: Any) -> Iterable[Violation]:
+    if request.page_size < 0:
+        yield Violation("page_size", "must not be negative")
+
+
+def _batch(field: str) -> Rule:
+    def rule(request: Any) -> Iterable[Violation]:
+        count = len(getattr(request, field))
+        if count > BATCH_MOST:
+            message = f"{field}: {count} entries; one call may carry {BATCH_MOST}"
+            raise MetergateError(
+                Reason.BATCH_TOO_LARGE,
+                message,
+                {"field": field, "maximum": str(BATCH_MOST)},
+                (Violation(field, f"at most {BATCH_MOST} entries"),),
+            )
+        return ()
+
+    return rule
+
+
+RULES: dict[str, tuple[Rule, ...]] = {
+    "RecordUsage": (_required("event"),),
+    "BatchRecordUsage": (_batch("events"),),
+    "GetUsageSummary": (_moments("start_time", "end_time"), _short("customer", "subject", "time_zone")),
+    "ListUsageEvents": (_page, _moments("start_time", "end_time"), _short("customer", "subject", "type")),
+    "CheckQuota": (_required("subject"), _short("subject"), _counted("amounts", 1, 16)),
+    "BatchCheckQuota": (_batch("checks"),),
+    "ListLimits": (_required("subject"), _short("subject"), _counted("meters", 0, 100)),
+    "ApplyCatalog": (_required("catalog"), _short("request_id", most=64)),
+    "SetLimit": (_required("limit"), _short("plan"), _short("request_id", most=64)),
+    "CreateCustomer": (_required("customer"), _short("request_id", most=64)),
+    "GetCustomer": (_required("id"), _short("id")),
+    "ListCustomers": (_page,),
+    "AssignPlan": (_required("customer"), _short("customer", "plan"), _short("request_id", most=64)),
+    "CreateSubject": (_required("subject"), _short("request_id", most=64)),
+    "ListSubjects": (_required("customer"), _short("customer"), _page),
+}
+
+
+def validate(method: Method, handle: Handler) -> Handler:
+    """Parses what came as bytes and applies the method's rules, all at once."""
+    rules = RULES.get(method.name, ())
+    parse = method.request_type.FromString
+
+    async def validated(request: Any, call: Call) -> Message:
+        if isinstance(request, bytes):
+            try:
+                request = parse(request)
+            except DecodeError:
+                message = f"the request is not a {method.request_type.DESCRIPTOR.name}"
+                raise MetergateError(Reason.MESSAGE_MALFORMED, message) from None
+        for rule in rules:
+            check(rule(request))
+        return await handle(request, call)
+
+    return validated
+
+
+def check(found: Iterable[Violation]) -> None:
+    """Raises FIELD_INVALID when there are violations."""
+    violations = tuple(found)
+    if violations:
+        first = violations[0]
+        raise MetergateError(
+            Reason.FIELD_INVALID, f"{first.field}: {first.description}", {"field": first.field}, violations
+        )

@@ -1,0 +1,40 @@
+"""The contract's methods and what answers them, found by the names in the protos."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from google.protobuf.descriptor import FileDescriptor
+from google.protobuf.message_factory import GetMessageClass
+
+from metergate.rpc.call import Method
+from metergate.rpc.interceptors.chain import Interceptor, intercepted
+from metergate.v1 import catalog_pb2, customer_pb2, quota_pb2, usage_pb2
+
+FILES: tuple[FileDescriptor, ...] = (
+    usage_pb2.DESCRIPTOR,
+    quota_pb2.DESCRIPTOR,
+    catalog_pb2.DESCRIPTOR,
+    customer_pb2.DESCRIPTOR,
+)
+_READS = ("Get", "List", "Check", "BatchCheck")
+
+
+def methods(servicers: Sequence[Any], interceptors: Sequence[tuple[str, Interceptor]]) -> list[Method]:
+    """Every method of every service, behind the interceptors. A servicer is named like its service."""
+    by_name = {type(servicer).__name__: servicer for servicer in servicers}
+    found = []
+    for file in FILES:
+        for service in file.services_by_name.values():
+            for method in service.methods:
+                bare = Method(
+                    service.full_name,
+                    method.name,
+                    GetMessageClass(method.input_type),
+                    GetMessageClass(method.output_type),
+                    getattr(by_name[service.name], method.name),
+                    method.name.startswith(_READS),
+                )
+                found.append(intercepted(bare, interceptors))
+    return found

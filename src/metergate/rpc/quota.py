@@ -1,0 +1,83 @@
+"""QuotaService: decode, call one verb, encode."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from metergate.app.quota.check import Amount, CheckQuota, Question
+from metergate.app.quota.list_limits import ListLimits
+from metergate.app.tokens import Sealer
+from metergate.domain.errors import MetergateError, Reason
+from metergate.domain.quota import Decision
+from metergate.rpc.call import Call
+from metergate.rpc.convert import from_pb_amount, to_pb_decision, to_pb_limit_state, to_pb_time
+from metergate.rpc.interceptors.validate import RULES
+from metergate.rpc.interceptors.validate import check as check_rules
+from metergate.v1 import quota_pb2
+
+
+@dataclass(frozen=True, slots=True)
+class QuotaService:
+    """The servicer."""
+
+    check: CheckQuota
+    list_limits: ListLimits
+    sealer: Sealer
+
+    async def CheckQuota(self, request: quota_pb2.CheckQuotaRequest, call: Call) -> quota_pb2.CheckQuotaResponse:
+        """Advice on one question."""
+        [answer] = await self.check.check(call.caller, [self._question(request, call)])
+        if isinstance(answer, MetergateError):
+            raise answer
+        if request.refuse_as_status and not answer.allowed:
+            raise _refusal(answer, request.subject)
+        return quota_pb2.CheckQuotaResponse(decision=to_pb_decision(answer))
+
+    async def BatchCheckQuota(
+        self, request: quota_pb2.BatchCheckQuotaRequest, call: Call
+    ) -> quota_pb2.BatchCheckQuotaResponse:
+        """Advice on many questions; one that cannot be answered does not stop the others."""
+        questions: list[Question | MetergateError] = []
+        for one in request.checks:
+            try:
+                for rule in RULES["CheckQuota"]:
+                    check_rules(rule(one))
+                questions.append(self._question(one, call))
+            except MetergateError as error:
+                questions.append(error)
+        good = [question for question in questions if isinstance(question, Question)]
+        answers = iter(await self.check.check(call.caller, good))
+        results = [_to_pb_result(next(answers) if isinstance(one, Question) else one) for one in questions]
+        return quota_pb2.BatchCheckQuotaResponse(results=results)
+
+    async def ListLimits(self, request: quota_pb2.ListLimitsRequest, call: Call) -> quota_pb2.ListLimitsResponse:
+        """The state of a subject's limits."""
+        limits = await self.list_limits.list(call.caller, request.subject, list(request.meters))
+        return quota_pb2.ListLimitsResponse(
+            customer=limits.customer,
+            plan=limits.plan,
+            limits=[to_pb_limit_state(state) for state in limits.states],
+            as_of=to_pb_time(limits.as_of),
+        )
+
+    def _question(self, request: quota_pb2.CheckQuotaRequest, call: Call) -> Question:
+        amounts = [
+            Amount(one.meter, from_pb_amount(one.amount, f"amounts[{index}].amount"), dict(one.labels))
+            for index, one in enumerate(request.amounts)
+        ]
+        if not request.token:
+            return Question(request.subject, amounts)
+        return Question(request.subject, amounts, self.sealer.open_write(call.caller.tenant, request.token))
+
+
+def _to_pb_result(answer: Decision | MetergateError) -> quota_pb2.CheckResult:
+    if isinstance(answer, MetergateError):
+        return quota_pb2.CheckResult(error_reason=answer.reason.value, error_message=answer.message)
+    return quota_pb2.CheckResult(decision=to_pb_decision(answer))
+
+
+def _refusal(decision: Decision, subject: str) -> MetergateError:
+    binding = decision.binding
+    assert binding is not None, "a refusal has a limit that refuses"
+    metadata = {"subject": subject, "limit": binding.limit.name, "meter": binding.limit.meter, "plan": decision.plan}
+    return MetergateError(Reason.LIMIT_REACHED, decision.reason, metadata)

@@ -1,0 +1,86 @@
+"""The gRPC server: methods, health per service, reflection in dev, and an orderly end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1._async import HealthServicer
+from grpc_reflection.v1alpha import reflection
+from grpc_status import rpc_status
+
+from metergate.rpc.call import Call, Failure, Method
+
+MESSAGE_MOST = 4 * 1024 * 1024  # bytes
+
+# Clients may ping every 30 s; connections are closed after some minutes so that clients spread over processes.
+_OPTIONS = [
+    ("grpc.max_receive_message_length", MESSAGE_MOST),
+    ("grpc.max_concurrent_streams", 1_000),
+    ("grpc.max_metadata_size", 16 * 1024),
+    ("grpc.keepalive_time_ms", 60_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
+    ("grpc.http2.min_ping_interval_without_data_ms", 30_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.max_connection_age_ms", 15 * 60_000),
+    ("grpc.max_connection_age_grace_ms", 30_000),
+]
+
+
+class GrpcServer:
+    """Serves methods on one address."""
+
+    def __init__(self, methods: Sequence[Method], reflect: bool, share_port: bool = False) -> None:
+        self._server = grpc.aio.server(options=[*_OPTIONS, ("grpc.so_reuseport", int(share_port))])
+        self._health = HealthServicer()
+        self._services = sorted({method.service for method in methods})
+        for service in self._services:
+            mine = {method.name: _handler(method) for method in methods if method.service == service}
+            self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, mine),))
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        if reflect:
+            names = [*self._services, "grpc.health.v1.Health", reflection.SERVICE_NAME]
+            reflection.enable_server_reflection(names, self._server)
+
+    async def start(self, address: str) -> str:
+        """Binds and serves; returns the address with the port that was bound.
+
+        Raises:
+            OSError: the address cannot be bound.
+        """
+        try:
+            port = self._server.add_insecure_port(address)
+        except RuntimeError as error:
+            raise OSError(f"cannot listen on {address} for gRPC: is something else listening there?") from error
+        await self._server.start()
+        await self.set_health(True)
+        return f"{address.rpartition(':')[0]}:{port}"
+
+    async def set_health(self, serving: bool) -> None:
+        """Tells health checks whether calls are welcome."""
+        status = health_pb2.HealthCheckResponse.SERVING if serving else health_pb2.HealthCheckResponse.NOT_SERVING
+        for service in ("", *self._services):
+            await self._health.set(service, status)
+
+    async def stop(self, grace: float) -> None:
+        """Takes no new calls, lets those under way finish for `grace` seconds, and closes."""
+        await self._health.enter_graceful_shutdown()
+        await self._server.stop(grace)
+
+
+def _handler(method: Method) -> Any:
+    handle = method.handle
+
+    async def answer(request: bytes, context: Any) -> Any:
+        call = Call(dict(context.invocation_metadata() or ()), context.peer())
+        try:
+            return await handle(request, call)
+        except Failure as failure:
+            if failure.pushback_ms is not None:
+                context.set_trailing_metadata((("grpc-retry-pushback-ms", str(failure.pushback_ms)),))
+            await context.abort_with_status(rpc_status.to_status(failure.status))
+
+    # Requests stay bytes until the caller is known; see the validate interceptor.
+    return grpc.unary_unary_rpc_method_handler(answer, None, method.response_type.SerializeToString)

@@ -1,0 +1,43 @@
+"""Settings: from `METERGATE_…` in the environment, overridden by the command line."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """All that can be set. Durations are in the unit that their name ends with."""
+
+    model_config = SettingsConfigDict(env_prefix="METERGATE_", extra="ignore")
+
+    environment: Literal["dev", "production"] = "dev"
+    """In dev, subjects become customers on first use, and gRPC reflection is on."""
+
+    postgres_url: str = ""
+    """postgresql://user:password@host:port/database, or with ?host=/socket/folder."""
+
+    redis_url: str = ""
+    """redis://host:port/0, rediss://… or unix:///path?db=0."""
+
+    grpc: str = "127.0.0.1:7400"
+    http: str = "127.0.0.1:7401"
+
+    accept_days: int = Field(35, ge=1, le=366)
+    """How old a new event may be. Ids are remembered for 7 days more."""
+
+    accept_ahead_seconds: int = Field(300, ge=0, le=86_400)
+    """How far ahead of the database's clock an event may lie."""
+
+    calls_most: int = Field(2_000, ge=1)
+    """Calls that are answered at a time; more are refused as overload."""
+
+    calls_most_per_tenant: int = Field(1_500, ge=1)
+
+    postgres_commit_connections: int = Field(8, ge=6)
+    postgres_query_connections: int = Field(8, ge=2)
+
+    drain_seconds: float = Field(10.0, ge=0)
+    """How long calls under way may take to finish when the server stops."""

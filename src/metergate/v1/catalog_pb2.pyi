@@ -1,0 +1,193 @@
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class Aggregation(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    AGGREGATION_UNSPECIFIED: _ClassVar[Aggregation]
+    AGGREGATION_SUM: _ClassVar[Aggregation]
+    AGGREGATION_COUNT: _ClassVar[Aggregation]
+
+class Period(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    PERIOD_UNSPECIFIED: _ClassVar[Period]
+    PERIOD_MINUTE: _ClassVar[Period]
+    PERIOD_HOUR: _ClassVar[Period]
+    PERIOD_DAY: _ClassVar[Period]
+    PERIOD_WEEK: _ClassVar[Period]
+    PERIOD_MONTH: _ClassVar[Period]
+    PERIOD_YEAR: _ClassVar[Period]
+
+class Policy(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    POLICY_UNSPECIFIED: _ClassVar[Policy]
+    POLICY_HARD: _ClassVar[Policy]
+    POLICY_SOFT: _ClassVar[Policy]
+
+class Scope(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    SCOPE_UNSPECIFIED: _ClassVar[Scope]
+    SCOPE_CUSTOMER: _ClassVar[Scope]
+    SCOPE_SUBJECT: _ClassVar[Scope]
+AGGREGATION_UNSPECIFIED: Aggregation
+AGGREGATION_SUM: Aggregation
+AGGREGATION_COUNT: Aggregation
+PERIOD_UNSPECIFIED: Period
+PERIOD_MINUTE: Period
+PERIOD_HOUR: Period
+PERIOD_DAY: Period
+PERIOD_WEEK: Period
+PERIOD_MONTH: Period
+PERIOD_YEAR: Period
+POLICY_UNSPECIFIED: Policy
+POLICY_HARD: Policy
+POLICY_SOFT: Policy
+SCOPE_UNSPECIFIED: Scope
+SCOPE_CUSTOMER: Scope
+SCOPE_SUBJECT: Scope
+
+class Meter(_message.Message):
+    __slots__ = ("name", "event_type", "aggregation", "value", "dimensions", "allow_negative", "unit", "description")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    EVENT_TYPE_FIELD_NUMBER: _ClassVar[int]
+    AGGREGATION_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    DIMENSIONS_FIELD_NUMBER: _ClassVar[int]
+    ALLOW_NEGATIVE_FIELD_NUMBER: _ClassVar[int]
+    UNIT_FIELD_NUMBER: _ClassVar[int]
+    DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    event_type: str
+    aggregation: Aggregation
+    value: str
+    dimensions: _containers.RepeatedScalarFieldContainer[str]
+    allow_negative: bool
+    unit: str
+    description: str
+    def __init__(self, name: _Optional[str] = ..., event_type: _Optional[str] = ..., aggregation: _Optional[_Union[Aggregation, str]] = ..., value: _Optional[str] = ..., dimensions: _Optional[_Iterable[str]] = ..., allow_negative: _Optional[bool] = ..., unit: _Optional[str] = ..., description: _Optional[str] = ...) -> None: ...
+
+class Limit(_message.Message):
+    __slots__ = ("name", "meter", "max", "period", "policy", "scope", "labels", "per_labels")
+    class LabelsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    METER_FIELD_NUMBER: _ClassVar[int]
+    MAX_FIELD_NUMBER: _ClassVar[int]
+    PERIOD_FIELD_NUMBER: _ClassVar[int]
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    SCOPE_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    PER_LABELS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    meter: str
+    max: str
+    period: Period
+    policy: Policy
+    scope: Scope
+    labels: _containers.ScalarMap[str, str]
+    per_labels: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, name: _Optional[str] = ..., meter: _Optional[str] = ..., max: _Optional[str] = ..., period: _Optional[_Union[Period, str]] = ..., policy: _Optional[_Union[Policy, str]] = ..., scope: _Optional[_Union[Scope, str]] = ..., labels: _Optional[_Mapping[str, str]] = ..., per_labels: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class Plan(_message.Message):
+    __slots__ = ("name", "limits", "display_name")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    LIMITS_FIELD_NUMBER: _ClassVar[int]
+    DISPLAY_NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    limits: _containers.RepeatedCompositeFieldContainer[Limit]
+    display_name: str
+    def __init__(self, name: _Optional[str] = ..., limits: _Optional[_Iterable[_Union[Limit, _Mapping]]] = ..., display_name: _Optional[str] = ...) -> None: ...
+
+class Catalog(_message.Message):
+    __slots__ = ("meters", "plans", "default_plan")
+    METERS_FIELD_NUMBER: _ClassVar[int]
+    PLANS_FIELD_NUMBER: _ClassVar[int]
+    DEFAULT_PLAN_FIELD_NUMBER: _ClassVar[int]
+    meters: _containers.RepeatedCompositeFieldContainer[Meter]
+    plans: _containers.RepeatedCompositeFieldContainer[Plan]
+    default_plan: str
+    def __init__(self, meters: _Optional[_Iterable[_Union[Meter, _Mapping]]] = ..., plans: _Optional[_Iterable[_Union[Plan, _Mapping]]] = ..., default_plan: _Optional[str] = ...) -> None: ...
+
+class CatalogChange(_message.Message):
+    __slots__ = ("action", "kind", "name", "differences")
+    class Action(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        ACTION_UNSPECIFIED: _ClassVar[CatalogChange.Action]
+        ACTION_CREATE: _ClassVar[CatalogChange.Action]
+        ACTION_UPDATE: _ClassVar[CatalogChange.Action]
+        ACTION_DELETE: _ClassVar[CatalogChange.Action]
+    ACTION_UNSPECIFIED: CatalogChange.Action
+    ACTION_CREATE: CatalogChange.Action
+    ACTION_UPDATE: CatalogChange.Action
+    ACTION_DELETE: CatalogChange.Action
+    ACTION_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    DIFFERENCES_FIELD_NUMBER: _ClassVar[int]
+    action: CatalogChange.Action
+    kind: str
+    name: str
+    differences: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, action: _Optional[_Union[CatalogChange.Action, str]] = ..., kind: _Optional[str] = ..., name: _Optional[str] = ..., differences: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class ApplyCatalogRequest(_message.Message):
+    __slots__ = ("catalog", "dry_run", "request_id")
+    CATALOG_FIELD_NUMBER: _ClassVar[int]
+    DRY_RUN_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    catalog: Catalog
+    dry_run: bool
+    request_id: str
+    def __init__(self, catalog: _Optional[_Union[Catalog, _Mapping]] = ..., dry_run: _Optional[bool] = ..., request_id: _Optional[str] = ...) -> None: ...
+
+class ApplyCatalogResponse(_message.Message):
+    __slots__ = ("changes", "version")
+    CHANGES_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    changes: _containers.RepeatedCompositeFieldContainer[CatalogChange]
+    version: int
+    def __init__(self, changes: _Optional[_Iterable[_Union[CatalogChange, _Mapping]]] = ..., version: _Optional[int] = ...) -> None: ...
+
+class GetCatalogRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class GetCatalogResponse(_message.Message):
+    __slots__ = ("catalog", "version")
+    CATALOG_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    catalog: Catalog
+    version: int
+    def __init__(self, catalog: _Optional[_Union[Catalog, _Mapping]] = ..., version: _Optional[int] = ...) -> None: ...
+
+class SetLimitRequest(_message.Message):
+    __slots__ = ("plan", "limit", "request_id")
+    PLAN_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    plan: str
+    limit: Limit
+    request_id: str
+    def __init__(self, plan: _Optional[str] = ..., limit: _Optional[_Union[Limit, _Mapping]] = ..., request_id: _Optional[str] = ...) -> None: ...
+
+class SetLimitResponse(_message.Message):
+    __slots__ = ("limit", "plan", "changes", "version")
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    PLAN_FIELD_NUMBER: _ClassVar[int]
+    CHANGES_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    limit: Limit
+    plan: str
+    changes: _containers.RepeatedCompositeFieldContainer[CatalogChange]
+    version: int
+    def __init__(self, limit: _Optional[_Union[Limit, _Mapping]] = ..., plan: _Optional[str] = ..., changes: _Optional[_Iterable[_Union[CatalogChange, _Mapping]]] = ..., version: _Optional[int] = ...) -> None: ...

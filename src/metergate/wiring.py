@@ -1,0 +1,281 @@
+"""The one place that builds everything and joins the rooms."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from metergate.adapters.postgres import connect, migrate
+from metergate.adapters.postgres.customers import PostgresCustomers
+from metergate.adapters.postgres.definitions import PostgresCatalogs
+from metergate.adapters.postgres.keys import PostgresKeys
+from metergate.adapters.postgres.ledger import PostgresLedger
+from metergate.adapters.postgres.listen import DefinitionListener
+from metergate.adapters.postgres.reconcile import Reconciler
+from metergate.adapters.postgres.upkeep import Upkeep
+from metergate.adapters.postgres.usage import PostgresUsage
+from metergate.adapters.redis.view import RedisView
+from metergate.app import clock
+from metergate.app.access.authenticate import Authenticate
+from metergate.app.catalog.apply import ApplyCatalog
+from metergate.app.catch_up import CatchUp
+from metergate.app.customer.manage import ManageCustomers
+from metergate.app.directory import Directory
+from metergate.app.ports import LedgerUnavailableError, StoredKey
+from metergate.app.quota.check import CheckQuota
+from metergate.app.quota.list_limits import ListLimits
+from metergate.app.sweep import SweepView
+from metergate.app.tokens import Sealer
+from metergate.app.usage.commit import UsageCommitter
+from metergate.app.usage.list_events import ListEvents
+from metergate.app.usage.record import RecordUsage
+from metergate.app.usage.summarize import SummarizeUsage
+from metergate.domain import period
+from metergate.domain.access import Principal, new_key, parse_key
+from metergate.domain.catalog import Catalog
+from metergate.domain.usage import AcceptWindow
+from metergate.http.server import HttpServer
+from metergate.rpc.call import Call, Failure
+from metergate.rpc.catalog import CatalogService
+from metergate.rpc.customer import CustomerService
+from metergate.rpc.interceptors.admit import Admission
+from metergate.rpc.interceptors.authenticate import authenticate
+from metergate.rpc.interceptors.errors import errors
+from metergate.rpc.interceptors.observe import observe
+from metergate.rpc.interceptors.validate import validate
+from metergate.rpc.methods import methods
+from metergate.rpc.quota import QuotaService
+from metergate.rpc.server import GrpcServer
+from metergate.rpc.usage import UsageService
+from metergate.settings import Settings
+from metergate.workers.loop import Loop
+
+DEV_TENANT = "dev"
+_SWEEP_SECONDS = 5.0
+_UPKEEP_SECONDS = 3600.0
+_CLOCK_SKEW_MOST = 2.0  # seconds; more makes advice about windows wrong at their borders
+
+
+@dataclass(slots=True)
+class Running:
+    """A server that serves: where, and until when."""
+
+    grpc: str
+    http: str
+    stopped: asyncio.Event
+
+    async def wait(self) -> None:
+        """Returns when the server was told to stop."""
+        await self.stopped.wait()
+
+
+@asynccontextmanager
+async def server(settings: Settings) -> AsyncGenerator[Running]:
+    """Builds and starts a server; leaving the block drains and stops it: health off, intake closed, queue committed.
+
+    Raises:
+        OSError: an address cannot be bound.
+        LedgerUnavailableError: Postgres cannot be reached at the start.
+    """
+    accept = AcceptWindow(settings.accept_days * period.DAY, settings.accept_ahead_seconds * period.SECOND)
+    async with AsyncExitStack() as stack:
+        engine = connect.engine(settings.postgres_url, settings.postgres_query_connections)
+        stack.push_async_callback(engine.dispose)
+        pool = await connect.commit_pool(settings.postgres_url, settings.postgres_commit_connections)
+        stack.callback(pool.terminate)
+        keys = PostgresKeys(engine)
+        ledger, usage = PostgresLedger(pool), PostgresUsage(engine)
+        catalogs, customers = PostgresCatalogs(engine), PostgresCustomers(engine)
+        directory = Directory(catalogs, customers, keys, make_on_first_use=settings.environment == "dev")
+        view = RedisView(settings.redis_url, keys.identity)
+        await view.start()
+        stack.push_async_callback(view.stop)
+
+        catch_up = CatchUp(ledger, view)
+        record = RecordUsage(UsageCommitter(ledger, directory, accept), directory, view)
+        list_limits = ListLimits(directory, ledger, catch_up)
+        sealer = Sealer(await keys.secret())
+        admission = Admission(settings.calls_most, settings.calls_most_per_tenant)
+        # What every call walks through, in this order.
+        interceptors = [
+            ("observe", observe),
+            ("errors", errors),
+            ("authenticate", authenticate(Authenticate(directory))),
+            ("validate", validate),
+            ("admit", admission.admit),
+        ]
+        table = methods(
+            [
+                UsageService(
+                    record, SummarizeUsage(directory, usage, ledger, catch_up), ListEvents(directory, usage),
+                    list_limits, sealer,
+                ),
+                QuotaService(CheckQuota(directory, ledger, view, catch_up), list_limits, sealer),
+                CatalogService(ApplyCatalog(catalogs, directory), directory),
+                CustomerService(ManageCustomers(customers, directory, catch_up), sealer),
+            ],
+            interceptors,
+        )  # fmt: skip
+
+        async def missed() -> None:
+            directory.forget_all()
+            await view.reconsider()
+
+        listener = DefinitionListener(settings.postgres_url, directory.forget, missed)
+        sweep, upkeep = SweepView(usage, view), Upkeep(engine, accept.age)
+        for loop in (
+            Loop("sweep", _SWEEP_SECONDS, sweep.sweep),
+            Loop("upkeep", _UPKEEP_SECONDS, upkeep.keep_house),
+        ):
+            loop.start()
+            stack.push_async_callback(loop.stop)
+        listener.start()
+        stack.push_async_callback(listener.stop)
+
+        grpc = GrpcServer(table, reflect=settings.environment == "dev")
+        http = HttpServer(table, Failure, Call, lambda: admission.open)
+        running = Running("", "", asyncio.Event())
+        try:
+            running.grpc = await grpc.start(settings.grpc)
+            running.http = await http.start(settings.http)
+            yield running
+        finally:
+            running.stopped.set()
+            await grpc.set_health(False)
+            admission.close()
+            await asyncio.gather(grpc.stop(settings.drain_seconds), http.stop(settings.drain_seconds))
+            await record.drain()
+
+
+async def bootstrap(settings: Settings, existing_key: str | None = None, catalog: Catalog | None = None) -> str:
+    """Makes the dev tenant with a catalog where it has none, and returns a key for it: the existing one if it works."""
+    async with _engine(settings) as engine:
+        keys, catalogs = PostgresKeys(engine), PostgresCatalogs(engine)
+        key = parse_key(existing_key) if existing_key else None
+        stored = await keys.get(key.id) if key else None
+        works = key and stored and stored.tenant == DEV_TENANT and stored.revoked_at is None
+        if not (works and key and stored and key.proves(stored.secret_hash)):
+            key = new_key()
+            await keys.add(DEV_TENANT, "dev", key)
+        if catalog is not None and not (await catalogs.load(DEV_TENANT)).version:
+            directory = Directory(catalogs, PostgresCustomers(engine), keys, make_on_first_use=False)
+            principal = Principal(DEV_TENANT, "dev", "bootstrap")
+            await ApplyCatalog(catalogs, directory).apply(principal, catalog, dry_run=False)
+        return str(key)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyInfo:
+    """An API key without its secret; times in RFC 3339, "" = none."""
+
+    id: str
+    tenant: str
+    service: str
+    created: str
+    expires: str
+    revoked: str
+
+
+async def create_key(settings: Settings, tenant: str, service: str) -> str:
+    """A new key for a service of a tenant, which is made where there is none; shown this once."""
+    key = new_key()
+    async with _engine(settings) as engine:
+        await PostgresKeys(engine).add(tenant, service, key)
+    return str(key)
+
+
+async def list_keys(settings: Settings, tenant: str) -> list[KeyInfo]:
+    """A tenant's keys, oldest first."""
+    async with _engine(settings) as engine:
+        return [_info(stored) for stored in await PostgresKeys(engine).list(tenant)]
+
+
+async def revoke_key(settings: Settings, key_id: str) -> bool:
+    """Ends a key; servers hear of it at once. False when there is none of that id."""
+    async with _engine(settings) as engine:
+        return await PostgresKeys(engine).revoke(key_id)
+
+
+def _info(stored: StoredKey) -> KeyInfo:
+    def shown(instant: int | None) -> str:
+        return "" if instant is None else period.to_text(instant)
+
+    return KeyInfo(
+        stored.id, stored.tenant, stored.service, shown(stored.created_at), shown(stored.expires_at),
+        shown(stored.revoked_at),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at, and the cure where it is not well."""
+
+    name: str
+    ok: bool
+    detail: str
+    cure: str = ""
+
+
+async def diagnose(settings: Settings) -> list[Finding]:
+    """Postgres, clock, schema, Redis, and whether counters equal the ledger."""
+    async with _engine(settings) as engine:
+        try:
+            began = time.time()
+            async with engine.connect() as connection:
+                now: int = (await connection.execute(text("SELECT clock_timestamp()"))).scalar_one()
+                version = (await connection.execute(text("SHOW server_version"))).scalar_one()
+        except (OSError, LedgerUnavailableError) as error:
+            return [Finding("postgres", False, str(error), "start Postgres, or name it with --postgres URL")]
+        findings = [Finding("postgres", True, f"version {version}"), _clock(now, began)]
+        current, newest = await migrate.revisions(settings.postgres_url)
+        at_head = current == newest
+        cure = "" if at_head else "run `metergate migrate`"
+        findings.append(Finding("schema", at_head, f"revision {current}, newest is {newest}", cure))
+        findings.append(await _redis(settings, PostgresKeys(engine)) if at_head else _skipped("redis"))
+        findings.append(await _counters(engine) if at_head else _skipped("counters = ledger"))
+        return findings
+
+
+def _clock(now: int, began: float) -> Finding:
+    skew = abs(now / period.SECOND - (began + time.time()) / 2)
+    cure = "run an NTP client on both machines"
+    return Finding("clock", skew < _CLOCK_SKEW_MOST, f"{skew * 1000:.0f} ms from Postgres's", cure)
+
+
+def _skipped(name: str) -> Finding:
+    return Finding(name, False, "not looked at before the schema is right", "run `metergate migrate`")
+
+
+async def _redis(settings: Settings, keys: PostgresKeys) -> Finding:
+    view = RedisView(settings.redis_url, keys.identity)
+    await view.start()
+    try:
+        cure = "start Redis, or name it with --redis URL; until then Postgres answers"
+        return Finding("redis", view.up, "reached" if view.up else "cannot be reached", cure)
+    finally:
+        await view.stop()
+
+
+async def _counters(engine: AsyncEngine) -> Finding:
+    began = clock.now()
+    differences = await Reconciler(engine).differences()
+    seconds = (clock.now() - began) / period.SECOND
+    if not differences:
+        return Finding("counters = ledger", True, f"events, ids, rollups and counters agree ({seconds:.1f} s)")
+    cure = "report this: it must never happen"
+    return Finding("counters = ledger", False, f"{len(differences)} differences, first: {differences[0]}", cure)
+
+
+@asynccontextmanager
+async def _engine(settings: Settings) -> AsyncGenerator[AsyncEngine]:
+    engine = connect.engine(settings.postgres_url, 2)
+    try:
+        yield engine
+    finally:
+        await engine.dispose()
