@@ -37,9 +37,10 @@ def test_limit_record_check_and_look(server: Any) -> None:
         server, "limit", "set", meter, "100", "--per", "month"
     )
     done(server, "customer", "create", customer, "--name", "First")
-    assert done(server, "usage", "record", meter, "--subject", customer, "--id", "e-1").startswith("accepted · e-1")
-    assert done(server, "usage", "record", meter, "--subject", customer, "--id", "e-1").startswith("duplicate · e-1")
-    conflict = command(server, "usage", "record", meter, "7", "--subject", customer, "--id", "e-1")
+    event = ["--subject", customer, "--id", f"e-{customer}"]
+    assert done(server, "usage", "record", meter, *event).startswith(f"accepted · e-{customer}")
+    assert done(server, "usage", "record", meter, *event).startswith(f"duplicate · e-{customer}")
+    conflict = command(server, "usage", "record", meter, "7", *event)
     assert (conflict.returncode, "Traceback" in conflict.stderr) == (1, False)
     checked = done(server, "quota", "check", meter, "--subject", customer)
     assert checked.startswith("allowed · 1 used · 99 left · resets ")
@@ -73,9 +74,10 @@ def test_p12_bad_rows_are_set_aside_and_the_others_count(server: Any, tmp_path: 
 
 
 def test_p12_what_the_server_refuses_is_one_sentence(server: Any) -> None:
+    nobody = f"nobody-{uuid.uuid4().hex[:8]}"
     for arguments in (
-        ["quota", "check", "no-such-meter", "--subject", "nobody"],
-        ["customer", "show", "nobody"],
+        ["quota", "check", "no-such-meter", "--subject", nobody],
+        ["customer", "show", nobody],
         ["limit", "set", "bad", "-1"],
         ["usage", "summary", "--subject", "x", "--from", "2026-03-02", "--to", "2026-03-01"],
     ):

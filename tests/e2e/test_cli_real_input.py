@@ -7,11 +7,13 @@ import json
 import os
 import subprocess
 import sys
+import uuid
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 REPOSITORY = Path(__file__).parents[2]
 DATA = REPOSITORY.parent / "shared" / "data"
@@ -50,6 +52,24 @@ def answer(server: Any, *arguments: str | Path) -> Any:
     return json.loads(done.stdout)
 
 
+def have_meters(server: Any, folder: Path) -> None:
+    """Adds the example's meters to the catalog in force; other tests may need what is in it."""
+    held = yaml.safe_load(command(server, "catalog", "get").stdout) or {}
+    wanted = yaml.safe_load(CATALOG.read_text())
+    meters = {meter["name"]: meter for meter in [*held.get("meters", []), *wanted["meters"]]}
+    path = folder / "catalog.yaml"
+    path.write_text(yaml.safe_dump(wanted | held | {"meters": list(meters.values())}))
+    applied = command(server, "catalog", "apply", path)
+    assert applied.returncode == 0, applied.stderr
+
+
+def new_customer(server: Any, name: str) -> str:
+    """A customer that no other test knows; other tests may use the same server."""
+    made = f"{name}-{uuid.uuid4().hex[:8]}"
+    assert command(server, "customer", "create", made).returncode == 0
+    return made
+
+
 def taken(summary: dict[str, Any]) -> dict[str, int]:
     return {name: summary[name] for name in ("rows", "accepted", "duplicates", "conflicts", "rejected", "unmatched")}
 
@@ -72,26 +92,26 @@ def awk(key: str) -> dict[str, tuple[int, int]]:
 
 @pytest.mark.skipif(not TRACE.exists(), reason="needs ../shared/data beside the repository")
 def test_p1_the_azure_trace_counts_once_however_often_it_is_imported(server: Any, tmp_path: Path) -> None:
-    assert command(server, "catalog", "apply", CATALOG).returncode == 0
-    command(server, "customer", "create", "azure")
-    flags = [*TRACE_FLAGS, "--subject", "azure", "--rejected", tmp_path / REJECTED]
+    have_meters(server, tmp_path)
+    customer = new_customer(server, "azure")
+    flags = [*TRACE_FLAGS, "--subject", customer, "--series", customer, "--rejected", tmp_path / REJECTED]
     first = taken(answer(server, "usage", "import", TRACE, *flags))
     assert first == became(rows=8819, accepted=8819, duplicates=0)
-    _assert_trace_is_in(server)
+    _assert_trace_is_in(server, customer)
     again = taken(answer(server, "usage", "import", TRACE, *flags))
     assert again == became(rows=8819, accepted=0, duplicates=8819)
-    _assert_trace_is_in(server)
+    _assert_trace_is_in(server, customer)
     assert not (tmp_path / REJECTED).exists()
 
 
-def _assert_trace_is_in(server: Any) -> None:
+def _assert_trace_is_in(server: Any, customer: str) -> None:
     by_minute: dict[str, Counter[str]] = {"input_tokens": Counter(), "output_tokens": Counter()}
     with TRACE.open(newline="") as file:
         for row in csv.DictReader(file):
             minute = row["TIMESTAMP"][:16].replace(" ", "T") + ":00Z"
             by_minute["input_tokens"][minute] += int(row["ContextTokens"])
             by_minute["output_tokens"][minute] += int(row["GeneratedTokens"])
-    asked = ["usage", "summary", "--subject", "azure", "--from", "2023-11-16", "--to", "2023-11-17"]
+    asked = ["usage", "summary", "--subject", customer, "--from", "2023-11-16", "--to", "2023-11-17"]
     meters = ["--meter", "input_tokens", "--meter", "output_tokens"]
     summary = answer(server, *asked, *meters, "--by", "minute")
     assert totals(summary) == {"input_tokens": 18_059_974, "output_tokens": 245_896}
@@ -104,12 +124,13 @@ def _assert_trace_is_in(server: Any) -> None:
 
 @pytest.mark.skipif(not LOG.exists(), reason="needs ../shared/data beside the repository")
 def test_p1_the_apache_log_adds_up_as_awk_says(server: Any, tmp_path: Path) -> None:
-    assert command(server, "catalog", "apply", CATALOG).returncode == 0
-    command(server, "customer", "create", "apache")
-    flags = ["--subject", "apache", "--backfill", "--rejected", tmp_path / REJECTED]
+    have_meters(server, tmp_path)
+    customer = new_customer(server, "apache")
+    flags = ["--subject", customer, "--series", customer, "--backfill", "--rejected", tmp_path / REJECTED]
     first = taken(answer(server, "usage", "import", LOG, *flags))
     assert first == became(rows=10_000, accepted=10_000, duplicates=0)
-    asked = ["usage", "summary", "--subject", "apache", "--from", "2015-05-17", "--to", "2015-05-21"]
+    asked = ["usage", "summary", "--subject", customer, "--from", "2015-05-17", "--to", "2015-05-21"]
+    asked += ["--meter", "requests", "--meter", "bytes"]
     _assert_groups(answer(server, *asked, "--group-by", "status"), "status")
     _assert_groups(answer(server, *asked, "--group-by", "method"), "method")
     _assert_days(answer(server, *asked, "--by", "day"))

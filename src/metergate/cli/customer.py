@@ -63,7 +63,7 @@ def show(customer: CustomerId) -> None:
         screen.data({"customer": messages.to_plain(found), "subjects": plain})
     else:
         screen.line(_in_words(found))
-        screen.line("subjects: " + ", ".join(subject.id for subject in subjects))
+        screen.line("subjects: " + (", ".join(subject.id for subject in subjects) or "none besides itself"))
 
 
 @app.command("assign")

@@ -18,7 +18,7 @@ from metergate.cli.errors import CliError
 from metergate.cli.rpc_errors import to_cli_error
 from metergate.cli.screen import screen
 from metergate.cli.server_file import DEFAULT_DATA
-from metergate.cli.targets import DataOption, PostgresOption, RedisOption, make_settings, settings_for
+from metergate.cli.targets import DataOption, PostgresOption, RedisOption, make_settings, on_database, settings_for
 
 _HEALTH_SECONDS = 3.0
 
@@ -36,7 +36,8 @@ def doctor(
     settings = settings_for(postgres, redis, data)
     from metergate import wiring
 
-    findings = asyncio.run(wiring.diagnose(settings))
+    with on_database():
+        findings = asyncio.run(wiring.diagnose(settings))
     if screen.json:
         screen.data([asdict(finding) for finding in findings])
     else:

@@ -10,3 +10,10 @@ class CliError(Exception):
         super().__init__(message)
         self.message = message
         self.reason = reason
+
+
+def sentence(text: str) -> str:
+    """The text with a capital letter and a full stop, unless it begins with a name such as `limit.max`."""
+    plain_word = text.partition(" ")[0].isalpha()
+    begun = text[:1].upper() + text[1:] if plain_word else text
+    return begun if begun.endswith((".", "?")) else f"{begun}."

@@ -12,7 +12,7 @@ from metergate.cli import profiles
 from metergate.cli.errors import CliError
 from metergate.cli.screen import screen
 from metergate.cli.server_file import DEFAULT_DATA
-from metergate.cli.targets import DataOption, PostgresOption, settings_for
+from metergate.cli.targets import DataOption, PostgresOption, on_database, settings_for
 
 app = typer.Typer(help="The profile's API key, and all keys of a tenant.")
 Tenant = Annotated[str, typer.Option(help="The tenant.")]
@@ -44,7 +44,8 @@ def create(
     settings = settings_for(postgres, "", data)
     from metergate import wiring
 
-    made = asyncio.run(wiring.create_key(settings, tenant, service))
+    with on_database():
+        made = asyncio.run(wiring.create_key(settings, tenant, service))
     if screen.json:
         screen.data({"tenant": tenant, "service": service, "key": made})
     else:
@@ -57,7 +58,8 @@ def list_keys(tenant: Tenant = "dev", postgres: PostgresOption = "", data: DataO
     settings = settings_for(postgres, "", data)
     from metergate import wiring
 
-    found = asyncio.run(wiring.list_keys(settings, tenant))
+    with on_database():
+        found = asyncio.run(wiring.list_keys(settings, tenant))
     rows = [asdict(key) for key in found]
     if screen.json:
         screen.data(rows)
@@ -77,7 +79,9 @@ def revoke(
     settings = settings_for(postgres, "", data)
     from metergate import wiring
 
-    if not asyncio.run(wiring.revoke_key(settings, key_id)):
+    with on_database():
+        ended = asyncio.run(wiring.revoke_key(settings, key_id))
+    if not ended:
         raise CliError(f"There is no key {key_id!r}: `metergate key list` shows those of a tenant.")
     if screen.json:
         screen.data({"revoked": key_id})

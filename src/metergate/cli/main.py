@@ -13,7 +13,7 @@ import typer
 
 from metergate.app.ports import LedgerUnavailableError
 from metergate.cli import catalog, customer, doctor, key, limit, migrate, quota, serve, usage
-from metergate.cli.errors import CliError
+from metergate.cli.errors import CliError, sentence
 from metergate.cli.screen import screen
 from metergate.domain.errors import MetergateError
 
@@ -52,11 +52,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         screen.error(error.message, error.reason)
         sys.exit(1)
     except MetergateError as error:  # from the commands that work on the database themselves
-        screen.error(f"{error.message.rstrip('.')}.", error.reason)
+        screen.error(sentence(error.message), error.reason)
         sys.exit(1)
     except (OSError, LedgerUnavailableError) as error:
         said = str(error).rstrip(".") or "The database cannot be reached"
-        screen.error(f"{said}: `metergate doctor` says what can be reached.", "UNREACHABLE")
+        screen.error(sentence(f"{said}: `metergate doctor` says what can be reached"), "UNREACHABLE")
         sys.exit(1)
 
 

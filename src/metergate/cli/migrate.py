@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from metergate.cli.screen import screen
 from metergate.cli.server_file import DEFAULT_DATA
-from metergate.cli.targets import DataOption, PostgresOption, settings_for
+from metergate.cli.targets import DataOption, PostgresOption, on_database, settings_for
 
 
 def migrate(postgres: PostgresOption = "", data: DataOption = DEFAULT_DATA) -> None:
@@ -12,7 +12,8 @@ def migrate(postgres: PostgresOption = "", data: DataOption = DEFAULT_DATA) -> N
     settings = settings_for(postgres, "", data)
     from metergate.adapters.postgres.migrate import upgrade  # not at the top: other commands shall not wait for drivers
 
-    upgrade(settings.postgres_url)
+    with on_database():
+        upgrade(settings.postgres_url)
     if screen.json:
         screen.data({"schema": "head"})
     else:

@@ -10,7 +10,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
-from metergate.cli.errors import CliError
+from metergate.cli.errors import CliError, sentence
 
 _CURES = {
     "KEY_MISSING": "set METERGATE_KEY, or start a dev server with `make run`, which saves a profile",
@@ -77,7 +77,7 @@ def to_cli_error(error: grpc.RpcError, url: str) -> CliError:
     places = [field for field in failure.fields if field not in said and field.partition(": ")[2] not in said]
     text = ": ".join([said.rstrip("."), "; ".join(places).rstrip(".")]) if places else said.rstrip(".")
     cure = _CURES.get(failure.reason)
-    return CliError(f"{text}: {cure}." if cure else f"{text}.", reason=failure.reason or code.name)
+    return CliError(sentence(f"{text}: {cure}" if cure else text), reason=failure.reason or code.name)
 
 
 # A failed call is a grpc.Call as well as a grpc.RpcError, which the stubs do not know.

@@ -16,11 +16,11 @@ import typer
 from metergate.cli import profiles, server_file
 from metergate.cli.addresses import check_free, reachable
 from metergate.cli.catalog import DEV_CATALOG, read_catalog
-from metergate.cli.errors import CliError
+from metergate.cli.errors import CliError, sentence
 from metergate.cli.profiles import Profile
 from metergate.cli.screen import screen
 from metergate.cli.server_file import DEFAULT_DATA, ServerFile
-from metergate.cli.targets import make_settings
+from metergate.cli.targets import make_settings, on_database
 from metergate.cli.welcome import print_welcome
 
 if TYPE_CHECKING:
@@ -56,7 +56,8 @@ def _run(settings: Settings, announce: Path | None) -> None:
 
     from metergate.adapters.postgres.migrate import upgrade
 
-    upgrade(settings.postgres_url)
+    with on_database():
+        upgrade(settings.postgres_url)
     uvloop.run(_serve(settings, announce))
 
 
@@ -77,14 +78,14 @@ def _servers(settings: Settings, data: Path) -> Iterator[tuple[Settings, Path | 
         try:
             if used:
                 stack.enter_context(DataFolder(data))
+                server_file.remove(data)
             check_free(settings.grpc, "--grpc")
             check_free(settings.http, "--http")
             # Left in the other order: first Redis stops, then Postgres, then the folder is free.
             postgres = settings.postgres_url or stack.enter_context(EmbeddedPostgres(data)).url
             redis = settings.redis_url or stack.enter_context(EmbeddedRedis(data)).url
         except EmbeddedError as error:
-            text = str(error).rstrip(".")
-            raise CliError(f"{text[:1].upper()}{text[1:]}.") from error
+            raise CliError(sentence(str(error))) from error
         except OSError as error:
             raise CliError(f"The data folder {data} cannot be used: {error}.") from error
         yield settings.model_copy(update={"postgres_url": postgres, "redis_url": redis}), data if used else None
@@ -115,7 +116,8 @@ async def _bootstrap(settings: Settings) -> str:
 
     saved = profiles.load(_DEV_PROFILE)
     catalog = from_pb_catalog(read_catalog(DEV_CATALOG))
-    return await wiring.bootstrap(settings, existing_key=saved.key if saved else None, catalog=catalog)
+    with on_database():
+        return await wiring.bootstrap(settings, existing_key=saved.key if saved else None, catalog=catalog)
 
 
 async def _first_of(*waits: Coroutine[object, object, object]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -28,9 +29,10 @@ class ServerFile:
 
 
 def read(data: Path) -> ServerFile | None:
-    """What runs on a data folder, or None. Raises CliError when the file is damaged."""
+    """What runs on a data folder, or None; a killed server leaves its file. Raises CliError when it is damaged."""
     try:
-        return ServerFile(**json.loads(_path(data).read_text(encoding="utf-8")))
+        found = ServerFile(**json.loads(_path(data).read_text(encoding="utf-8")))
+        return found if _lives(found.pid) else None
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError, TypeError) as error:
@@ -38,9 +40,19 @@ def read(data: Path) -> ServerFile | None:
 
 
 def remove(data: Path) -> None:
-    """Removes it when the server stops."""
+    """Removes it, for the holder of the folder: when the server stops, and what a killed one left."""
     _path(data).unlink(missing_ok=True)
 
 
 def _path(data: Path) -> Path:
     return data / "server.json"
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # it is another user's
+        return True
+    return True

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from metergate.app.ports import DataRefusedError, LedgerUnavailableError
 from metergate.cli import server_file
 from metergate.cli.errors import CliError
 
@@ -43,11 +46,32 @@ def make_settings(**given: Any) -> Settings:
     from metergate.settings import Settings
 
     try:
-        return Settings(**given)
+        made = Settings(**given)
     except ValidationError as error:
         wrong = error.errors()[0]
         name = "METERGATE_" + "_".join(str(part) for part in wrong["loc"]).upper()
         raise CliError(f"The setting {name} is wrong: {wrong['msg']}.") from error
+    _check_scheme(made.postgres_url, "--postgres", ("postgresql", "postgres"))
+    _check_scheme(made.redis_url, "--redis", ("redis", "rediss", "unix"))
+    return made
+
+
+@contextmanager
+def on_database() -> Iterator[None]:
+    """For work on the database itself: turns what its driver says into CliError."""
+    from metergate.adapters.postgres.errors import engine_errors
+
+    try:
+        with engine_errors():
+            yield
+    except (LedgerUnavailableError, DataRefusedError) as error:
+        said = str(error).rstrip(".")
+        raise CliError(f"The database cannot be used ({said}): see that it runs and that its URL is right.") from error
+
+
+def _check_scheme(url: str, option: str, schemes: tuple[str, ...]) -> None:
+    if url and url.partition("://")[0] not in schemes:  # the URL itself is not shown: it may hold a password
+        raise CliError(f"The URL of {option} must begin with {schemes[0]}://.")
 
 
 def _given(**urls: str) -> dict[str, str]:

@@ -126,7 +126,7 @@ class Catalog:
         )
 
     def with_limit(self, plan_name: str, limit: Limit) -> Catalog:
-        """This catalog with the limit set on the plan; a plan or meter that it lacks is made with defaults."""
+        """This catalog with the limit set on the plan; plans (the default one too) and a meter that it lacks are made."""
         meters = self.meters
         if limit.meter not in self.meter_of:
             meters = (*meters, Meter(limit.meter, limit.meter))
@@ -135,6 +135,8 @@ class Catalog:
         if limit not in limits:
             limits.append(limit)
         plans = [old for old in self.plans if old.name != plan_name]
+        if self.default_plan not in {plan_name, *self.plan_of}:
+            plans.append(Plan(self.default_plan))
         return replace(self, meters=meters, plans=(*plans, replace(plan, limits=tuple(limits))))
 
 

@@ -53,7 +53,7 @@ class Meter:
     def contribution(self, event: Event) -> Decimal | None:
         """What the event adds to this meter; None when it has no such value, or one that the meter forbids."""
         value = self.read(event)
-        if value is None or (value < 0 and not self.allow_negative):
+        if value is None or (value.is_signed() and value < 0 and not self.allow_negative):
             return None
         return AGGREGATIONS[self.aggregation].contribution(value)
 

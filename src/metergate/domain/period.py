@@ -25,6 +25,9 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 EARLIEST = 0
 LATEST = int((datetime(2200, 1, 1, tzinfo=UTC) - EPOCH).total_seconds()) * SECOND
 
+# Files beside the zones that mean another clock on another machine.
+_OF_THE_MACHINE = frozenset({"localtime", "posixrules", "Factory"})
+
 
 class Period(StrEnum):
     """How long a window is."""
@@ -68,7 +71,7 @@ def zone(name: str) -> ZoneInfo:
         MetergateError: FIELD_INVALID on `time_zone` when there is none.
     """
     try:
-        if not name or name.startswith(("/", ".")):
+        if not name or name.startswith(("/", ".")) or name in _OF_THE_MACHINE:
             raise ValueError(name)
         return ZoneInfo(name)
     except (ValueError, OSError, KeyError):
@@ -92,7 +95,10 @@ def _window_at(period: Period, time_zone: str, second: int) -> Window:
     if instant < start:  # midnight fell into a gap of the clock and the new day began late
         first, after = _floor(period, first - timedelta(days=1)), first
         start = _local(first, where)
-    return Window(start, _local(after, where))
+    end = _local(after, where)
+    if instant >= end:  # the clock was put back over midnight: a day begins once, with its first midnight
+        start, end = end, _local(_next(period, after), where)
+    return Window(start, end)
 
 
 def _clock_window(length: int, time_zone: str, instant: int) -> Window:

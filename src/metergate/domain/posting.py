@@ -14,7 +14,7 @@ from typing import NamedTuple
 from metergate.domain.catalog import Catalog
 from metergate.domain.errors import MetergateError, Reason, invalid
 from metergate.domain.meter import Meter
-from metergate.domain.period import QUARTER, Period, window_at
+from metergate.domain.period import QUARTER, Period, Window, window_at
 from metergate.domain.quantity import ZERO, add
 from metergate.domain.quota import CounterKey, Figures, read_filter
 from metergate.domain.usage import AcceptWindow, Event, Outcome, Receipt, compare, conflict
@@ -146,20 +146,20 @@ def _admit(one: Pending, ledger: Ledger, now: int, catalog: Catalog, posting: Po
     counted_at = now if event.time is None else event.time
     if event.time is not None and (error := ledger.accept.check(event.time, now, one.backfill)):
         return Receipt(event.id, Outcome.REJECTED, error)
-    meters = catalog.meters_of_type.get(event.type, ())
     parts: list[tuple[Meter, Decimal]] = []
-    for meter in meters:
+    for meter in catalog.meters_of_type.get(event.type, ()):
         value = meter.contribution(event)
         if value is not None:
             parts.append((meter, value))
         elif meter.read(event) is not None:
             return Receipt(event.id, Outcome.REJECTED, _shrinks(meter))
-    posting.rows.append(Row(event, one.customer, ledger.heads[one.customer].seq + 1, counted_at))
-    if one.customer == NOBODY:
-        return Receipt(event.id, Outcome.ACCEPTED, unmatched="subject")
+    customer = one.customer
+    posting.rows.append(Row(event, customer, ledger.heads[customer].seq + 1, counted_at))
+    if customer == NOBODY:
+        return Receipt(event.id, Outcome.ACCEPTED, None, "subject")
     for meter, value in parts:
-        _count(posting, one.customer, meter, event, counted_at, value)
-    return Receipt(event.id, Outcome.ACCEPTED, unmatched="" if parts else "meter")
+        _count(posting, customer, meter, event, counted_at, value)
+    return Receipt(event.id, Outcome.ACCEPTED, None, "" if parts else "meter")
 
 
 def _shrinks(meter: Meter) -> MetergateError:
@@ -170,15 +170,15 @@ def _shrinks(meter: Meter) -> MetergateError:
 
 
 def _count(posting: Posting, customer: str, meter: Meter, event: Event, counted_at: int, value: Decimal) -> None:
-    labels = event.labels
-    dimensions = tuple([labels.get(name, "") for name in meter.dimensions])
-    key = RollupKey(customer, meter.name, counted_at - counted_at % QUARTER, event.subject, dimensions)
+    labels, name, subject = event.labels, meter.name, event.subject
+    dimensions = tuple([labels.get(dimension, "") for dimension in meter.dimensions])
+    key = RollupKey(customer, name, counted_at - counted_at % QUARTER, subject, dimensions)
     before = posting.rollups.get(key)
     posting.rollups[key] = (1, value) if before is None else (before[0] + 1, add(before[1], value))
-    use = Use(counted_at, event.subject, labels, value)
-    uses = posting.uses.get((customer, meter.name))
+    use = Use(counted_at, subject, labels, value)
+    uses = posting.uses.get((customer, name))
     if uses is None:
-        posting.uses[customer, meter.name] = [use]
+        posting.uses[customer, name] = [use]
     else:
         uses.append(use)
 
@@ -189,18 +189,22 @@ def needed(posting: Posting, ledger: Ledger) -> dict[CounterKey, Period]:
     Counters of past windows are moved where they exist and are not born: nothing is decided by them.
     """
     keys: dict[CounterKey, Period] = {}
+    nearby: dict[tuple[int, str], Window] = {}  # most events of a batch lie in one window of each limit
     for (customer, meter), uses in posting.uses.items():
         head = ledger.heads[customer]
+        zone = head.time_zone
         for limit in ledger.catalog.limits(head.plan, meter):
+            place = (id(limit), zone)
+            window = nearby.get(place)
             for use in uses:
                 filter_ = limit.filter_of(use.labels)
                 if filter_ is None:
                     continue
-                window = window_at(limit.period, head.time_zone, use.counted_at)
+                if window is None or not window.start <= use.counted_at < window.end:
+                    window = nearby[place] = window_at(limit.period, zone, use.counted_at)
                 if window.end > ledger.now:
                     subject = limit.subject_of(use.subject)
-                    key = CounterKey(customer, meter, subject, filter_, window.start, window.end)
-                    keys[key] = limit.period
+                    keys[CounterKey(customer, meter, subject, filter_, window.start, window.end)] = limit.period
     return keys
 
 

@@ -17,6 +17,10 @@ MAX_LABELS = 16
 MAX_LABEL_KEY = 64
 MAX_LABEL_VALUE = 256
 
+_SEPARATOR = "\x1f"
+_NO_VALUES: Mapping[str, Decimal] = {}
+_NO_LABELS: Mapping[str, str] = {}
+
 # Fields are compared, and a conflict is named, in this order.
 COMPARED = ("type", "subject", "time", "amount", "values", "labels", "settles")
 
@@ -34,8 +38,8 @@ class Outcome(StrEnum):
 class Event:
     """One usage fact as the client made it. `time` is an instant, or None when the client gave none.
 
-    `digest` (16 bytes) stands for the content: all fields but id and source. A time that the server set
-    is not part of it.
+    `digest`, 16 bytes of BLAKE2b, stands for the content: all fields but id and source. A time that the
+    server set is not part of it.
     """
 
     id: str
@@ -96,22 +100,29 @@ def make_event(
     Raises:
         MetergateError: FIELD_INVALID or QUANTITY_INVALID, naming the field.
     """
-    check_text(id, "id", MAX_ID)
-    check_text(source, "source", MAX_NAME)
-    check_text(type, "type", MAX_NAME)
-    check_text(subject, "subject", MAX_NAME)
     number = quantity.parse(amount, "amount") if amount else None
+    numbers = _parse_values(values) if values else _NO_VALUES
+    ordered = {name: labels[name] for name in sorted(labels)} if labels else _NO_LABELS
+    content = _content(type, subject, time, number, numbers, ordered, settles)
+    # All texts at once: what is plain ASCII and within bounds, as nearly everything is, needs no closer look.
+    plain = id.isascii() and id.isprintable() and content.isascii() and content.replace(_SEPARATOR, "").isprintable()
+    if not (plain and 0 < len(id) <= MAX_ID and 0 < len(type) <= MAX_NAME and 0 < len(subject) <= MAX_NAME):
+        _check_texts(id, type, subject)
+    if not (plain and len(ordered) <= MAX_LABELS and len(content) <= MAX_LABEL_KEY):
+        _check_labels(ordered)
     if settles:
         check_text(settles, "settles", MAX_ID)
-    numbers = _parse_values(values) if values else {}
-    if labels:
-        labels = _check_labels(labels)
+    check_text(source, "source", MAX_NAME)
     if time is not None and not period.EARLIEST <= time < period.LATEST:
         raise invalid("time", "must lie between 1970 and 2200")
-    return Event(
-        id, source, type, subject, time, number, numbers, labels, settles,
-        digest(type, subject, time, number, numbers, labels, settles),
-    )  # fmt: skip
+    digest = blake2b(content.encode(), digest_size=16).digest()
+    return Event(id, source, type, subject, time, number, numbers, ordered, settles, digest)
+
+
+def _check_texts(id: str, type: str, subject: str) -> None:
+    check_text(id, "id", MAX_ID)
+    check_text(type, "type", MAX_NAME)
+    check_text(subject, "subject", MAX_NAME)
 
 
 def _parse_values(values: Mapping[str, str]) -> dict[str, Decimal]:
@@ -124,17 +135,13 @@ def _parse_values(values: Mapping[str, str]) -> dict[str, Decimal]:
     return numbers
 
 
-def _check_labels(labels: Mapping[str, str]) -> dict[str, str]:
+def _check_labels(labels: Mapping[str, str]) -> None:
     if len(labels) > MAX_LABELS:
         raise invalid("labels", f"at most {MAX_LABELS} are allowed")
-    ordered = {}
-    for name in sorted(labels):
-        value = labels[name]
+    for name, value in labels.items():
         check_text(name, "labels", MAX_LABEL_KEY)
         if value:
             check_text(value, f"labels.{name}", MAX_LABEL_VALUE)
-        ordered[name] = value
-    return ordered
 
 
 def check_text(text: str, field: str, most: int) -> None:
@@ -149,7 +156,7 @@ def check_text(text: str, field: str, most: int) -> None:
         raise invalid(field, "must not hold control characters")
 
 
-def digest(
+def _content(
     type: str,
     subject: str,
     time: int | None,
@@ -157,20 +164,21 @@ def digest(
     values: Mapping[str, Decimal],
     labels: Mapping[str, str],
     settles: str,
-) -> bytes:
-    """16 bytes of BLAKE2b over the content, maps in order of their keys.
+) -> str:
+    """The content as one text, maps in order of their keys, a separator between the parts.
 
-    No text holds a control character, so that the unit separator between the parts keeps them apart.
+    No part holds a control character (see `check_text`), so that different contents make different texts.
     """
-    parts = [type, subject, "" if time is None else str(time), "" if amount is None else quantity.to_text(amount)]
-    parts.append(settles)
-    parts.append(str(len(values)))
+    text = quantity.to_text
+    parts = [
+        type, subject, "" if time is None else str(time), "" if amount is None else text(amount), settles,
+        str(len(values)),
+    ]  # fmt: skip
     for name, number in values.items():
-        parts.append(name)
-        parts.append(quantity.to_text(number))
+        parts += (name, text(number))
     for pair in labels.items():
-        parts.extend(pair)
-    return blake2b("\x1f".join(parts).encode(), digest_size=16).digest()
+        parts += pair
+    return _SEPARATOR.join(parts)
 
 
 def compare(first: Event, second: Event) -> str | None:

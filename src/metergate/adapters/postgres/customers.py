@@ -14,6 +14,7 @@ from metergate.adapters.postgres import schema
 from metergate.adapters.postgres import statements as sql
 from metergate.adapters.postgres.definitions import driver
 from metergate.adapters.postgres.errors import engine_errors
+from metergate.adapters.postgres.ledger import literal
 from metergate.adapters.postgres.notify import notify
 from metergate.adapters.postgres.once import PostgresOnce
 from metergate.app.ports import Customer, CustomerChange, Subject
@@ -145,7 +146,7 @@ class PostgresCustomerChange(PostgresOnce):
         made anew: `metering_version` 0 says that the rollups are not complete. Returns the events moved by customer."""
         connection = await driver(self._connection)
         names = sorted({customer for _, customer in owners})
-        seqs = {row[0]: row[1] + 1 for row in await connection.fetch(sql.LOCK, self._tenant, names)}
+        seqs = {row[0]: row[1] + 1 for row in await connection.fetch(sql.LOCK, self._tenant, literal(names))}
         columns = [[subject for subject, _ in owners], [customer for _, customer in owners]]
         rows = await connection.fetch(_ADOPT, self._tenant, *columns, [seqs[customer] for _, customer in owners])
         moved = {row[0]: row[1] for row in rows}

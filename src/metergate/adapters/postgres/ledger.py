@@ -91,7 +91,7 @@ class PostgresCommit:
 
     async def lock(self, customers: Sequence[str], wait: bool) -> dict[str, Head]:
         """See `app.ports.Commit`."""
-        rows = await self._connection.fetch(sql.LOCK if wait else sql.LOCK_FREE, self._tenant, customers)
+        rows = await self._connection.fetch(sql.LOCK if wait else sql.LOCK_FREE, self._tenant, literal(customers))
         return {row[0]: Head(*row) for row in rows}
 
     async def look(self, events: Sequence[Event]) -> Look:
@@ -99,9 +99,9 @@ class PostgresCommit:
         rows = await self._connection.fetch(
             sql.LOOK,
             self._tenant,
-            [event.source for event in events],
-            [event.id for event in events],
-            [event.digest for event in events],
+            literal([event.source for event in events]),
+            literal([event.id for event in events]),
+            literal([event.digest.hex() for event in events]),
             datetime.now(UTC).date() + _AHEAD,
         )
         found = [row for row in rows if row["id"] is not None]
@@ -142,9 +142,16 @@ class PostgresCommit:
     async def counters(self, pairs: Sequence[tuple[str, str]], oldest: int) -> dict[CounterKey, Figures]:
         """See `app.ports.Commit`."""
         rows = await self._connection.fetch(
-            sql.COUNTERS, self._tenant, [customer for customer, _ in pairs], [meter for _, meter in pairs], oldest
+            sql.COUNTERS,
+            self._tenant,
+            literal([customer for customer, _ in pairs]),
+            literal([meter for _, meter in pairs]),
+            oldest,
         )
-        return {CounterKey(*row[:6]): Figures(*row[6:]) for row in map(tuple, rows)}
+        return {
+            CounterKey(*row[:6]): Figures(row[6], row[7] or ZERO, row[8] or ZERO, row[9] or ZERO)
+            for row in map(tuple, rows)
+        }
 
     async def sums(self, keys: Sequence[CounterKey]) -> dict[CounterKey, Decimal]:
         """See `app.ports.Commit`."""
@@ -166,11 +173,13 @@ class PostgresCommit:
             sql.WRITE,
             self._tenant,
             now,
-            *_event_columns(rows, id_slices),
-            *_rollup_columns(posting, catalog),
-            *_counter_columns(counters),
+            *[literal(column) for column in _id_columns(rows)],
+            id_slices,
+            *[literal(column) for column in _event_columns(rows)],
+            *[literal(column) for column in _rollup_columns(posting, catalog)],
+            *[literal(column) for column in _counter_columns(counters)],
             catalog.metering_version,
-            customers,
+            literal(customers),
         )
         if written < len(rows) * len(id_slices):
             raise RaceLostError("an id was taken by a commit on another head")
@@ -180,22 +189,33 @@ def _by_id(row: Row) -> tuple[str, str]:
     return row.event.source, row.event.id
 
 
-def _event_columns(rows: Sequence[Row], id_slices: Sequence[object]) -> list[Any]:
+def literal(column: Sequence[str]) -> str:
+    """The array literal of these texts. JSON's quotes and escapes are Postgres's too, as no text holds a
+    control character."""
+    return "{" + _json(column)[1:-1] + "}"
+
+
+def _id_columns(rows: Sequence[Row]) -> list[list[str]]:
     events = [row.event for row in rows]
     return [
         [event.source for event in events],
         [event.id for event in events],
-        [event.digest for event in events],
+        [event.digest.hex() for event in events],
         [row.customer for row in rows],
-        [row.seq for row in rows],
-        [event.time for event in events],
-        id_slices,
+        [str(row.seq) for row in rows],
+        ["" if event.time is None else str(event.time) for event in events],
+    ]
+
+
+def _event_columns(rows: Sequence[Row]) -> list[list[str]]:
+    events = [row.event for row in rows]
+    return [
         [event.type for event in events],
         [event.subject for event in events],
-        [None if event.amount is None else to_text(event.amount) for event in events],
-        [_values_text(event) if event.values else None for event in events],
-        [_json(event.labels) if event.labels else None for event in events],
-        [event.settles or None for event in events],
+        ["" if event.amount is None else to_text(event.amount) for event in events],
+        [_values_text(event) if event.values else "" for event in events],
+        [_json(event.labels) if event.labels else "" for event in events],
+        [event.settles for event in events],
     ]
 
 
@@ -203,7 +223,7 @@ def _values_text(event: Event) -> str:
     return _json({name: to_text(number) for name, number in event.values.items()})
 
 
-def _rollup_columns(posting: Posting, catalog: Catalog) -> list[list[Any]]:
+def _rollup_columns(posting: Posting, catalog: Catalog) -> list[list[str]]:
     rollups = sorted(posting.rollups.items())
     texts: dict[tuple[str, tuple[str, ...]], str] = {}
     for key, _ in rollups:
@@ -214,18 +234,25 @@ def _rollup_columns(posting: Posting, catalog: Catalog) -> list[list[Any]]:
     return [
         [key.customer for key, _ in rollups],
         [key.meter for key, _ in rollups],
-        [key.quarter for key, _ in rollups],
+        [str(key.quarter) for key, _ in rollups],
         [key.subject for key, _ in rollups],
         [texts[key.meter, key.dimensions] for key, _ in rollups],
-        [count for _, (count, _) in rollups],
+        [str(count) for _, (count, _) in rollups],
         [str(total) for _, (_, total) in rollups],
     ]
 
 
-def _counter_columns(counters: Mapping[CounterKey, Figures]) -> list[list[Any]]:
+def _counter_columns(counters: Mapping[CounterKey, Figures]) -> list[list[str]]:
     keys = sorted(counters)
-    columns: list[list[Any]] = [list(column) for column in zip(*keys, strict=True)] if keys else [[] for _ in range(6)]
-    return [*columns, [str(counters[key].used) for key in keys]]
+    return [
+        [key.customer for key in keys],
+        [key.meter for key in keys],
+        [key.subject for key in keys],
+        [key.filter for key in keys],
+        [str(key.start) for key in keys],
+        [str(key.end) for key in keys],
+        [str(counters[key].used) for key in keys],
+    ]
 
 
 def _columns(keys: Sequence[CounterKey]) -> list[list[Any]]:
@@ -249,9 +276,16 @@ def _head_view(key: CounterKey, row: Any) -> HeadView:
 
 def to_event(row: Any) -> Event:
     """The event that a row of `usage_event` holds, as the client made it."""
-    values = {name: Decimal(number) for name, number in json.loads(row["values"]).items()} if row["values"] else {}
-    labels = json.loads(row["labels"]) if row["labels"] else {}
+    values = {name: Decimal(number) for name, number in _object(row["values"]).items()}
+    labels = _object(row["labels"])
     return Event(
         row["id"], row["source"], row["type"], row["subject"], row["time"], row["amount"],
         values, labels, row["settles"] or "", b"",
     )  # fmt: skip
+
+
+def _object(value: Any) -> dict[str, str]:
+    """SQLAlchemy's connections hand JSON out decoded, the driver's own do not."""
+    if isinstance(value, str):
+        value = json.loads(value)
+    return value or {}

@@ -1,6 +1,10 @@
 """The hot statements, written by hand. README.md shows their plans.
 
-All take sorted lists, so that rows are touched in one order by every process.
+All take sorted lists, so that rows are touched in one order by every process. `OFFSET 0` in a lateral query is a
+fence: each key of the list is looked up by the index, and the planner cannot turn the loop inside out.
+
+Long lists go as one array literal (`::text::text[]`): for a list, the driver would look at each element for
+lists inside it, which costs more than all the rest of sending it.
 """
 
 from __future__ import annotations
@@ -19,28 +23,35 @@ LABELS_MATCH = """NOT EXISTS (
 
 LOCK = """
 SELECT customer, seq, plan, time_zone, metering_version FROM customer_head
-WHERE tenant = $1 AND customer = ANY($2::text[]) ORDER BY customer FOR UPDATE"""
+WHERE tenant = $1 AND customer = ANY($2::text::text[]) ORDER BY customer FOR UPDATE"""
 LOCK_FREE = LOCK + " SKIP LOCKED"
 
 LOOK = """
 SELECT clock_timestamp() AS now, t.catalog_version, k.*
 FROM tenant t LEFT JOIN LATERAL (
-    SELECT i.source, i.id, i.customer, i.seq, i.digest, i.counted_at, q.digest AS asked
-    FROM unnest($2::text[], $3::text[], $4::bytea[]) AS q(source, id, digest)
-    JOIN usage_id i ON i.tenant = $1 AND i.source = q.source AND i.id = q.id AND i.slice <= $5
+    SELECT i.*, decode(q.digest, 'hex') AS asked FROM unnest($2::text::text[], $3::text::text[], $4::text::text[]) AS q(source, id, digest)
+    CROSS JOIN LATERAL (
+        SELECT source, id, customer, seq, digest, counted_at FROM usage_id
+        WHERE tenant = $1 AND source = q.source AND id = q.id AND slice <= $5 OFFSET 0
+    ) i
 ) k ON true
 WHERE t.tenant = $1"""
 
 FIRST_CONTENTS = """
 SELECT e.source, e.id, e.type, e.subject, e.time, e.amount, e.values, e.labels, e.settles
 FROM unnest($2::text[], $3::timestamptz[], $4::text[], $5::text[]) AS q(customer, counted_at, source, id)
-JOIN usage_event e ON e.tenant = $1 AND e.customer = q.customer AND e.counted_at = q.counted_at
-    AND e.source = q.source AND e.id = q.id"""
+CROSS JOIN LATERAL (
+    SELECT * FROM usage_event WHERE tenant = $1 AND customer = q.customer AND counted_at = q.counted_at
+        AND source = q.source AND id = q.id OFFSET 0
+) e"""
 
 COUNTERS = """
-SELECT c.customer, c.meter, c.subject, c.filter, c.start_at, c.end_at, c.used, c.reserved, c.leased, c.forfeited
-FROM unnest($2::text[], $3::text[]) AS q(customer, meter)
-JOIN usage_counter c ON c.tenant = $1 AND c.customer = q.customer AND c.meter = q.meter AND c.end_at > $4"""
+SELECT c.customer, c.meter, c.subject, c.filter, c.start_at, c.end_at,
+    c.used, nullif(c.reserved, 0), nullif(c.leased, 0), nullif(c.forfeited, 0)
+FROM unnest($2::text::text[], $3::text::text[]) AS q(customer, meter)
+CROSS JOIN LATERAL (
+    SELECT * FROM usage_counter WHERE tenant = $1 AND customer = q.customer AND meter = q.meter AND end_at > $4 OFFSET 0
+) c"""
 
 # The ledger's sum over a window: whole quarter hours from the rollups, the edges from the events.
 # k holds the counter's key and the inner, quarter-aligned part of its window.
@@ -77,9 +88,11 @@ FIGURES = f"""
 SELECT now() AS as_of, h.seq, h.plan, h.time_zone, h.metering_version,
     coalesce(c.used, {_SUM}) AS used, c.reserved, c.leased, c.forfeited
 FROM {_KEYS}
-JOIN customer_head h ON h.tenant = $1 AND h.customer = k.customer
-LEFT JOIN usage_counter c ON c.tenant = $1 AND c.customer = k.customer AND c.meter = k.meter
-    AND c.end_at = k.end_at AND c.start_at = k.start_at AND c.subject = k.subject AND c.filter = k.filter
+CROSS JOIN LATERAL (SELECT * FROM customer_head WHERE tenant = $1 AND customer = k.customer OFFSET 0) h
+LEFT JOIN LATERAL (
+    SELECT * FROM usage_counter WHERE tenant = $1 AND customer = k.customer AND meter = k.meter
+        AND end_at = k.end_at AND start_at = k.start_at AND subject = k.subject AND filter = k.filter OFFSET 0
+) c ON true
 ORDER BY k.place"""
 
 METERING_VERSION = "SELECT metering_version FROM customer_head WHERE tenant = $1 AND customer = $2"
@@ -112,39 +125,45 @@ FROM meter m JOIN usage_event e ON e.tenant = $1 AND e.customer = ANY($2::text[]
 WHERE m.tenant = $1 AND m.name = ANY($3::text[]) AND {CONTRIBUTION} IS NOT NULL
 GROUP BY 2, 3, 4, 5, 6"""
 
-# Ids come first in the text, but order is not what protects them: the heads are locked, and a unique
-# index meets its equal in any order. One statement: one round trip.
-WRITE = """
+_INSTANT = "(timestamptz '1970-01-01 00:00+00' + {0}::bigint * interval '1 microsecond')"
+_TIME = f"CASE WHEN q.time <> '' THEN {_INSTANT.format('q.time')} END"
+
+# Heads are locked before ids are written; in what order the parts of this one statement run does not matter,
+# since all that they touch but the ids is behind those locks, and the ids are sorted.
+WRITE = f"""
 WITH ids AS (
     INSERT INTO usage_id (tenant, source, id, slice, digest, customer, seq, counted_at)
-    SELECT $1, q.source, q.id, s.slice, q.digest, q.customer, q.seq, coalesce(q.time, $2)
-    FROM unnest($3::text[], $4::text[], $5::bytea[], $6::text[], $7::bigint[], $8::timestamptz[])
+    SELECT $1, q.source, q.id, s.slice, decode(q.digest, 'hex'), q.customer, q.seq::bigint, coalesce({_TIME}, $2)
+    FROM unnest($3::text::text[], $4::text::text[], $5::text::text[], $6::text::text[], $7::text::text[], $8::text::text[])
         AS q(source, id, digest, customer, seq, time)
     CROSS JOIN unnest($9::date[]) AS s(slice)
     ON CONFLICT DO NOTHING RETURNING 1
 ), events AS (
     INSERT INTO usage_event (tenant, customer, seq, counted_at, recorded_at, time, source, id,
         type, subject, amount, values, labels, settles)
-    SELECT $1, q.customer, q.seq, coalesce(q.time, $2), $2, q.time, q.source, q.id,
-        q.type, q.subject, q.amount::numeric, q.values::jsonb, q.labels::jsonb, q.settles
-    FROM unnest($6::text[], $7::bigint[], $8::timestamptz[], $3::text[], $4::text[],
-        $10::text[], $11::text[], $12::text[], $13::text[], $14::text[], $15::text[])
+    SELECT $1, q.customer, q.seq::bigint, coalesce({_TIME}, $2), $2, {_TIME}, q.source, q.id,
+        q.type, q.subject, nullif(q.amount, '')::numeric, nullif(q.values, '')::jsonb, nullif(q.labels, '')::jsonb,
+        nullif(q.settles, '')
+    FROM unnest($6::text::text[], $7::text::text[], $8::text::text[], $3::text::text[], $4::text::text[],
+        $10::text::text[], $11::text::text[], $12::text::text[], $13::text::text[], $14::text::text[], $15::text::text[])
         AS q(customer, seq, time, source, id, type, subject, amount, values, labels, settles)
 ), rollups AS (
     INSERT INTO usage_rollup AS r (tenant, customer, meter, quarter, subject, dimensions, count, sum)
-    SELECT $1, q.customer, q.meter, q.quarter, q.subject, q.dimensions::jsonb, q.count, q.sum::numeric
-    FROM unnest($16::text[], $17::text[], $18::timestamptz[], $19::text[], $20::text[], $21::bigint[], $22::text[])
+    SELECT $1, q.customer, q.meter, {_INSTANT.format("q.quarter")}, q.subject, q.dimensions::jsonb,
+        q.count::bigint, q.sum::numeric
+    FROM unnest($16::text::text[], $17::text::text[], $18::text::text[], $19::text::text[], $20::text::text[], $21::text::text[], $22::text::text[])
         AS q(customer, meter, quarter, subject, dimensions, count, sum)
     ON CONFLICT (tenant, customer, meter, quarter, subject, dimensions)
     DO UPDATE SET count = r.count + excluded.count, sum = r.sum + excluded.sum
 ), counters AS (
     INSERT INTO usage_counter AS c (tenant, customer, meter, subject, filter, start_at, end_at, used)
-    SELECT $1, q.customer, q.meter, q.subject, q.filter, q.start_at, q.end_at, q.used::numeric
-    FROM unnest($23::text[], $24::text[], $25::text[], $26::text[], $27::timestamptz[], $28::timestamptz[], $29::text[])
+    SELECT $1, q.customer, q.meter, q.subject, q.filter,
+        {_INSTANT.format("q.start_at")}, {_INSTANT.format("q.end_at")}, q.used::numeric
+    FROM unnest($23::text::text[], $24::text::text[], $25::text::text[], $26::text::text[], $27::text::text[], $28::text::text[], $29::text::text[])
         AS q(customer, meter, subject, filter, start_at, end_at, used)
     ON CONFLICT (tenant, customer, meter, end_at, start_at, subject, filter) DO UPDATE SET used = excluded.used
 ), heads AS (
     UPDATE customer_head SET seq = seq + 1, metering_version = $30
-    WHERE tenant = $1 AND customer = ANY($31::text[])
+    WHERE tenant = $1 AND customer = ANY($31::text::text[])
 )
 SELECT count(*) FROM ids"""

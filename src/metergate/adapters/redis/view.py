@@ -7,7 +7,6 @@ an epoch that is over are not asked for again and expire.
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from decimal import Decimal
@@ -26,8 +25,6 @@ LIFE_MS = 24 * 3600 * 1000
 _READ = Script(files(__package__).joinpath("read.lua").read_text())
 _PUBLISH = Script(files(__package__).joinpath("publish.lua").read_text())
 _KEYS_MOST = 2_000  # keys in one call of a script
-
-_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 class _Question:
@@ -151,10 +148,14 @@ def _seq(seq: int) -> str:
 
 
 def _field(key: CounterKey) -> str:
-    return _json([key.meter, key.subject, key.filter, key.start, key.end])
+    # No part holds a control character, so that the separator keeps them apart.
+    return f"{key.meter}\x1f{key.subject}\x1f{key.filter}\x1f{key.start}\x1f{key.end}"
 
 
 def _value(figures: Figures, now: int) -> str:
+    used, *held = figures
+    if not any(held):
+        return f"{now}|{to_text(used)}"
     return f"{now}|" + "|".join([to_text(figure) for figure in figures])
 
 

@@ -1,0 +1,1 @@
+"""How fast Metergate is, as ratios of two things measured in the same run."""

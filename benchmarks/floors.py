@@ -1,0 +1,120 @@
+"""What the product is measured against. This file changes only with a reason in the changelog.
+
+- `EmptyServer`: gRPC calls with empty messages, a server without interceptors.
+- `CannedServer`: the messages of BatchCheckQuota; each question is read and answered with canned figures.
+- `write_batch`: the rows of a batch by one hand-written transaction, straight into the same tables.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from decimal import Decimal
+from typing import Any
+
+import asyncpg
+import grpc
+
+from metergate.domain.period import QUARTER, Period, window_at
+from metergate.domain.quota import AnsweredBy, Ask, Decision, Figures, Limit, look_at
+from metergate.rpc.convert import to_pb_decision
+from metergate.v1 import quota_pb2
+
+EMPTY = "/benchmarks.Floor/Empty"
+CANNED = "/benchmarks.Floor/Canned"
+
+
+async def empty_server(address: str) -> Any:
+    """Answers empty messages with empty messages."""
+
+    async def empty(request: bytes, context: Any) -> bytes:
+        return b""
+
+    return await _serve(address, "Empty", grpc.unary_unary_rpc_method_handler(empty))
+
+
+async def canned_server(address: str) -> Any:
+    """Reads each question of a BatchCheckQuota and answers it with a decision of canned figures."""
+    limit = Limit("api_calls/month", "api_calls", Decimal(1_000_000_000))
+    window = window_at(Period.MONTH, "UTC", 1_795_000_000_000_000)
+    state = look_at(Ask(limit, window, "", Decimal(1), Figures(Decimal(1234))), window.end - 1)
+    canned = Decision(True, "default", [state], None, None, window.start, AnsweredBy.VIEW)
+
+    async def answer(request: bytes, context: Any) -> bytes:
+        asked = quota_pb2.BatchCheckQuotaRequest.FromString(request)
+        results = []
+        for check in asked.checks:
+            assert check.subject and all(amount.meter and amount.amount for amount in check.amounts)
+            results.append(quota_pb2.CheckResult(decision=to_pb_decision(canned)))
+        return quota_pb2.BatchCheckQuotaResponse(results=results).SerializeToString()
+
+    return await _serve(address, "Canned", grpc.unary_unary_rpc_method_handler(answer))
+
+
+async def _serve(address: str, method: str, handler: Any) -> Any:
+    server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("benchmarks.Floor", {method: handler}),))
+    server.add_insecure_port(address)
+    await server.start()
+    return server
+
+
+_LOCK = (
+    "SELECT customer, seq FROM customer_head WHERE tenant = $1 AND customer = ANY($2::text[]) "
+    "ORDER BY customer FOR UPDATE"
+)
+_IDS = """
+INSERT INTO usage_id (tenant, source, id, slice, digest, customer, seq, counted_at)
+SELECT $1, 'bench', q.id, date_trunc('month', now())::date, '\\x00000000000000000000000000000000', q.customer, q.seq, now()
+FROM unnest($2::text[], $3::text[], $4::bigint[]) AS q(id, customer, seq) ON CONFLICT DO NOTHING"""
+_EVENTS = """
+INSERT INTO usage_event (tenant, customer, seq, counted_at, recorded_at, source, id, type, subject, amount, labels)
+SELECT $1, q.customer, q.seq, now(), now(), 'bench', q.id, $2, q.customer, 1, q.labels::jsonb
+FROM unnest($3::text[], $4::bigint[], $5::text[], $6::text[]) AS q(customer, seq, id, labels)"""
+_ROLLUPS = """
+INSERT INTO usage_rollup AS r (tenant, customer, meter, quarter, subject, dimensions, count, sum)
+SELECT $1, q.customer, $2, $3, q.customer, q.dimensions::jsonb, q.count, q.count
+FROM unnest($4::text[], $5::text[], $6::bigint[]) AS q(customer, dimensions, count)
+ON CONFLICT (tenant, customer, meter, quarter, subject, dimensions)
+DO UPDATE SET count = r.count + excluded.count, sum = r.sum + excluded.sum"""
+_COUNTERS = """
+INSERT INTO usage_counter AS c (tenant, customer, meter, subject, filter, start_at, end_at, used)
+SELECT $1, q.customer, $2, '', '', $3, $4, q.used FROM unnest($5::text[], $6::bigint[]) AS q(customer, used)
+ON CONFLICT (tenant, customer, meter, end_at, start_at, subject, filter) DO UPDATE SET used = c.used + excluded.used"""
+_HEADS = "UPDATE customer_head SET seq = seq + 1 WHERE tenant = $1 AND customer = ANY($2::text[])"
+
+
+async def write_batch(
+    connection: asyncpg.Connection[asyncpg.Record], tenant: str, meter: str, events: list[tuple[str, str, dict[str, str]]],
+    now: int,
+) -> int:  # fmt: skip
+    """Heads, dedupe, events, rollups and counters of (id, customer, labels) in one transaction; events written."""
+    customers = sorted({customer for _, customer, _ in events})
+    window, quarter = window_at(Period.MONTH, "UTC", now), now - now % QUARTER
+    rollups: dict[tuple[str, str], int] = defaultdict(int)
+    counters: dict[str, int] = defaultdict(int)
+    for _, customer, labels in events:
+        rollups[customer, labels["region"]] += 1
+        counters[customer] += 1
+    async with connection.transaction():
+        heads = {row[0]: row[1] + 1 for row in await connection.fetch(_LOCK, tenant, customers)}
+        rows = sorted(events)
+        ids = [row[0] for row in rows]
+        owners = [row[1] for row in rows]
+        seqs = [heads[owner] for owner in owners]
+        status = await connection.execute(_IDS, tenant, ids, owners, seqs)
+        written = int(status.rsplit(" ", 1)[1])
+        assert written == len(events), "an id was known"
+        labels_ = [json.dumps(row[2]) for row in rows]
+        await connection.execute(_EVENTS, tenant, meter, owners, seqs, ids, labels_)
+        ordered = sorted(rollups.items())
+        await connection.execute(
+            _ROLLUPS, tenant, meter, quarter, [key[0] for key, _ in ordered],
+            [json.dumps({"region": key[1]}) for key, _ in ordered], [count for _, count in ordered],
+        )  # fmt: skip
+        await connection.execute(
+            _COUNTERS, tenant, meter, window.start, window.end, sorted(counters),
+            [counters[name] for name in sorted(counters)],
+        )  # fmt: skip
+        await connection.execute(_HEADS, tenant, customers)
+    return written

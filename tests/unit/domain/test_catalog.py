@@ -1,0 +1,178 @@
+"""Catalogs: what makes one valid, what differs between two, and how one follows another."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+
+from metergate.domain.catalog import MAX_LIMITS_PER_PLAN, MAX_METERS, Action, Catalog, Plan, changes
+from metergate.domain.errors import MetergateError, Reason
+from metergate.domain.meter import Meter
+from metergate.domain.period import Period
+from metergate.domain.quota import Limit, Policy, Scope
+
+TOKENS = Meter("tokens", "llm.request", value="tokens", dimensions=("model", "region"))
+CALLS = Meter("calls", "calls", "count")
+LIMIT = Limit("tokens/month", "tokens", Decimal(100))
+CATALOG = Catalog((TOKENS, CALLS), (Plan("default", (LIMIT,)), Plan("pro")), version=3, metering_version=2)
+
+
+def with_meter(meter: Meter) -> Catalog:
+    return Catalog((meter,))
+
+
+def with_limit(limit: Limit, meter: Meter = TOKENS) -> Catalog:
+    return Catalog((meter,), (Plan("default", (limit,)),))
+
+
+@pytest.mark.parametrize(
+    "catalog",
+    [
+        Catalog(),
+        CATALOG,
+        with_limit(replace(LIMIT, max=None)),
+        with_limit(replace(LIMIT, max=Decimal(0))),
+        with_limit(replace(LIMIT, labels=(("model", "m"),), per_labels=("region",), scope=Scope.SUBJECT)),
+        with_limit(replace(LIMIT, policy=Policy.SOFT), replace(TOKENS, allow_negative=True)),
+        with_meter(replace(TOKENS, name="a" * 64)),
+        with_meter(replace(TOKENS, name="llm/tokens.in-1_2")),
+        Catalog(tuple(Meter(f"m{number}", "t") for number in range(MAX_METERS))),
+    ],
+)
+def test_a_sound_catalog_passes(catalog: Catalog) -> None:
+    catalog.check()
+
+
+@pytest.mark.parametrize(
+    ("catalog", "field"),
+    [
+        (with_meter(replace(TOKENS, name="")), "meters[0].name"),
+        (with_meter(replace(TOKENS, name="a b")), "meters[0].name"),
+        (with_meter(replace(TOKENS, name="-a")), "meters[0].name"),
+        (with_meter(replace(TOKENS, name="ä")), "meters[0].name"),
+        (with_meter(replace(TOKENS, name="a\n")), "meters[0].name"),
+        (with_meter(replace(TOKENS, name="a" * 65)), "meters[0].name"),
+        (Catalog((CALLS, CALLS)), "meters[0].name"),
+        (with_meter(replace(TOKENS, aggregation="median")), "meters[0].aggregation"),
+        (with_meter(replace(TOKENS, event_type="x" * 129)), "meters[0].event_type"),
+        (with_meter(replace(TOKENS, event_type="x\n")), "meters[0].event_type"),
+        (with_meter(replace(TOKENS, dimensions=tuple("abcdef"))), "meters[0].dimensions"),
+        (with_meter(replace(TOKENS, dimensions=("a", "a"))), "meters[0].dimensions"),
+        (with_meter(replace(TOKENS, dimensions=("subject",))), "meters[0].dimensions"),
+        (with_meter(replace(TOKENS, dimensions=("",))), "meters[0].dimensions"),
+        (with_meter(replace(TOKENS, value="v" * 65)), "meters[0].value"),
+        (Catalog(tuple(Meter(f"m{number}", "t") for number in range(MAX_METERS + 1))), "meters"),
+        (with_limit(replace(LIMIT, meter="unknown")), "plans[0].limits[0].meter"),
+        (with_limit(replace(LIMIT, max=Decimal(-1))), "plans[0].limits[0].max"),
+        (with_limit(replace(LIMIT, labels=(("city", "x"),))), "plans[0].limits[0].labels"),
+        (with_limit(replace(LIMIT, per_labels=("city",))), "plans[0].limits[0].labels"),
+        (with_limit(replace(LIMIT, per_labels=("model", "model"))), "plans[0].limits[0].per_labels"),
+        (with_limit(replace(LIMIT, labels=(("model", "x"),), per_labels=("model",))), "plans[0].limits[0].per_labels"),
+        (with_limit(LIMIT, replace(TOKENS, allow_negative=True)), "plans[0].limits[0].policy"),
+        (Catalog((TOKENS,), (Plan("default", (LIMIT, LIMIT)),)), "plans[0].limits[0].name"),
+        (
+            Catalog(
+                (CALLS,),
+                (Plan("default", tuple(Limit(f"l{n}", "calls", None) for n in range(MAX_LIMITS_PER_PLAN + 1))),),
+            ),
+            "plans[0].limits",
+        ),
+        (Catalog((), (Plan("pro"),)), "default_plan"),
+        (Catalog((), (Plan("default"), Plan("default"))), "plans[0].name"),
+    ],
+)
+def test_p12_a_contradiction_is_named(catalog: Catalog, field: str) -> None:
+    with pytest.raises(MetergateError) as refused:
+        catalog.check()
+    assert refused.value.reason is Reason.CATALOG_INVALID
+    assert refused.value.field == field
+    assert field in {violation.field for violation in refused.value.violations}
+
+
+def test_p12_a_thousand_mistakes_make_an_answer_of_bounded_size() -> None:
+    with pytest.raises(MetergateError) as refused:
+        Catalog(tuple(Meter("", "t") for _ in range(1000))).check()
+    assert len(refused.value.violations) == 50
+
+
+def test_changes_name_what_is_made_changed_and_gone() -> None:
+    new = Catalog(
+        (replace(TOKENS, dimensions=("model",)), Meter("bytes", "http")),
+        (Plan("default", (replace(LIMIT, max=Decimal("1E+3")), Limit("bytes/day", "bytes", None)), "Basic"),),
+        default_plan="default",
+    )
+    lines = [(one.action, one.kind, one.name, one.differences) for one in changes(CATALOG, new)]
+    assert lines == [
+        (Action.CREATE, "meter", "bytes", ()),
+        (Action.DELETE, "meter", "calls", ()),
+        (Action.UPDATE, "meter", "tokens", ("dimensions: [model, region] -> [model]",)),
+        (Action.UPDATE, "plan", "default", ("display_name: '' -> Basic",)),
+        (Action.DELETE, "plan", "pro", ()),
+        (Action.CREATE, "limit", "default/bytes/day", ()),
+        (Action.UPDATE, "limit", "default/tokens/month", ("max: 100 -> 1000",)),
+    ]
+
+
+def test_changes_of_the_same_catalog_are_none_whatever_versions_say() -> None:
+    later = CATALOG.succeed(replace(CATALOG, meters=CATALOG.meters[::-1], plans=CATALOG.plans[::-1]))
+    assert changes(CATALOG, later) == []
+    assert [one.kind for one in changes(CATALOG, replace(CATALOG, default_plan="pro"))] == ["default_plan"]
+
+
+def test_a_successor_raises_since_only_of_meters_that_count_differently() -> None:
+    old = Catalog().succeed(Catalog((TOKENS, CALLS)))
+    same = old.succeed(replace(old, meters=(replace(TOKENS, unit="token", description="d"), CALLS)))
+    assert [meter.since for meter in old.meters] == [1, 1]
+    assert (same.version, same.metering_version) == (2, 1)
+    assert [meter.since for meter in same.meters] == [1, 1]
+    for changed in (
+        replace(TOKENS, event_type="x"), replace(TOKENS, aggregation="count"), replace(TOKENS, value=""),
+        replace(TOKENS, dimensions=()), replace(TOKENS, allow_negative=True),
+    ):  # fmt: skip
+        new = same.succeed(replace(same, meters=(changed, CALLS)))
+        assert {meter.name: meter.since for meter in new.meters} == {"tokens": 3, "calls": 1}
+        assert (new.version, new.metering_version) == (3, 3)
+
+
+def test_metering_version_never_falls_when_meters_go_and_a_meter_that_comes_back_counts_anew() -> None:
+    both = Catalog().succeed(Catalog((TOKENS, CALLS)))
+    none = both.succeed(Catalog())
+    back = none.succeed(Catalog((TOKENS,)))
+    assert (both.metering_version, none.metering_version, back.metering_version) == (1, 1, 3)
+    assert back.meter_of["tokens"].since == 3
+
+
+def test_limits_of_an_unknown_plan_are_the_default_plans() -> None:
+    assert CATALOG.limits("", "tokens") == CATALOG.limits("gone", "tokens") == (LIMIT,)
+    assert CATALOG.limits("pro", "tokens") == ()
+    assert CATALOG.plan_in_force("gone") == "default"
+    assert CATALOG.plan_in_force("pro") == "pro"
+
+
+def test_meters_are_found_by_event_type() -> None:
+    other = Meter("requests", "llm.request", "count")
+    catalog = Catalog((TOKENS, other, CALLS))
+    assert catalog.meters_of_type == {"llm.request": (TOKENS, other), "calls": (CALLS,)}
+
+
+def test_with_limit_makes_what_is_missing() -> None:
+    made = Catalog().with_limit("default", Limit("x/day", "x", Decimal(5), Period.DAY))
+    made.check()
+    assert made.meter_of["x"] == Meter("x", "x")
+    assert [limit.name for limit in made.plan_of["default"].limits] == ["x/day"]
+
+
+def test_with_limit_on_a_plan_of_its_own_leaves_a_valid_catalog() -> None:
+    made = Catalog().with_limit("pro", Limit("x/day", "x", Decimal(5), Period.DAY))
+    made.check()
+    assert [limit.name for limit in made.plan_of["pro"].limits] == ["x/day"]
+    assert made.limits("", "x") == ()
+
+
+def test_with_limit_replaces_the_limit_of_that_name_and_keeps_the_others() -> None:
+    other = Limit("tokens/day", "tokens", Decimal(9), Period.DAY)
+    catalog = CATALOG.with_limit("default", other).with_limit("default", replace(LIMIT, max=None))
+    assert catalog.plan_of["default"].limits == (replace(LIMIT, max=None), other)
+    assert catalog.plan_of["pro"].limits == ()
