@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
 import zoneinfo
-from bisect import bisect
 from datetime import UTC, datetime, timedelta
 
 from hypothesis import example, given, settings
@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from metergate.domain import period
 from metergate.domain.period import DAY, LATEST, SECOND, Period, Window, window_at
-import itertools
 
 # Zones whose clocks did odd things stand at the front, where shrinking ends.
 ODD = [
@@ -33,13 +32,14 @@ def clock_changes(zone: str, start: int, end: int) -> list[int]:
     def offset(second: int) -> timedelta | None:
         return (period.EPOCH + timedelta(seconds=second)).astimezone(where).utcoffset()
 
-    found = []
-    steps = range(start // SECOND, end // SECOND, 3600 * 24 * 7)
-    for before, after in itertools.pairwise(steps):
-        if offset(before) != offset(after):
-            first = bisect(range(before, after + 1), False, key=lambda at, was=offset(before): offset(at) != was)
-            found.append((before + first) * SECOND)
-    return found
+    def first_after(low: int, high: int) -> int:
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if offset(middle) == offset(low) else (low, middle)
+        return high * SECOND
+
+    weeks = range(start // SECOND, end // SECOND, 3600 * 24 * 7)
+    return [first_after(low, high) for low, high in itertools.pairwise(weeks) if offset(low) != offset(high)]
 
 
 @st.composite

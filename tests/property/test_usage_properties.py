@@ -94,11 +94,10 @@ def test_p12_any_text_is_a_field_or_refused(text: str) -> None:
         fields = {"id": "1", "source": "s", "type": "t", "subject": "u", "settles": "", field: text}
         try:
             made = make_event(**fields, time=None, amount="", values={}, labels={text: text})
-        except MetergateError as error:
-            assert error.field
-        else:
-            assert getattr(made, field) == text
-            assert not any(character < " " or character == "\x7f" for character in text)
+        except MetergateError:
+            continue
+        assert getattr(made, field) == text
+        assert not any(character < " " or character == "\x7f" for character in text)
 
 
 @given(st.text(max_size=10), st.binary(max_size=20), st.tuples(st.integers(0, 2**62), texts, texts))

@@ -8,9 +8,10 @@ the lock. A subject keeps its customer for good, so only the unknown is asked fo
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Hashable, Iterable
-from typing import Generic, TypeVar
+from collections.abc import Hashable, Iterable, Sequence
+from typing import Generic, NamedTuple, TypeVar
 
+from metergate.app.coalesce import Coalescer
 from metergate.app.ports import Catalogs, Customer, Customers, Keys, StoredKey
 from metergate.domain.catalog import Catalog
 
@@ -33,6 +34,14 @@ class Memory(OrderedDict[K, V], Generic[K, V]):
         return value
 
 
+class _Unknown(NamedTuple):
+    """A subject whose customer is not remembered, and whether it may be made."""
+
+    tenant: str
+    subject: str
+    make: bool
+
+
 class Directory:
     """The one memory of definitions in a process, over the stores."""
 
@@ -46,6 +55,7 @@ class Directory:
         self._customer_of: Memory[tuple[str, str], Customer] = Memory(100_000)
         self._key_of: Memory[str, StoredKey] = Memory(10_000)
         self._generation = 0
+        self._look_ups: Coalescer[_Unknown, str | None] = Coalescer(self._look_up)
 
     def forget(self, kind: str, tenant: str, name: str) -> None:
         """Another process changed a definition: "catalog", "customer" or "key"."""
@@ -80,30 +90,43 @@ class Directory:
         """The customers of the subjects. With `make`, and in dev, unknown ones become customers of their own."""
         known = self._owner_of
         found: dict[str, str] = {}
-        unknown: list[str] = []
+        unknown: list[_Unknown] = []
         for subject in subjects:
             owner = known.get((tenant, subject))
             if owner is None:
-                unknown.append(subject)
+                unknown.append(_Unknown(tenant, subject, make and self._make_on_first_use))
             else:
                 found[subject] = owner
         if unknown:
-            found.update(await self._look_up(tenant, sorted(set(unknown)), make and self._make_on_first_use))
+            owners = await self._look_ups.submit_all(unknown)
+            found |= {one.subject: owner for one, owner in zip(unknown, owners, strict=True) if owner is not None}
         return found
 
-    async def _look_up(self, tenant: str, subjects: list[str], make: bool) -> dict[str, str]:
-        found = await self._customers.owners(tenant, subjects)
-        missing = [subject for subject in subjects if subject not in found]
-        if missing and make:
-            async with self._customers.change(tenant) as change:
-                taken = await change.owners(missing)
-                new = [subject for subject in missing if subject not in taken]
-                await change.add([Customer(subject, "", "", "UTC", 0) for subject in new])
-                await change.adopt([(subject, subject) for subject in new])
-            found |= taken | {subject: subject for subject in new}
-        for subject, owner in found.items():
-            self._owner_of.keep((tenant, subject), owner)
-        return found
+    async def _look_up(self, unknown: Sequence[_Unknown]) -> list[str | None]:
+        """Asks for what is unknown in one query per tenant."""
+        by_tenant: dict[str, dict[str, bool]] = {}
+        for tenant, subject, make in unknown:
+            subjects = by_tenant.setdefault(tenant, {})
+            subjects[subject] = subjects.get(subject, False) or make
+        for tenant, subjects in by_tenant.items():
+            generation = self._generation
+            owners = await self._customers.owners(tenant, sorted(subjects))
+            new = sorted(subject for subject, make in subjects.items() if make and subject not in owners)
+            if new:
+                await self._make(tenant, new)
+                owners |= await self._customers.owners(tenant, new)
+            for subject, customer in owners.items():
+                self._owner_of.keep((tenant, subject), customer.id)
+                if generation == self._generation:
+                    self._customer_of.keep((tenant, customer.id), customer)
+        return [self._owner_of.get((tenant, subject)) for tenant, subject, _ in unknown]
+
+    async def _make(self, tenant: str, subjects: Sequence[str]) -> None:
+        async with self._customers.change(tenant) as change:
+            taken = await change.owners(subjects)
+            new = [subject for subject in subjects if subject not in taken]
+            await change.add([Customer(subject, "", "", "UTC", 0) for subject in new])
+            await change.adopt([(subject, subject) for subject in new])
 
     async def customer(self, tenant: str, customer: str) -> Customer | None:
         """The customer of that id."""

@@ -354,7 +354,7 @@ class CustomerChange(OnceStore, Protocol):
 class Customers(Protocol):
     """Where customers and subjects are kept."""
 
-    async def owners(self, tenant: str, subjects: Sequence[str]) -> dict[str, str]:
+    async def owners(self, tenant: str, subjects: Sequence[str]) -> dict[str, Customer]:
         """The customers of the subjects that are known."""
         ...
 

@@ -50,11 +50,14 @@ class FakeCommitter:
     bad: set[str] = field(default_factory=set)
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     tried: list[dict[str, int]] = field(default_factory=list)
+    second: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def commit(self, tenant: str, batch: Sequence[Pending], wait: bool, tried: dict[str, int]) -> Committed:
         sent = Sent([one.event.id for one in batch], [one.customer for one in batch], wait)
         self.batches.append(sent)
         self.tried.append(dict(tried))
+        if len(self.batches) == 2:
+            self.second.set()
         if self.steps and (done := await self.steps.pop(0)(sent)) is not None:
             return done
         await self.gate.wait()
@@ -243,8 +246,7 @@ async def test_what_was_busy_goes_before_what_came_later(lane: Lane, committer: 
     later = submit(lane, "h2", customer="hot")
     await settle()
     committer.gate.set()
-    while len(committer.batches) < 2:
-        await asyncio.sleep(0)
+    await asyncio.wait_for(committer.second.wait(), 1)
     committer.busy = set()
     await asyncio.gather(*first, later)
     assert [id for batch in committer.batches[1:] for id in batch.ids][:3] == ["h0", "h1", "h2"]
@@ -301,7 +303,7 @@ async def test_p12_a_batch_that_fails_for_its_data_is_split_by_request(lane: Lan
 async def test_p1_what_was_lost_on_the_way_is_tried_again(
     lane: Lane, committer: FakeCommitter, error: Exception
 ) -> None:
-    committer.steps = [lambda _: raising(error)] * 3  # type: ignore[list-item]
+    committer.steps = [lambda _: raising(error)] * 3
     entry = await asyncio.wait_for(lane.submit([pending("1")]), 1)
     assert outcomes(entry) == ["accepted"]
     assert len(committer.batches) == 4
@@ -320,7 +322,7 @@ async def test_p1_when_patience_ends_callers_hear_what_is_known(
     lane: Lane, committer: FakeCommitter, errors: list[Exception], reason: Reason
 ) -> None:
     committer.steps = [lambda _, error=error: raising(error) for error in errors]  # type: ignore[misc]
-    committer.steps += [lambda _: raising(errors[-1])] * 1000  # type: ignore[list-item]
+    committer.steps += [lambda _: raising(errors[-1])] * 1000
     waiting = [submit(lane, "1"), submit(lane, "2")]
     results = await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), 2)
     for result in results:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+from typing import Any
+
 import pytest
 
 from metergate.app.tokens import EVERYTHING, Sealer
@@ -11,10 +14,10 @@ SEALER = Sealer(b"s" * 32)
 PLACE = [1_795_000_000_000_000, "api", "é-1"]
 
 
-def refused(field: str, *arguments: object) -> None:
-    opener = SEALER.open_page if field == "page_token" else SEALER.open_write
+def refused(field: str, *arguments: Any) -> None:
+    opener: Any = SEALER.open_page if field == "page_token" else SEALER.open_write
     with pytest.raises(MetergateError) as error:
-        opener(*arguments)  # type: ignore[operator]
+        opener(*arguments)
     assert (error.value.reason, error.value.field) == (Reason.TOKEN_INVALID, field)
 
 
@@ -44,12 +47,8 @@ def test_p12_a_changed_token_never_opens_to_something_else() -> None:
     for place in range(len(token)):
         for wrong in "Aa0-_=!é\x00":
             changed = token[:place] + wrong + token[place + 1 :]
-            try:
-                opened = SEALER.open_page("acme", b"request", changed)
-            except MetergateError as error:
-                assert error.reason is Reason.TOKEN_INVALID
-            else:
-                assert opened == PLACE
+            with contextlib.suppress(MetergateError):  # nothing but this may be raised
+                assert SEALER.open_page("acme", b"request", changed) == PLACE
 
 
 @pytest.mark.parametrize("token", ["x", "====", "é", "\ud800", "A" * 15, "A" * 16, "A" * 10_000, "a b", "\x00"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -29,12 +30,12 @@ HARD = Limit("calls/day", "calls", Decimal(100))
 SOFT = replace(HARD, policy=Policy.SOFT)
 
 
-def ask(amount: str, used: str = "0", limit: Limit = HARD, window: Window = TODAY, **more: str) -> Ask:
+def ask(amount: str, used: str = "0", limit: Limit = HARD, window: Window = TODAY, **more: Any) -> Ask:
     figures = Figures(Decimal(used), **{name: Decimal(value) for name, value in more.items()})
     return Ask(limit, window, "", Decimal(amount), figures)
 
 
-def state(amount: str, used: str = "0", limit: Limit = HARD, **more: str) -> LimitState:
+def state(amount: str, used: str = "0", limit: Limit = HARD, **more: Any) -> LimitState:
     return look_at(ask(amount, used, limit, **more), NOW)
 
 
@@ -64,26 +65,26 @@ def test_p2_a_hard_limit_admits_up_to_its_maximum(
 
 
 def test_p2_reserved_leased_and_forfeited_are_taken_too() -> None:
-    held = {"reserved": "20", "leased": "30", "forfeited": "9"}
+    held: dict[str, Any] = {"reserved": "20", "leased": "30", "forfeited": "9"}
     assert state("1", "40", **held).fits
     assert not state("2", "40", **held).fits
     assert state("1", "40", **held).remaining == 1
 
 
 def test_a_soft_limit_allows_and_shows_the_overrun() -> None:
-    found = state("50", "130", SOFT)
+    found: Any = state("50", "130", SOFT)
     assert (found.fits, found.remaining, found.would_fit, found.overrun) == (True, 0, 50, 30)
     assert judge(ask("50", "130", SOFT)).allowed
 
 
 def test_an_unlimited_limit_fits_anything() -> None:
-    found = state("999999999999999999", "5", replace(HARD, max=None))
+    found: Any = state("999999999999999999", "5", replace(HARD, max=None))
     assert (found.fits, found.remaining, found.would_fit, found.overrun) == (True, None, None, 0)
     assert found.exhausted_in is None
 
 
 def test_a_maximum_of_nothing_admits_nothing() -> None:
-    found = state("0.000000000001", "0", replace(HARD, max=Decimal(0)))
+    found: Any = state("0.000000000001", "0", replace(HARD, max=Decimal(0)))
     assert (found.fits, found.remaining, found.would_fit, found.overrun) == (False, 0, 0, 0)
     assert state("0", "0", replace(HARD, max=Decimal(0))).fits
 

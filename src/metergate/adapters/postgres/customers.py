@@ -43,12 +43,12 @@ class PostgresCustomers:
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
 
-    async def owners(self, tenant: str, subjects: Sequence[str]) -> dict[str, str]:
+    async def owners(self, tenant: str, subjects: Sequence[str]) -> dict[str, Customer]:
         """The customers of the subjects that are known."""
         with engine_errors():
             async with self._engine.connect() as connection:
-                rows = await (await driver(connection)).fetch(sql.OWNERS, tenant, subjects)
-                return {row[0]: row[1] for row in rows}
+                rows = await (await driver(connection)).fetch(sql.OWNING_CUSTOMERS, tenant, subjects)
+                return {row[0]: Customer(*row[1:]) for row in map(tuple, rows)}
 
     async def get(self, tenant: str, customer: str) -> Customer | None:
         """One customer, or None."""

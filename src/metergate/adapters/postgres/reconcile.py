@@ -9,7 +9,8 @@ from metergate.adapters.postgres.connect import snapshots
 from metergate.adapters.postgres.definitions import driver
 from metergate.adapters.postgres.errors import engine_errors
 
-# Customers whose rollups wait for the next use after a catalog change are left out of the comparison.
+# Customers whose rollups wait for the next use after a catalog change are left out of the comparison, and so is
+# what is left of meters that are gone: one that comes back under the same name is made anew.
 _CURRENT = """
 current AS (
     SELECT h.tenant, h.customer FROM customer_head h JOIN tenant t USING (tenant)
@@ -38,6 +39,7 @@ _COUNTERS = f"""
 WITH {_CURRENT}
 SELECT k.tenant, k.customer, k.meter || ' ' || k.filter || ' from ' || k.start_at, s.sum, k.used
 FROM usage_counter k JOIN current c USING (tenant, customer)
+JOIN meter known ON known.tenant = k.tenant AND known.name = k.meter
 CROSS JOIN LATERAL (
     SELECT coalesce(sum({sql.CONTRIBUTION}), 0) AS sum
     FROM meter m JOIN usage_event e ON e.tenant = k.tenant AND e.customer = k.customer AND e.type = m.event_type
@@ -48,11 +50,12 @@ CROSS JOIN LATERAL (
 WHERE s.sum <> k.used
 LIMIT 100"""
 
+# Ids recorded in the last ten minutes of a month stand in the next month's slice too (see `partitions.slices`).
 _IDS = """
 SELECT coalesce(i.tenant, e.tenant), coalesce(i.customer, e.customer), coalesce(i.id, e.id), e.events, i.ids
 FROM (SELECT tenant, source, id, min(customer) AS customer, 1 AS ids FROM usage_id GROUP BY 1, 2, 3) i
 FULL JOIN (SELECT tenant, source, id, min(customer) AS customer, count(*) AS events FROM usage_event
-    WHERE recorded_at >= coalesce((SELECT min(slice) FROM usage_id), now()) GROUP BY 1, 2, 3) e
+    WHERE recorded_at >= coalesce((SELECT min(slice) FROM usage_id) - interval '10 minutes', now()) GROUP BY 1, 2, 3) e
 USING (tenant, source, id)
 WHERE e.events IS DISTINCT FROM 1 OR i.ids IS DISTINCT FROM 1
 LIMIT 100"""

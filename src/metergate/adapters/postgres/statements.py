@@ -109,6 +109,13 @@ LEFT JOIN subject s ON s.tenant = $1 AND s.subject = q.subject
 LEFT JOIN customer c ON c.tenant = $1 AND c.customer = q.subject
 WHERE coalesce(s.customer, c.customer) IS NOT NULL"""
 
+OWNING_CUSTOMERS = """
+SELECT q.subject, c.customer, c.name, h.plan, h.time_zone, c.created_at
+FROM unnest($2::text[]) AS q(subject)
+LEFT JOIN subject s ON s.tenant = $1 AND s.subject = q.subject
+JOIN customer c ON c.tenant = $1 AND c.customer = coalesce(s.customer, q.subject)
+JOIN customer_head h ON h.tenant = $1 AND h.customer = c.customer"""
+
 FORGET_ROLLUPS = "DELETE FROM usage_rollup WHERE tenant = $1 AND customer = ANY($2::text[]) AND meter = ANY($3::text[])"
 FORGET_COUNTERS = (
     "DELETE FROM usage_counter WHERE tenant = $1 AND customer = ANY($2::text[]) AND meter = ANY($3::text[])"

@@ -1,7 +1,7 @@
-"""One connection to Redis that runs scripts, knows which Redis it speaks to, and never waits long.
+"""A connection to Redis that knows which Redis it speaks to and never waits long.
 
-redis-py's own retries are off: it would send a script up to eleven times. A broken connection is given up
-at once, and a task of its own makes the next one; until then callers hear that the view is away.
+A connection that breaks, or whose oldest answer is overdue, is given up at once, and a task of its own makes
+the next one; until then callers hear that the view is away.
 """
 
 from __future__ import annotations
@@ -13,19 +13,17 @@ from collections.abc import Awaitable, Callable, Sequence
 from hashlib import sha1
 from typing import Any
 
-from redis.asyncio import Connection
-from redis.asyncio.connection import SSLConnection, UnixDomainSocketConnection, parse_url
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError, RedisError
+import hiredis
 
+from metergate.adapters.redis.pipe import Command, Pipe, PipeBrokenError, connect
 from metergate.app.ports import ViewUnavailableError
 
 log = logging.getLogger(__name__)
 
 ANSWER_WITHIN = 0.25  # seconds; a view that is slower than the ledger is of no use
+CONNECT_WITHIN = 1.0  # seconds
 RECONNECT_EVERY = 0.5  # seconds
-_BROKEN = (RedisError, OSError, TimeoutError, asyncio.IncompleteReadError)
+_LOOK_EVERY = 0.05  # seconds between looks for overdue answers
 
 
 class Script:
@@ -37,33 +35,24 @@ class Script:
 
 
 class RedisLink:
-    """A connection used by one call at a time. `connected` is told which Redis it is, before any call is made."""
+    """`connected` is told which Redis was met, before any call is made on the connection."""
 
-    def __init__(self, url: str, scripts: Sequence[Script], connected: Callable[[str], Awaitable[None]]) -> None:
-        self._options = {
-            **parse_url(url),
-            "socket_timeout": ANSWER_WITHIN,
-            "socket_connect_timeout": 1.0,
-            "retry": Retry(NoBackoff(), 0),
-            "health_check_interval": 0,
-            "lib_name": "metergate",
-        }
-        self._class = self._options.pop("connection_class", Connection)
-        self._scripts = scripts
+    def __init__(self, url: str, connected: Callable[[str], Awaitable[None]]) -> None:
+        self._url = url
         self._connected = connected
-        self._connection: Connection | UnixDomainSocketConnection | SSLConnection | None = None
-        self._lock = asyncio.Lock()
+        self._pipe: Pipe | None = None
         self._task: asyncio.Task[None] | None = None
+        self._lock = asyncio.Lock()
 
     @property
     def up(self) -> bool:
         """Whether calls are worth a try."""
-        return self._connection is not None
+        return self._pipe is not None and self._pipe.open
 
     async def start(self) -> None:
         """Connects once, and goes on trying in the background when that fails."""
-        await self._connect()
-        self._task = asyncio.create_task(self._keep())
+        await self.reconnect()
+        self._task = asyncio.create_task(self._keep(), name="redis link")
 
     async def stop(self) -> None:
         """Closes the connection for good."""
@@ -71,70 +60,75 @@ class RedisLink:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
-        await self._drop()
+        if self._pipe is not None:
+            self._pipe.close()
 
-    async def reconnect(self) -> None:
-        """Lets go of the connection and makes another."""
-        async with self._lock:
-            await self._drop()
-            await self._connect()
-
-    async def run(self, script: Script, keys: Sequence[str], arguments: Sequence[Any]) -> Any:
-        """The script's answer.
+    async def call(self, commands: Sequence[Command]) -> list[Any]:
+        """The answers to the commands, in one round trip.
 
         Raises:
-            ViewUnavailableError: there is no connection, or it broke or was too slow; it may have run.
+            ViewUnavailableError: there is no connection, it broke or was too slow, or Redis refused a command.
         """
-        async with self._lock:
-            connection = self._connection
-            if connection is None:
-                raise ViewUnavailableError("not connected")
-            try:
-                try:
-                    return await _call(connection, "EVALSHA", script.digest, len(keys), *keys, *arguments)
-                except NoScriptError:  # SCRIPT FLUSH, or another Redis behind the same address
-                    return await _call(connection, "EVAL", script.source, len(keys), *keys, *arguments)
-            except _BROKEN as error:
-                await self._drop()
-                raise ViewUnavailableError(str(error) or type(error).__name__) from error
-            except asyncio.CancelledError:
-                await self._drop()  # an answer is still on its way and must not be taken for the next one
+        pipe = self._pipe
+        if pipe is None:
+            raise ViewUnavailableError("not connected")
+        try:
+            answers = await pipe.call(commands)
+        except PipeBrokenError as error:
+            raise ViewUnavailableError(str(error)) from error
+        for answer in answers:
+            if isinstance(answer, hiredis.ReplyError):
+                raise ViewUnavailableError(str(answer)) from answer
+        return answers
+
+    async def run(self, script: Script, keys: Sequence[str], arguments: Sequence[str | int]) -> Any:
+        """The script's answer. A Redis that doesn't know the script is sent it whole.
+
+        Raises:
+            ViewUnavailableError
+        """
+        try:
+            return await self.call([("EVALSHA", script.digest, len(keys), *keys, *arguments)])
+        except ViewUnavailableError as error:
+            if not str(error).startswith("NOSCRIPT"):
                 raise
+            return await self.call([("EVAL", script.source, len(keys), *keys, *arguments)])
+
+    async def reconnect(self) -> None:
+        """Lets go of the connection and makes another, if it can be made."""
+        async with self._lock:
+            if self._pipe is not None:
+                self._pipe.close()
+            self._pipe = None
+            try:
+                async with asyncio.timeout(CONNECT_WITHIN):
+                    pipe = await connect(self._url)
+                    server, replication = await pipe.call([("INFO", "server"), ("INFO", "replication")])
+                    identity = f"{_field(server, 'run_id')}/{_field(replication, 'master_replid')}"
+                    await self._connected(identity)
+            except Exception as error:  # noqa: BLE001  whatever it is, the view is away and will be tried again
+                log.debug("no connection to Redis: %s", error)
+            else:
+                self._pipe = pipe
 
     async def _keep(self) -> None:
+        loop = asyncio.get_running_loop()
+        tried = loop.time()
         while True:
-            await asyncio.sleep(RECONNECT_EVERY)
-            if self._connection is None:
-                await self._connect()
-
-    async def _connect(self) -> None:
-        connection = self._class(**self._options)
-        try:
-            await connection.connect()
-            server = _fields(await _call(connection, "INFO", "server"))
-            replication = _fields(await _call(connection, "INFO", "replication"))
-            for script in self._scripts:
-                await _call(connection, "SCRIPT", "LOAD", script.source)
-            await self._connected(f"{server.get('run_id')}/{replication.get('master_replid')}")
-        except Exception as error:
-            log.debug("no connection to Redis: %s", error)
-            with contextlib.suppress(*_BROKEN):
-                await connection.disconnect(nowait=True)
-        else:
-            self._connection = connection
-
-    async def _drop(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            with contextlib.suppress(*_BROKEN):
-                await connection.disconnect(nowait=True)
+            await asyncio.sleep(_LOOK_EVERY)
+            now = loop.time()
+            if self._pipe is not None:
+                since = self._pipe.waiting_since
+                if since is not None and now - since > ANSWER_WITHIN:
+                    self._pipe.close("no answer in time")
+            if not self.up and now - tried >= RECONNECT_EVERY:
+                tried = now
+                await self.reconnect()
 
 
-async def _call(connection: Any, *command: Any) -> Any:
-    await connection.send_command(*command, check_health=False)
-    return await connection.read_response(disable_decoding=True)
-
-
-def _fields(info: bytes) -> dict[str, str]:
-    pairs = (line.partition(":") for line in info.decode().splitlines())
-    return {name: value for name, _, value in pairs}
+def _field(info: bytes, name: str) -> str:
+    for line in info.decode().splitlines():
+        key, _, value = line.partition(":")
+        if key == name:
+            return value
+    return ""

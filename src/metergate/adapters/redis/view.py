@@ -22,30 +22,21 @@ from metergate.domain.quota import CounterKey, Figures
 log = logging.getLogger(__name__)
 
 LIFE_MS = 24 * 3600 * 1000
-_READ = Script(files(__package__).joinpath("read.lua").read_text())
 _PUBLISH = Script(files(__package__).joinpath("publish.lua").read_text())
 _KEYS_MOST = 2_000  # keys in one call of a script
 
 
-class _Question:
-    """The fields wanted of one customer's hash."""
-
-    __slots__ = ("fields", "key")
-
-    def __init__(self, key: str, fields: Sequence[str]) -> None:
-        self.key = key
-        self.fields = fields
-
-
 class RedisView:
-    """Reads and publications each go over a connection of their own; what comes together shares a round trip."""
+    """Reads and publications each go over a connection of their own, so that neither waits for the other.
+
+    Reads are pipelined: those that come together go out and come back together.
+    """
 
     def __init__(self, url: str, ledger_identity: Callable[[], Awaitable[str]]) -> None:
         self._ledger_identity = ledger_identity
         self._epoch = ""
-        self._reading = RedisLink(url, [_READ], self._found)
-        self._publishing = RedisLink(url, [_PUBLISH], self._found)
-        self._reads: Coalescer[_Question, list[bytes | None]] = Coalescer(self._read_together)
+        self._reading = RedisLink(url, self._found)
+        self._publishing = RedisLink(url, self._found)
         self._publications: Coalescer[tuple[str, Publication, int], None] = Coalescer(self._publish_together)
 
     @property
@@ -81,38 +72,13 @@ class RedisView:
         self, tenant: str, metering_version: int, keys: Sequence[CounterKey], at_least: Mapping[str, int]
     ) -> list[Seen | None]:
         """See `app.ports.View`."""
-        by_customer: dict[str, list[int]] = {}
-        for place, key in enumerate(keys):
-            by_customer.setdefault(key.customer, []).append(place)
-        questions = [
-            _Question(self._key(tenant, metering_version, customer), [_field(keys[place]) for place in places])
-            for customer, places in by_customer.items()
+        answers = await self._reading.call(
+            [("HMGET", self._key(tenant, metering_version, key.customer), "seq", _field(key)) for key in keys]
+        )
+        return [
+            None if value is None or (at_least and int(seq) < at_least.get(key.customer, 0)) else _seen(value)
+            for key, (seq, value) in zip(keys, answers, strict=True)
         ]
-        answers = await self._reads.submit_all(questions)
-        seen: list[Seen | None] = [None] * len(keys)
-        for (customer, places), (seq, *values) in zip(by_customer.items(), answers, strict=True):
-            if seq is None or int(seq) < at_least.get(customer, 0):
-                continue
-            for place, value in zip(places, values, strict=True):
-                if value is not None:
-                    seen[place] = _seen(value)
-        return seen
-
-    async def _read_together(self, questions: Sequence[_Question]) -> list[list[bytes | None]]:
-        answers: list[list[bytes | None]] = []
-        for start in range(0, len(questions), _KEYS_MOST):
-            part = questions[start : start + _KEYS_MOST]
-            arguments: list[str | int] = []
-            for question in part:
-                arguments.append(len(question.fields))
-                arguments.extend(question.fields)
-            flat = await self._reading.run(_READ, [question.key for question in part], arguments)
-            at = 0
-            for question in part:
-                size = 1 + len(question.fields)
-                answers.append(flat[at : at + size])
-                at += size
-        return answers
 
     async def publish(self, tenant: str, metering_version: int, now: int, publications: Sequence[Publication]) -> None:
         """See `app.ports.View`."""
