@@ -42,11 +42,11 @@ async def canned_server(address: str) -> Any:
 
     async def answer(request: bytes, context: Any) -> bytes:
         asked = quota_pb2.BatchCheckQuotaRequest.FromString(request)
-        results = []
+        response = quota_pb2.BatchCheckQuotaResponse()
         for check in asked.checks:
             assert check.subject and all(amount.meter and amount.amount for amount in check.amounts)
-            results.append(quota_pb2.CheckResult(decision=to_pb_decision(canned)))
-        return quota_pb2.BatchCheckQuotaResponse(results=results).SerializeToString()
+            to_pb_decision(canned, response.results.add().decision)
+        return response.SerializeToString()
 
     return await _serve(address, "Canned", grpc.unary_unary_rpc_method_handler(answer))
 

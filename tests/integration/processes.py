@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -170,6 +171,11 @@ async def process(
         await view.stop()
         pool.terminate()
         await engine.dispose()
+
+
+async def heard() -> None:
+    """Waits until word of what one process published has reached the others: it travels behind the answer."""
+    await asyncio.sleep(0.02)
 
 
 async def settle(processes: Sequence[Process]) -> None:

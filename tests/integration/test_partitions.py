@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from metergate.adapters.postgres.partitions import drop_id_slices, ensure_partitions, oldest_slice, slices
 from metergate.adapters.postgres.upkeep import Upkeep
@@ -43,7 +43,7 @@ async def partitions(one: Process, table: str) -> list[str]:
 
 
 def instant(day: date) -> int:
-    return period.from_datetime(period.datetime(day.year, day.month, day.day, tzinfo=period.UTC))
+    return period.from_datetime(datetime(day.year, day.month, day.day, tzinfo=UTC))
 
 
 def test_close_to_the_end_of_a_month_both_months_are_written() -> None:

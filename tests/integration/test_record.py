@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ from metergate.domain.period import DAY, Period
 from metergate.domain.posting import NOBODY
 from metergate.domain.quota import Limit
 from metergate.domain.usage import AcceptWindow
-from tests.integration.processes import TENANT, Process, Start, event
+from tests.integration.processes import TENANT, Process, Start, event, heard
 
 CALLS = Meter("calls", "calls")
 CATALOG = Catalog((CALLS,), (Plan("default", (Limit("calls/month", "calls", Decimal(100)),)),))
@@ -58,7 +59,13 @@ async def test_p1_an_event_without_a_time_counts_when_it_arrived(one: Process) -
 async def test_p1_a_repeat_is_a_duplicate_and_other_content_names_its_field(one: Process) -> None:
     await one.apply(CATALOG)
     now = await one.now()
-    fields = {"amount": "1", "time": now, "values": {"v": "1"}, "labels": {"k": "v", "b": ""}, "settles": "l"}
+    fields: dict[str, Any] = {
+        "amount": "1",
+        "time": now,
+        "values": {"v": "1"},
+        "labels": {"k": "v", "b": ""},
+        "settles": "l",
+    }
     assert await one.outcomes(event("1", **fields)) == ["accepted"]
     assert await one.outcomes(event("1", **fields), event("1", **{**fields, "amount": "1.00"})) == ["duplicate"] * 2
     changed = {
@@ -116,6 +123,7 @@ async def test_p1_duplicates_across_processes_count_once(one: Process, start: St
     assert outcomes.count("duplicate") == 5 * len(events)
     assert await counts(one) == (300, Decimal(sum(number % 5 for number in range(300))))
     assert await one.differences() == []
+    await heard()
     for customer in range(7):
         mine = Decimal(sum(number % 5 for number in range(customer, 300, 7)))
         for where in processes:
@@ -238,6 +246,7 @@ async def test_counts_of_a_meter_added_while_others_record_are_whole(one: Proces
         await one.apply(changed)
 
     await asyncio.gather(*(send(where, sender) for sender, where in enumerate(processes)), change())
+    await heard()
     for where in processes:
         where.directory.forget_all()
         assert await where.used("twice", "s0") == [45]
@@ -273,4 +282,33 @@ async def test_backfill_counts_in_its_own_window(one: Process) -> None:
     assert await one.used("calls") == [0]
     summary = await one.summarize("calls", start=now - 301 * DAY, end=now - 299 * DAY, granularity=Period.DAY)
     assert summary.series[0].total == 1
+    assert await one.differences() == []
+
+
+NASTY = [
+    "{", "}", "{}", ",", '"', "\\", '\\"', "NULL", "null", " ", " a ", "''", "'; DROP TABLE tenant; --", "$1", "%s",
+    "a,b", "{a,b}", '{"a"}', "ü", "日本語", "😀", "\u2028", "\u0085", "\ufeff", "\\u001f", "\\n", "|", ":",
+]  # fmt: skip
+
+
+async def test_texts_of_any_kind_come_back_as_they_went(one: Process) -> None:
+    meter = Meter("calls", "calls", dimensions=("k",))
+    limit = Limit("calls/month", "calls", Decimal(100), per_labels=("k",))
+    await one.apply(Catalog((meter,), (Plan("default", (limit,)),)))
+    events = [
+        event(text, source=text, subject=text, labels={"k": text, text: text}, values={text: "1"}, settles=text)
+        for text in NASTY
+    ]
+    assert await one.outcomes(*events) == ["accepted"] * len(NASTY)
+    assert await one.outcomes(*events) == ["duplicate"] * len(NASTY)
+    assert await one.outcomes(*[event(text, source=text, subject=text) for text in NASTY]) == ["conflict values"] * len(
+        NASTY
+    )
+    stored = await one.fetch("SELECT id, source, subject, customer, type, labels ->> 'k', settles FROM usage_event")
+    assert sorted(stored) == sorted((text, text, text, text, "calls", text, text) for text in NASTY)
+    for text in NASTY:
+        assert await one.used("calls", text, labels={"k": text}) == [1]
+        assert await one.used("calls", text, labels={"k": text}) == [1]
+        summary = await one.summarize("calls", subject=text, group_by=("k", "subject"))
+        assert [series.group for series in summary.series] == [{"k": text, "subject": text}]
     assert await one.differences() == []

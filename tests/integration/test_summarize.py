@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 from collections import defaultdict
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -27,7 +28,7 @@ Row = tuple[int, str, dict[str, str], Decimal]
 
 
 def instant(text: str) -> int:
-    return period.from_datetime(period.datetime.fromisoformat(text))
+    return period.from_datetime(datetime.fromisoformat(text))
 
 
 @pytest.fixture
@@ -114,10 +115,7 @@ async def test_ranges_that_split_a_range_sum_to_the_whole(one: Process, rows: li
     start, end = instant(STARTS[1]) - DAY, instant(STARTS[0]) + 6 * DAY
     whole = (await one.summarize("tokens", start=start, end=end)).series[0]
     cuts = sorted({start, end, *(rng.randint(start, end) for _ in range(12))})
-    parts = [
-        (await one.summarize("tokens", start=low, end=high)).series[0]
-        for low, high in itertools.pairwise(cuts)
-    ]
+    parts = [(await one.summarize("tokens", start=low, end=high)).series[0] for low, high in itertools.pairwise(cuts)]
     assert sum(part.total for part in parts) == whole.total
     assert sum(part.count for part in parts) == whole.count
     assert whole.total == sum(value for time, _, _, value in rows if start <= time < end)

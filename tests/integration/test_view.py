@@ -21,7 +21,7 @@ from metergate.domain.catalog import Catalog, Plan
 from metergate.domain.meter import Meter
 from metergate.domain.period import Period
 from metergate.domain.quota import AnsweredBy, CounterKey, Figures, Limit
-from tests.integration.processes import PRINCIPAL, Process, Start, event, settle
+from tests.integration.processes import PRINCIPAL, Process, Start, event, heard, settle
 
 CALLS = Meter("calls", "calls", dimensions=("model",))
 MONTHLY = Limit("calls/month", "calls", Decimal(1000))
@@ -180,7 +180,8 @@ async def test_any_allowed_batch_is_answered(view: View, customers: int, counter
 
 
 async def test_questions_that_come_together_are_answered_each_its_own(view: View) -> None:
-    await view.publish(news(1, **{letter: number for number, letter in enumerate("abcdefgh")}))
+    used: dict[str, Any] = {letter: number for number, letter in enumerate("abcdefgh")}
+    await view.publish(news(1, **used))
     answers = await asyncio.gather(*(view.used(letter) for letter in "abcdefgh" * 50))
     assert answers == [{letter: number} for number, letter in enumerate("abcdefgh")] * 50
 
@@ -195,6 +196,23 @@ async def test_one_who_leaves_in_the_middle_spoils_no_answer(view: View) -> None
             assert await view.used("b") == {"b": 2}
         except ViewUnavailableError:
             await eventually(lambda: view.view.up)
+
+
+async def test_a_read_that_crosses_a_publication_leaves_nothing_old_behind(view: View, redis_url: str) -> None:
+    """The answer and the word that it is old may arrive together."""
+    other = View(redis_url)
+    await other.view.start()
+    try:
+        await other.publish(news(1, a=1))
+        for seq in range(2, 200):
+            await asyncio.gather(view.used("a"), other.publish(news(seq, a=seq)), view.used("a"))
+            await eventually(lambda seq=seq: is_used(view, seq), seconds=0.5)  # type: ignore[misc]
+    finally:
+        await other.view.stop()
+
+
+async def is_used(view: View, number: int) -> bool:
+    return await view.used("a") == {"a": number}
 
 
 # --- what happens to Redis ----------------------------------------------------------------------------------------
@@ -433,6 +451,7 @@ async def test_p4_what_a_crashed_process_could_not_publish_is_swept(one: Process
     assert (decision.states[0].figures.used, decision.answered_by) == (1, AnsweredBy.VIEW)
     await mute.add(event("3"))
     await one.add(event("4"))
+    await heard()
     assert await one.used("calls") == [4]
 
 
@@ -483,6 +502,7 @@ async def test_p4_a_customers_plan_changed_while_another_process_still_knows_the
     assert await late.used("calls") == [1]
     await one.assign("acme", "")  # late still thinks of "pro", and publishes its counter
     await one.add(event("2"))
+    await heard()
     assert await late.used("calls") == [2]
     await one.add(event("3"))
     await one.assign("acme", "pro")

@@ -15,7 +15,7 @@ from metergate.domain.period import DAY, MINUTE, Period
 from metergate.domain.quota import Limit, Policy, Scope
 from metergate.domain.usage import Event, Outcome
 from tests.integration.oracle import Oracle
-from tests.integration.processes import Process, Start, event, settle
+from tests.integration.processes import Process, Start, event, heard, settle
 
 METERS = [
     Meter("in", "llm", value="in", dimensions=("model", "region")),
@@ -153,6 +153,7 @@ class Game:
         """Right after a move, each process says what the oracle says, from the view or the ledger."""
         if not self.oracle.owners:
             return
+        await heard()
         for _ in range(4):
             subject, meter = self.rng.choice(sorted(self.oracle.owners)), self.rng.choice(self.oracle.catalog.meters)
             labels = self.rng.choice(LABELS)

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from metergate.app import clock
 from metergate.app.ports import Ledger, Publication, View
 from metergate.app.usage.commit import catch_up
+from metergate.domain.catalog import Catalog
 from metergate.domain.posting import Posting
 
 
@@ -37,3 +39,9 @@ class CatchUp:
                 seq = heads[customer].seq
                 news = Publication(customer, seq, seq + 1, {}, (), whole=True)
                 await self._view.publish(tenant, catalog.metering_version, look.now, [news])
+
+    async def begin_anew(self, tenant: str, catalog: Catalog, customer: str, seq: int) -> None:
+        """Has the view forget a customer whose limits are others since `seq`. Commits move on the counters of the
+        limits in force only: what the view holds of the earlier ones would be old when they come back."""
+        news = Publication(customer, seq - 1, seq, {}, (), whole=True)
+        await self._view.publish(tenant, catalog.metering_version, clock.now(), [news])

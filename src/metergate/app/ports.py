@@ -338,8 +338,8 @@ class CustomerChange(OnceStore, Protocol):
         """Makes a subject; one that exists stays as it is."""
         ...
 
-    async def assign(self, customer: str, plan: str) -> None:
-        """Puts the customer on a plan."""
+    async def assign(self, customer: str, plan: str) -> int:
+        """Puts the customer on a plan; returns the `seq` of this change."""
         ...
 
     async def now(self) -> int:

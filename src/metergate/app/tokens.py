@@ -56,7 +56,7 @@ class Sealer:
 
     def _seal(self, kind: bytes, tenant: str, request: bytes, content: Any) -> str:
         body = json.dumps(content, separators=(",", ":")).encode()
-        return urlsafe_b64encode(self._mac(kind, tenant, request, body) + body).rstrip(b"=").decode()
+        return _write(self._mac(kind, tenant, request, body) + body)
 
     def _open(self, kind: bytes, tenant: str, request: bytes, token: str, field: str) -> Any:
         try:
@@ -64,7 +64,9 @@ class Sealer:
         except (binascii.Error, ValueError):
             raw = b""
         mac, body = raw[:_MAC], raw[_MAC:]
-        if not body or not hmac.compare_digest(mac, self._mac(kind, tenant, request, body)):
+        # The decoder overlooks what base64 doesn't know; a token is good in the one way that it was written.
+        whole = bool(body) and _write(raw) == token
+        if not whole or not hmac.compare_digest(mac, self._mac(kind, tenant, request, body)):
             message = f"{field}: was made for another tenant or another request, or is damaged"
             raise MetergateError(Reason.TOKEN_INVALID, message, {"field": field})
         return json.loads(body)
@@ -73,3 +75,7 @@ class Sealer:
         parts = (kind, tenant.encode(), sha256(request).digest(), body)
         framed = b"".join(len(part).to_bytes(4, "big") + part for part in parts)
         return hmac.digest(self._secret, framed, "sha256")[:_MAC]
+
+
+def _write(raw: bytes) -> str:
+    return urlsafe_b64encode(raw).rstrip(b"=").decode()

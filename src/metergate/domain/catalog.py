@@ -21,6 +21,9 @@ MAX_PLANS = 500
 MAX_LIMITS_PER_PLAN = 100
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./\-]{0,63}")
 _TYPE_MAX = 128
+_LABEL_MAX = 256  # bytes of a label's value, as in an event
+_WORDS_MAX = 256  # bytes of a unit or a display name
+_DESCRIPTION_MAX = 4_096  # bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,11 +149,14 @@ def _check(catalog: Catalog) -> Iterable[Violation]:
         yield from _check_meter(f"meters[{index}]", meter)
     yield from _check_names("plans", [plan.name for plan in catalog.plans], MAX_PLANS)
     for index, plan in enumerate(catalog.plans):
+        yield from _check_words(f"plans[{index}].display_name", plan.display_name, _WORDS_MAX)
         where = f"plans[{index}].limits"
         yield from _check_names(where, [limit.name for limit in plan.limits], MAX_LIMITS_PER_PLAN)
         for place, limit in enumerate(plan.limits):
             yield from _check_limit(f"{where}[{place}]", limit, catalog.meter_of.get(limit.meter))
-    if catalog.plans and catalog.default_plan not in catalog.plan_of:
+    if not _NAME.fullmatch(catalog.default_plan):
+        yield Violation("default_plan", f"{catalog.default_plan[:80]!r} is not a name")
+    elif catalog.plans and catalog.default_plan not in catalog.plan_of:
         yield Violation("default_plan", f"no plan is called {catalog.default_plan!r}")
 
 
@@ -178,6 +184,14 @@ def _check_meter(where: str, meter: Meter) -> Iterable[Violation]:
             yield Violation(f"{where}.dimensions", f"{name[:80]!r} is not a label key")
     if len(meter.value.encode()) > 64 or (meter.value and not meter.value.isprintable()):
         yield Violation(f"{where}.value", "must be printable, at most 64 bytes")
+    yield from _check_words(f"{where}.unit", meter.unit, _WORDS_MAX)
+    yield from _check_words(f"{where}.description", meter.description, _DESCRIPTION_MAX)
+
+
+def _check_words(where: str, text: str, most: int) -> Iterable[Violation]:
+    """What people read: anything but NUL, which no store keeps."""
+    if len(text.encode()) > most or "\0" in text:
+        yield Violation(where, f"must be at most {most} bytes without NUL")
 
 
 def _check_limit(where: str, limit: Limit, meter: Meter | None) -> Iterable[Violation]:
@@ -189,6 +203,9 @@ def _check_limit(where: str, limit: Limit, meter: Meter | None) -> Iterable[Viol
     for name in [*dict(limit.labels), *limit.per_labels]:
         if name not in meter.dimensions:
             yield Violation(f"{where}.labels", f"{name[:80]!r} is not a dimension of meter {meter.name!r}")
+    for value in dict(limit.labels).values():
+        if len(value.encode()) > _LABEL_MAX or any(character < " " or character == "\x7f" for character in value):
+            yield Violation(f"{where}.labels", f"{value[:80]!r} is not a label's value")
     if set(dict(limit.labels)) & set(limit.per_labels) or len(set(limit.per_labels)) < len(limit.per_labels):
         yield Violation(f"{where}.per_labels", "must name each label once, and none that labels fixes")
     grows = meter.aggregation in AGGREGATIONS and AGGREGATIONS[meter.aggregation].grows

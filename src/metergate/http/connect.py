@@ -91,10 +91,14 @@ class Connect:
         try:
             async with limit:
                 body = _query_message(request) if reads else await self._bodies.read(request)
-                message = await self._aside(len(body), codec.decode, body, method.request_type)
-                call = self._make_call(dict(request.headers), _peer(request))
+                call = self._make_call(dict(request.headers))
+
+                async def decoded() -> Any:
+                    return await self._aside(len(body), codec.decode, body, method.request_type)
+
                 async with _while_connected(request, limit):
-                    response = await method.handle(message, call)
+                    # Decoded behind the interceptors that know the caller: a stranger's JSON is never parsed.
+                    response = await method.handle(decoded, call)
                 encoded = await self._aside(response.ByteSize(), codec.encode, response)
         except TimeoutError:
             if not limit.expired():
@@ -161,10 +165,6 @@ def _seconds(request: Request) -> float:
     if not (text.isascii() and text.isdecimal() and len(text) <= _TIMEOUT_DIGITS):
         raise malformed(f"Connect-Timeout-Ms must be a whole number of at most {_TIMEOUT_DIGITS} digits")
     return int(text) / 1000
-
-
-def _peer(request: Request) -> str:
-    return f"{request.client.host}:{request.client.port}" if request.client else ""
 
 
 @asynccontextmanager

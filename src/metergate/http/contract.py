@@ -9,7 +9,7 @@ from metergate.domain.errors import MetergateError
 
 
 class MethodLike(Protocol):
-    """A method of the contract. `handle` takes the encoded or the decoded request, and what `MakeCall` made."""
+    """A method of the contract. `handle` takes a function that decodes the request, and what `MakeCall` made."""
 
     @property
     def path(self) -> str: ...
@@ -47,5 +47,5 @@ class FailureLike(Protocol):
     def message(self) -> str: ...
 
 
-MakeCall = Callable[[dict[str, str], str], Any]  # from header fields (lower-case names) and the peer
+MakeCall = Callable[[dict[str, str]], Any]  # from header fields, their names in lower case
 ToFailure = Callable[[MetergateError], Exception]  # the exception is a FailureLike

@@ -20,7 +20,6 @@ class Call:
     """
 
     metadata: Mapping[str, str]
-    peer: str = ""
     principal: Principal | None = None
 
     @property
@@ -49,7 +48,7 @@ class Failure(Exception):
         return self.status.message
 
 
-# The request comes as bytes from gRPC and as a message from the HTTP face.
+# The request comes as bytes from gRPC, and from the HTTP face as a coroutine function that decodes it.
 Handler = Callable[[Any, Call], Awaitable[Message]]
 
 

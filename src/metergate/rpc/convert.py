@@ -10,8 +10,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from metergate.domain import quantity
 from metergate.domain.errors import MetergateError, invalid
-from metergate.domain.period import SECOND, Period
-from metergate.domain.quota import AnsweredBy, Decision, LimitState, Policy, Scope, read_filter, text_of_max
+from metergate.domain.period import SECOND, Period, Window
+from metergate.domain.quota import AnsweredBy, Decision, Limit, LimitState, Policy, Scope, read_filter, text_of_max
 from metergate.domain.usage import Event, Outcome, Receipt, make_event
 from metergate.v1 import catalog_pb2, error_reason_pb2, quota_pb2, usage_pb2
 
@@ -87,61 +87,87 @@ def to_pb_receipt(receipt: Receipt) -> usage_pb2.UsageReceipt:
     )
 
 
-def from_pb_amount(amount: str, field: str) -> Decimal:
-    """The amount asked for; none = 1.
+def from_pb_amount(amount: str, index: int) -> Decimal:
+    """The amount that stands in that place of the request; none = 1.
 
     Raises:
         MetergateError: QUANTITY_INVALID, or FIELD_INVALID when it is negative.
     """
-    if not amount:
+    if not amount or amount == "1":
         return quantity.ONE
-    number = quantity.parse(amount, field)
+    number = quantity.parse(amount, f"amounts[{index}].amount")
     if number < 0:
-        raise invalid(field, "must not be negative")
+        raise invalid(f"amounts[{index}].amount", "must not be negative")
     return number
 
 
-def to_pb_limit_state(state: LimitState) -> quota_pb2.LimitState:
-    """The state of a limit as a message."""
-    limit, figures, window = state.limit, state.figures, state.window
-    text = quantity.to_text
+_TEMPLATES_MOST = 10_000
+_templates: dict[tuple[int, int, str], tuple[Limit, quota_pb2.LimitState]] = {}
+
+
+def _template(limit: Limit, window: Window, filter_: str) -> quota_pb2.LimitState:
+    """What is the same in all answers about a limit in one window. The limit is kept so that its id stays its own."""
+    place = (id(limit), window.start, filter_)
+    found = _templates.get(place)
+    if found is not None:
+        return found[1]
     end = to_pb_time(window.end)
     message = quota_pb2.LimitState(
         name=limit.name,
         meter=limit.meter,
         window=quota_pb2.Window(start_time=to_pb_time(window.start), end_time=end),
         max=text_of_max(limit.max),
-        used=text(figures.used),
-        reserved=text(figures.reserved),
-        leased=text(figures.leased),
-        forfeited=text(figures.forfeited),
-        remaining="" if state.remaining is None else text(state.remaining),
-        would_fit="" if state.would_fit is None else text(state.would_fit),
+        reserved="0",
+        leased="0",
+        forfeited="0",
         policy=POLICIES[limit.policy],
         reset_time=end,
-        overrun=text(state.overrun),
+        overrun="0",
         scope=SCOPES[limit.scope],
+        labels=read_filter(filter_),
     )
-    if state.filter:
-        message.labels.update(read_filter(state.filter))
-    if state.exhausted_in is not None:
-        message.exhausted_in.CopyFrom(to_pb_duration(state.exhausted_in))
+    if len(_templates) >= _TEMPLATES_MOST:
+        _templates.clear()
+    _templates[place] = (limit, message)
     return message
 
 
-def to_pb_decision(decision: Decision) -> quota_pb2.Decision:
-    """The decision as a message."""
-    message = quota_pb2.Decision(
-        allowed=decision.allowed,
-        plan=decision.plan,
-        limits=[to_pb_limit_state(state) for state in decision.states],
-        as_of=to_pb_time(decision.as_of),
-        answered_by=_ANSWERED_BY[decision.answered_by],
-        degraded=decision.degraded,
-    )
+def to_pb_limit_state(state: LimitState, message: quota_pb2.LimitState | None = None) -> quota_pb2.LimitState:
+    """The state of a limit as a message, or in the given empty one."""
+    message = quota_pb2.LimitState() if message is None else message
+    message.CopyFrom(_template(state.limit, state.window, state.filter))
+    figures, text = state.figures, quantity.to_text
+    message.used = text(figures.used)
+    if figures.taken is not figures.used:
+        message.reserved = text(figures.reserved)
+        message.leased = text(figures.leased)
+        message.forfeited = text(figures.forfeited)
+    if state.remaining is not None:
+        message.remaining = text(state.remaining)
+    if state.would_fit is not None:
+        message.would_fit = text(state.would_fit)
+    if state.overrun:
+        message.overrun = text(state.overrun)
+    ahead = state.exhausted_in
+    if ahead is not None:
+        message.exhausted_in.seconds = ahead // SECOND
+        message.exhausted_in.nanos = ahead % SECOND * 1000
+    return message
+
+
+def to_pb_decision(decision: Decision, message: quota_pb2.Decision) -> None:
+    """Writes the decision into an empty message."""
+    message.allowed = decision.allowed
+    message.plan = decision.plan
+    for state in decision.states:
+        to_pb_limit_state(state, message.limits.add())
+    message.as_of.seconds = decision.as_of // SECOND
+    message.as_of.nanos = decision.as_of % SECOND * 1000
+    message.answered_by = _ANSWERED_BY[decision.answered_by]
+    if decision.degraded:
+        message.degraded = True
     if decision.binding is not None:
         message.reason = decision.reason
         message.binding_limit = decision.binding.limit.name
     if decision.retry_after is not None:
         message.retry_after.CopyFrom(to_pb_duration(decision.retry_after))
-    return message

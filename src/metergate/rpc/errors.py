@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from google.protobuf.any_pb2 import Any
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
@@ -9,7 +11,7 @@ from google.rpc.code_pb2 import Code
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, QuotaFailure, RetryInfo
 from google.rpc.status_pb2 import Status
 
-from metergate.domain.errors import MetergateError, Reason
+from metergate.domain.errors import MetergateError, Reason, Violation
 from metergate.rpc.call import Failure
 
 DOMAIN = "metergate.dev"
@@ -48,22 +50,46 @@ CODES: dict[Reason, int] = {
 }
 RETRY_AFTER_MS = 200  # with UNAVAILABLE
 
+# gRPC carries a failure in trailers, of which clients take 8 KiB, else they see another status than ours. The message
+# travels twice, once with each byte as up to three, and base64 makes the details a third longer. Bytes:
+_MESSAGE_MOST = 512
+_VALUE_MOST = 256
+_VIOLATIONS_MOST = 2_048
+
 
 def to_failure(error: MetergateError) -> Failure:
     """The error as it goes over the wire."""
-    code = CODES[error.reason]
-    info = ErrorInfo(reason=error.reason.value, domain=DOMAIN, metadata=error.metadata)
+    code, text = CODES[error.reason], _cut(error.message, _MESSAGE_MOST)
+    metadata = {name: _cut(value, _VALUE_MOST) for name, value in error.metadata.items()}
+    info = ErrorInfo(reason=error.reason.value, domain=DOMAIN, metadata=metadata)
     details: list[Message] = [info]
     if error.violations:
-        fields = [BadRequest.FieldViolation(field=one.field, description=one.description) for one in error.violations]
-        details.append(BadRequest(field_violations=fields))
+        details.append(BadRequest(field_violations=_fitting(error.violations)))
     if error.reason is Reason.LIMIT_REACHED:
-        violation = QuotaFailure.Violation(subject=error.metadata.get("subject", ""), description=error.message)
+        violation = QuotaFailure.Violation(subject=metadata.get("subject", ""), description=text)
         details.append(QuotaFailure(violations=[violation]))
     pushback = RETRY_AFTER_MS if code == Code.UNAVAILABLE else None
     if pushback is not None:
         details.append(RetryInfo(retry_delay=Duration(nanos=pushback * 1_000_000)))
-    return Failure(Status(code=code, message=error.message, details=[_packed(one) for one in details]), pushback)
+    return Failure(Status(code=code, message=text, details=[_packed(one) for one in details]), pushback)
+
+
+def _fitting(violations: Iterable[Violation]) -> Iterable[BadRequest.FieldViolation]:
+    """The first violations, as many as there is room for."""
+    left = _VIOLATIONS_MOST
+    for one in violations:
+        field, description = _cut(one.field, _VALUE_MOST), _cut(one.description, _MESSAGE_MOST)
+        violation = BadRequest.FieldViolation(field=field, description=description)
+        left -= violation.ByteSize()
+        if left < 0:
+            return
+        yield violation
+
+
+def _cut(text: str, most: int) -> str:
+    """The text, or as much of it as `most` bytes hold, with a mark that something is missing."""
+    encoded = text.encode()
+    return text if len(encoded) <= most else encoded[: most - 3].decode(errors="ignore") + "…"
 
 
 def _packed(message: Message) -> Any:

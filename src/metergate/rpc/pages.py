@@ -19,12 +19,13 @@ def page_size(asked: int) -> int:
 
 
 def request_digest(request: Message) -> bytes:
-    """Stands for a request but for where its page begins and how long it is."""
+    """Stands for a request of its method, but for where its page begins and how long it is."""
     bare = type(request)()
     bare.CopyFrom(request)
     bare.ClearField("page_token")
     bare.ClearField("page_size")
-    return sha256(bare.SerializeToString(deterministic=True)).digest()
+    method = request.DESCRIPTOR.full_name.encode()  # a request's bytes alone may be those of another method's
+    return sha256(method + b"\0" + bare.SerializeToString(deterministic=True)).digest()
 
 
 def once(request: Any, method: str, encode: Callable[[Any], Message]) -> Once | None:

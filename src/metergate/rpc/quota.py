@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from metergate.app.quota.check import Amount, CheckQuota, Question
@@ -14,6 +15,9 @@ from metergate.rpc.convert import from_pb_amount, to_pb_decision, to_pb_limit_st
 from metergate.rpc.interceptors.validate import RULES
 from metergate.rpc.interceptors.validate import check as check_rules
 from metergate.v1 import quota_pb2
+
+
+_NO_LABELS: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +35,9 @@ class QuotaService:
             raise answer
         if request.refuse_as_status and not answer.allowed:
             raise _refusal(answer, request.subject)
-        return quota_pb2.CheckQuotaResponse(decision=to_pb_decision(answer))
+        response = quota_pb2.CheckQuotaResponse()
+        to_pb_decision(answer, response.decision)
+        return response
 
     async def BatchCheckQuota(
         self, request: quota_pb2.BatchCheckQuotaRequest, call: Call
@@ -40,15 +46,17 @@ class QuotaService:
         questions: list[Question | MetergateError] = []
         for one in request.checks:
             try:
-                for rule in RULES["CheckQuota"]:
-                    check_rules(rule(one))
+                check_rules(RULES["CheckQuota"], one)
                 questions.append(self._question(one, call))
             except MetergateError as error:
                 questions.append(error)
         good = [question for question in questions if isinstance(question, Question)]
         answers = iter(await self.check.check(call.caller, good))
-        results = [_to_pb_result(next(answers) if isinstance(one, Question) else one) for one in questions]
-        return quota_pb2.BatchCheckQuotaResponse(results=results)
+        response = quota_pb2.BatchCheckQuotaResponse()
+        for question in questions:
+            answer = next(answers) if isinstance(question, Question) else question
+            _to_pb_result(answer, response.results.add())
+        return response
 
     async def ListLimits(self, request: quota_pb2.ListLimitsRequest, call: Call) -> quota_pb2.ListLimitsResponse:
         """The state of a subject's limits."""
@@ -62,7 +70,11 @@ class QuotaService:
 
     def _question(self, request: quota_pb2.CheckQuotaRequest, call: Call) -> Question:
         amounts = [
-            Amount(one.meter, from_pb_amount(one.amount, f"amounts[{index}].amount"), dict(one.labels))
+            Amount(
+                one.meter,
+                from_pb_amount(one.amount, index),
+                {name: one.labels[name] for name in sorted(one.labels)} if one.labels else _NO_LABELS,
+            )
             for index, one in enumerate(request.amounts)
         ]
         if not request.token:
@@ -70,10 +82,12 @@ class QuotaService:
         return Question(request.subject, amounts, self.sealer.open_write(call.caller.tenant, request.token))
 
 
-def _to_pb_result(answer: Decision | MetergateError) -> quota_pb2.CheckResult:
+def _to_pb_result(answer: Decision | MetergateError, result: quota_pb2.CheckResult) -> None:
     if isinstance(answer, MetergateError):
-        return quota_pb2.CheckResult(error_reason=answer.reason.value, error_message=answer.message)
-    return quota_pb2.CheckResult(decision=to_pb_decision(answer))
+        result.error_reason = answer.reason.value
+        result.error_message = answer.message
+    else:
+        to_pb_decision(answer, result.decision)
 
 
 def _refusal(decision: Decision, subject: str) -> MetergateError:

@@ -70,11 +70,19 @@ class GrpcServer:
         await self._server.stop(grace)
 
 
+def _metadata(context: Any) -> dict[str, str]:
+    """Only what the interceptors look at: making a dict of everything would cost each call."""
+    for key, value in context.invocation_metadata() or ():
+        if key == "authorization":
+            return {key: value}
+    return {}
+
+
 def _handler(method: Method) -> Any:
     handle = method.handle
 
     async def answer(request: bytes, context: Any) -> Any:
-        call = Call(dict(context.invocation_metadata() or ()), context.peer())
+        call = Call(_metadata(context))
         try:
             return await handle(request, call)
         except Failure as failure:

@@ -26,7 +26,6 @@ async def test_json_in_json_out(example: Example, client: httpx.AsyncClient) -> 
     )
     assert call.metadata["authorization"] == "Bearer mg_1"
     assert call.metadata["x-trace"] == "7"
-    assert call.peer.startswith("127.0.0.1:")
 
 
 async def test_protobuf_in_protobuf_out(example: Example, client: httpx.AsyncClient) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any
 
 import asyncpg
@@ -34,22 +36,25 @@ _BY_INDEX = {
 }
 
 
-def sqlalchemy_url(postgres_url: str) -> str:
-    """The URL with the driver named: SQLAlchemy 2.1 would take psycopg."""
-    url = make_url(postgres_url).set(drivername="postgresql+asyncpg")
-    return url.render_as_string(hide_password=False)
+DIALECT = "postgresql+asyncpg://"  # SQLAlchemy 2.1 would take psycopg
+
+
+def opener(postgres_url: str, **options: Any) -> Callable[[], Coroutine[Any, Any, Any]]:
+    """Opens connections for SQLAlchemy. The driver reads the URL itself, since SQLAlchemy would hand it parameters
+    such as `sslmode` under names that it does not know."""
+    return partial(asyncpg.connect, plain_url(postgres_url), **options)
 
 
 def engine(postgres_url: str, size: int) -> AsyncEngine:
     """The pool for ordinary queries."""
     made = create_async_engine(
-        sqlalchemy_url(postgres_url),
+        DIALECT,
+        async_creator=opener(postgres_url, timeout=CONNECT_TIMEOUT, command_timeout=35, server_settings=_SESSION),
         pool_size=size,
         max_overflow=0,
         pool_timeout=CONNECT_TIMEOUT,
         pool_pre_ping=False,
         pool_use_lifo=True,
-        connect_args={"timeout": CONNECT_TIMEOUT, "command_timeout": 35, "server_settings": _SESSION},
     )
 
     @event.listens_for(made.sync_engine, "connect")

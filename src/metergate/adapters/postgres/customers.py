@@ -130,11 +130,13 @@ class PostgresCustomerChange(PostgresOnce):
         row = {"tenant": self._tenant, "subject": subject, "customer": customer}
         await self._connection.execute(insert(schema.subjects).on_conflict_do_nothing(), row)
 
-    async def assign(self, customer: str, plan: str) -> None:
-        """Puts the customer on a plan."""
+    async def assign(self, customer: str, plan: str) -> int:
+        """Puts the customer on a plan; returns the `seq` of this change."""
         where = and_(_heads.tenant == self._tenant, _heads.customer == customer)
-        await self._connection.execute(update(schema.heads).where(where).values(plan=plan, seq=_heads.seq + 1))
+        change = update(schema.heads).where(where).values(plan=plan, seq=_heads.seq + 1).returning(_heads.seq)
+        seq: int = (await self._connection.execute(change)).scalar_one()
         await notify(self._connection, "customer", self._tenant, customer)
+        return seq
 
     async def now(self) -> int:
         """The instant of this transaction."""

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import NullPool
 
-from metergate.adapters.postgres.connect import sqlalchemy_url
+from metergate.adapters.postgres.connect import DIALECT, opener
 from metergate.adapters.postgres.partitions import ensure_partitions
 
 # Any number: it keeps two servers that start together from migrating at once.
@@ -62,7 +62,7 @@ class _Connection:
     """One connection of its own, closed with its engine."""
 
     def __init__(self, postgres_url: str) -> None:
-        self._engine = create_async_engine(sqlalchemy_url(postgres_url), poolclass=NullPool)
+        self._engine = create_async_engine(DIALECT, async_creator=opener(postgres_url), poolclass=NullPool)
         self._connection: AsyncConnection | None = None
 
     async def __aenter__(self) -> AsyncConnection:

@@ -15,7 +15,7 @@ from typing import Any
 
 import hiredis
 
-from metergate.adapters.redis.pipe import Command, Pipe, PipeBrokenError, connect
+from metergate.adapters.redis.pipe import Changed, Command, Pipe, PipeBrokenError, connect
 from metergate.app.ports import ViewUnavailableError
 
 log = logging.getLogger(__name__)
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 ANSWER_WITHIN = 0.25  # seconds; a view that is slower than the ledger is of no use
 CONNECT_WITHIN = 1.0  # seconds
 RECONNECT_EVERY = 0.5  # seconds
-_LOOK_EVERY = 0.05  # seconds between looks for overdue answers
+_LOOK_EVERY = 0.1  # seconds between looks for overdue answers, with a ping where nothing is under way
 
 
 class Script:
@@ -37,9 +37,10 @@ class Script:
 class RedisLink:
     """`connected` is told which Redis was met, before any call is made on the connection."""
 
-    def __init__(self, url: str, connected: Callable[[str], Awaitable[None]]) -> None:
+    def __init__(self, url: str, connected: Callable[[str], Awaitable[None]], changed: Changed) -> None:
         self._url = url
         self._connected = connected
+        self._changed = changed
         self._pipe: Pipe | None = None
         self._task: asyncio.Task[None] | None = None
         self._lock = asyncio.Lock()
@@ -102,7 +103,7 @@ class RedisLink:
             self._pipe = None
             try:
                 async with asyncio.timeout(CONNECT_WITHIN):
-                    pipe = await connect(self._url)
+                    pipe = await connect(self._url, self._changed)
                     server, replication = await pipe.call([("INFO", "server"), ("INFO", "replication")])
                     identity = f"{_field(server, 'run_id')}/{_field(replication, 'master_replid')}"
                     await self._connected(identity)
@@ -117,13 +118,20 @@ class RedisLink:
         while True:
             await asyncio.sleep(_LOOK_EVERY)
             now = loop.time()
-            if self._pipe is not None:
+            if self._pipe is not None and self._pipe.open:
                 since = self._pipe.waiting_since
-                if since is not None and now - since > ANSWER_WITHIN:
+                if since is None:
+                    self._pipe.call([("PING",)]).add_done_callback(_seen_to)
+                elif now - since > ANSWER_WITHIN:
                     self._pipe.close("no answer in time")
             if not self.up and now - tried >= RECONNECT_EVERY:
                 tried = now
                 await self.reconnect()
+
+
+def _seen_to(future: asyncio.Future[list[Any]]) -> None:
+    """A ping that fails has closed the connection, which is all that there is to know."""
+    future.cancelled() or future.exception()
 
 
 def _field(info: bytes, name: str) -> str:

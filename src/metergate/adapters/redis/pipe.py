@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import hiredis
@@ -22,10 +22,15 @@ class PipeBrokenError(Exception):
     """The connection is gone; what was sent may have run."""
 
 
+# Told of the keys that Redis says have changed; None = all of them, also when the connection is lost.
+Changed = Callable[[list[bytes] | None], None]
+
+
 class Pipe(asyncio.Protocol):
     """The connection. Each call is a list of commands and gets the list of their answers."""
 
-    def __init__(self) -> None:
+    def __init__(self, changed: Changed) -> None:
+        self._changed = changed
         self._reader = hiredis.Reader(replyError=hiredis.ReplyError)
         self._waiting: deque[tuple[int, list[Any], asyncio.Future[list[Any]], float]] = deque()
         self._transport: asyncio.Transport | None = None
@@ -60,6 +65,7 @@ class Pipe(asyncio.Protocol):
         transport, self._transport = self._transport, None
         if transport is not None:
             transport.abort()
+        self._changed(None)
         waiting, self._waiting = self._waiting, deque()
         for _, _, future, _ in waiting:
             if not future.done():
@@ -70,19 +76,20 @@ class Pipe(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is one without saying so
 
     def data_received(self, data: bytes) -> None:
-        """From asyncio: answers, perhaps in parts. An answer of False is one that has not come whole."""
+        """From asyncio: answers and news, perhaps in parts. False is an answer that has not come whole."""
         try:
             self._reader.feed(data)
-            while self._waiting:
+            while (answer := self._reader.gets()) is not False:
+                if isinstance(answer, hiredis.PushNotification):
+                    if answer[0] == b"invalidate":
+                        self._changed(answer[1])
+                    continue
                 count, answers, future, _ = self._waiting[0]
-                while len(answers) < count:
-                    answer = self._reader.gets()
-                    if answer is False:
-                        return
-                    answers.append(answer)
-                self._waiting.popleft()
-                if not future.done():
-                    future.set_result(answers)
+                answers.append(answer)
+                if len(answers) == count:
+                    self._waiting.popleft()
+                    if not future.done():
+                        future.set_result(answers)
         except hiredis.ProtocolError as error:
             self.close(str(error))
 
@@ -91,8 +98,8 @@ class Pipe(asyncio.Protocol):
         self.close(str(exc or "closed by Redis"))
 
 
-async def connect(url: str) -> Pipe:
-    """A connection that has signed in and chosen its database.
+async def connect(url: str, changed: Changed) -> Pipe:
+    """A connection that has signed in, chosen its database, and is told when keys change that it has read.
 
     Raises:
         OSError, PipeBrokenError, hiredis.ReplyError
@@ -102,11 +109,11 @@ async def connect(url: str) -> Pipe:
     kind = options.get("connection_class")
     pipe: Pipe
     if kind is UnixDomainSocketConnection:
-        _, pipe = await loop.create_unix_connection(Pipe, options["path"])
+        _, pipe = await loop.create_unix_connection(lambda: Pipe(changed), options["path"])
     else:
         host, port = options.get("host", "localhost"), options.get("port", 6379)
         secure = ssl.create_default_context() if kind is SSLConnection else None
-        _, pipe = await loop.create_connection(Pipe, host, port, ssl=secure)
+        _, pipe = await loop.create_connection(lambda: Pipe(changed), host, port, ssl=secure)
     try:
         for command in _greeting(options):
             [answer] = await pipe.call([command])
@@ -119,10 +126,10 @@ async def connect(url: str) -> Pipe:
 
 
 def _greeting(options: dict[str, Any]) -> list[Command]:
-    commands: list[Command] = []
+    hello: Command = ("HELLO", 3)
     if password := options.get("password"):
-        commands.append(("AUTH", options.get("username") or "default", password))
+        hello += ("AUTH", options.get("username") or "default", password)
+    commands: list[Command] = [(*hello, "SETNAME", "metergate"), ("CLIENT", "TRACKING", "ON")]
     if database := options.get("db"):
         commands.append(("SELECT", database))
-    commands.append(("CLIENT", "SETNAME", "metergate"))
     return commands

@@ -13,6 +13,7 @@ from decimal import Decimal
 from hashlib import blake2b
 from importlib.resources import files
 
+from metergate.adapters.redis.copies import Copies
 from metergate.adapters.redis.link import RedisLink, Script
 from metergate.app.coalesce import Coalescer
 from metergate.app.ports import Publication, Seen, ViewUnavailableError
@@ -29,14 +30,16 @@ _KEYS_MOST = 2_000  # keys in one call of a script
 class RedisView:
     """Reads and publications each go over a connection of their own, so that neither waits for the other.
 
-    Reads are pipelined: those that come together go out and come back together.
+    What was read is copied, until Redis says that it changed. Reads are pipelined: those that come together
+    go out and come back together.
     """
 
     def __init__(self, url: str, ledger_identity: Callable[[], Awaitable[str]]) -> None:
         self._ledger_identity = ledger_identity
         self._epoch = ""
-        self._reading = RedisLink(url, self._found)
-        self._publishing = RedisLink(url, self._found)
+        self._copies = Copies()
+        self._reading = RedisLink(url, self._found, self._copies.drop)
+        self._publishing = RedisLink(url, self._found, lambda changed: None)
         self._publications: Coalescer[tuple[str, Publication, int], None] = Coalescer(self._publish_together)
 
     @property
@@ -72,24 +75,37 @@ class RedisView:
         self, tenant: str, metering_version: int, keys: Sequence[CounterKey], at_least: Mapping[str, int]
     ) -> list[Seen | None]:
         """See `app.ports.View`."""
-        answers = await self._reading.call(
-            [("HMGET", self._key(tenant, metering_version, key.customer), "seq", _field(key)) for key in keys]
-        )
-        return [
-            None if value is None or (at_least and int(seq) < at_least.get(key.customer, 0)) else _seen(value)
-            for key, (seq, value) in zip(keys, answers, strict=True)
+        if not self._reading.up:
+            raise ViewUnavailableError("not connected")
+        names = [self._key(tenant, metering_version, key.customer) for key in keys]
+        seen = [
+            self._copies.get(name, key, at_least.get(key.customer, 0) if at_least else 0)
+            for name, key in zip(names, keys, strict=True)
         ]
+        unknown = [place for place, one in enumerate(seen) if one is None]
+        if unknown:
+            commands = [("HMGET", names[place], "seq", _field(keys[place])) for place in unknown]
+            for place, (seq, value) in zip(unknown, await self._reading.call(commands), strict=True):
+                if value is not None:
+                    seen[place] = self._keep(names[place], int(seq), keys[place], value, at_least)
+        return seen
+
+    def _keep(self, name: str, seq: int, key: CounterKey, value: bytes, at_least: Mapping[str, int]) -> Seen | None:
+        seen = _seen(value)
+        self._copies.put(name, seq, key, seen)
+        return seen if seq >= at_least.get(key.customer, 0) else None
 
     async def publish(self, tenant: str, metering_version: int, now: int, publications: Sequence[Publication]) -> None:
         """See `app.ports.View`."""
         if not self._publishing.up:
             return
+        items = [(self._key(tenant, metering_version, one.customer), one, now) for one in publications]
         try:
-            await self._publications.submit_all(
-                [(self._key(tenant, metering_version, one.customer), one, now) for one in publications]
-            )
+            await self._publications.submit_all(items)
         except ViewUnavailableError as error:
             log.debug("a publication was lost and will be swept: %s", error)
+        for name, _, _ in items:  # whoever wrote must not read his own copy from before
+            self._copies.drop_one(name)
 
     async def _publish_together(self, items: Sequence[tuple[str, Publication, int]]) -> list[None]:
         for start in range(0, len(items), _KEYS_MOST):

@@ -92,10 +92,11 @@ class ManageCustomers:
             if await change.repeated(once):
                 return Customer(customer, "", plan, "UTC", 0)
             await _existing(change, customer)
-            await change.assign(customer, plan)
+            seq = await change.assign(customer, plan)
             result = await _existing(change, customer)
             await change.remember(once, result)
         self._directory.forget("customer", tenant, customer)
+        await self._catch_up.begin_anew(tenant, await self._directory.catalog(tenant), customer, seq)
         return result
 
     async def get(self, principal: Principal, customer: str) -> Customer:

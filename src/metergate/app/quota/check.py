@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from metergate.app import clock
 from metergate.app.catch_up import CatchUp
-from metergate.app.directory import Directory
+from metergate.app.directory import Directory, Memory
 from metergate.app.ports import (
     Customer,
     Ledger,
@@ -46,12 +46,22 @@ class Question:
     at_least: Mapping[str, int] = field(default_factory=dict)
 
 
-class _Wanted(NamedTuple):
-    """One limit of a question, its counter, and the amount asked of it."""
+class _Touched(NamedTuple):
+    """The limits that a subject's question about one meter touches, with their windows and counters: the same
+    for as long as the catalog and the customer are, and no window has ended."""
 
-    limit: Limit
-    key: CounterKey
-    amount: Decimal
+    catalog: Catalog
+    customer: Customer
+    until: int
+    limits: tuple[tuple[Limit, Window, CounterKey], ...]
+
+
+class _Plan(NamedTuple):
+    """What to look up for one question: limits with windows and counters, and the amount asked of each."""
+
+    customer: Customer
+    limits: Sequence[tuple[Limit, Window, CounterKey]]
+    amounts: Sequence[Decimal]
 
 
 class CheckQuota:
@@ -62,6 +72,7 @@ class CheckQuota:
         self._ledger = ledger
         self._view = view
         self._catch_up = catch_up
+        self._touched: Memory[tuple[str, str, str, tuple[tuple[str, str], ...]], _Touched] = Memory(100_000)
 
     async def check(self, principal: Principal, questions: Sequence[Question]) -> list[Decision | MetergateError]:
         """An answer for each question, in order; an error stands in the place of one that cannot be answered.
@@ -72,19 +83,29 @@ class CheckQuota:
         tenant, now = principal.tenant, clock.now()
         catalog = await self._directory.catalog(tenant)
         owners = await self._directory.owners(tenant, [question.subject for question in questions])
-        plans: list[tuple[Customer, list[_Wanted]] | MetergateError] = []
+        plans: list[_Plan | MetergateError] = []
+        keys: list[CounterKey] = []
         for question in questions:
             try:
                 customer = await self._customer(tenant, question.subject, owners)
-                plans.append((customer, _wanted(question, customer, catalog, now)))
+                plan = self._plan(tenant, question, customer, catalog, now)
             except MetergateError as error:
                 plans.append(error)
-        keys = list({one.key: None for plan in plans if not isinstance(plan, MetergateError) for one in plan[1]})
-        seen, answered_by = await self._look(tenant, catalog, keys, _at_least(questions))
-        return [
-            plan if isinstance(plan, MetergateError) else _decide(*plan, catalog, seen, now, answered_by)
-            for plan in plans
-        ]
+            else:
+                plans.append(plan)
+                keys += [key for _, _, key in plan.limits]
+        seen, from_ledger = await self._look(tenant, catalog, keys, _at_least(questions))
+        answers: list[Decision | MetergateError] = []
+        at = 0
+        for one in plans:
+            if isinstance(one, MetergateError):
+                answers.append(one)
+                continue
+            after = at + len(one.limits)
+            by_ledger = at == after or not from_ledger.isdisjoint(range(at, after))
+            answers.append(_decide(one, catalog, seen[at:after], now, by_ledger))
+            at = after
+        return answers
 
     async def _customer(self, tenant: str, subject: str, owners: Mapping[str, str]) -> Customer:
         owner = owners.get(subject)
@@ -95,25 +116,57 @@ class CheckQuota:
             )
         return customer
 
+    def _plan(self, tenant: str, question: Question, customer: Customer, catalog: Catalog, now: int) -> _Plan:
+        """The limits that the question touches. What is asked of one counter twice is added up."""
+        if len(question.amounts) == 1:
+            [(meter, amount, labels)] = question.amounts
+            limits = self._limits(tenant, question.subject, meter, labels, customer, catalog, now)
+            return _Plan(customer, limits, [amount] * len(limits))
+        asked: dict[tuple[str, CounterKey], tuple[tuple[Limit, Window, CounterKey], Decimal]] = {}
+        for meter, amount, labels in question.amounts:
+            for one in self._limits(tenant, question.subject, meter, labels, customer, catalog, now):
+                limit, _, key = one
+                before = asked.get((limit.name, key))
+                asked[limit.name, key] = (one, add(before[1], amount) if before else amount)
+        return _Plan(customer, [one for one, _ in asked.values()], [amount for _, amount in asked.values()])
+
+    def _limits(
+        self,
+        tenant: str,
+        subject: str,
+        meter: str,
+        labels: Mapping[str, str],
+        customer: Customer,
+        catalog: Catalog,
+        now: int,
+    ) -> Sequence[tuple[Limit, Window, CounterKey]]:
+        place = (tenant, subject, meter, tuple(labels.items()))
+        touched = self._touched.get(place)
+        if touched is None or touched.catalog is not catalog or touched.customer is not customer or now >= touched.until:
+            limits = _touched(subject, meter, labels, customer, catalog, now)
+            until = min([window.end for _, window, _ in limits], default=now)
+            touched = self._touched.keep(place, _Touched(catalog, customer, until, limits))
+        return touched.limits
+
     async def _look(
         self, tenant: str, catalog: Catalog, keys: Sequence[CounterKey], at_least: Mapping[str, int]
-    ) -> tuple[dict[CounterKey, Seen], dict[CounterKey, AnsweredBy]]:
-        """The counters, from the view where it has them and otherwise from the ledger."""
+    ) -> tuple[list[Seen], set[int]]:
+        """The counters, from the view where it has them and otherwise from the ledger; and which came from there."""
         try:
             if EVERYTHING in at_least:
                 raise ViewUnavailableError("the write was too wide to name")
-            found = await self._view.read(tenant, catalog.metering_version, keys, at_least) if keys else []
+            found = await self._view.read(tenant, catalog.metering_version, keys, at_least)
         except ViewUnavailableError:
             found = [None] * len(keys)
-        seen = {key: one for key, one in zip(keys, found, strict=True) if one is not None}
-        answered_by = dict.fromkeys(seen, AnsweredBy.VIEW)
-        missing = [key for key in keys if key not in seen]
+        missing = {place for place, one in enumerate(found) if one is None}
+        read: Mapping[CounterKey, Seen] = {}
         if missing:
-            seen |= await self._read_through(tenant, catalog, missing)
-            answered_by |= dict.fromkeys(missing, AnsweredBy.LEDGER)
-        return seen, answered_by
+            read = await self._read_through(tenant, catalog, sorted({keys[place] for place in missing}))
+        return [read[key] if one is None else one for key, one in zip(keys, found, strict=True)], missing
 
-    async def _read_through(self, tenant: str, catalog: Catalog, keys: Sequence[CounterKey]) -> dict[CounterKey, Seen]:
+    async def _read_through(
+        self, tenant: str, catalog: Catalog, keys: Sequence[CounterKey]
+    ) -> dict[CounterKey, Seen]:
         """The counters from the ledger, which the view learns of at the `seq` at which they were read."""
         try:
             as_of, views = await self._ledger.figures(tenant, keys)
@@ -142,36 +195,26 @@ def _at_least(questions: Sequence[Question]) -> dict[str, int]:
     return least
 
 
-def _wanted(question: Question, customer: Customer, catalog: Catalog, now: int) -> list[_Wanted]:
-    """The limits that the question touches. What is asked of one counter twice is added up."""
-    wanted: dict[tuple[str, CounterKey], _Wanted] = {}
-    for meter, amount, labels in question.amounts:
-        if meter not in catalog.meter_of:
-            raise MetergateError(Reason.METER_NOT_FOUND, f"no meter is called {meter!r}", {"meter": meter})
-        for limit in catalog.limits(customer.plan, meter):
-            filter_ = limit.filter_of(labels)
-            if filter_ is None:
-                continue
+def _touched(
+    subject: str, meter: str, labels: Mapping[str, str], customer: Customer, catalog: Catalog, now: int
+) -> tuple[tuple[Limit, Window, CounterKey], ...]:
+    if meter not in catalog.meter_of:
+        raise MetergateError(Reason.METER_NOT_FOUND, f"no meter is called {meter!r}", {"meter": meter})
+    found = []
+    for limit in catalog.limits(customer.plan, meter):
+        filter_ = limit.filter_of(labels)
+        if filter_ is not None:
             window = window_at(limit.period, customer.time_zone, now)
-            subject = limit.subject_of(question.subject)
-            key = CounterKey(customer.id, meter, subject, filter_, window.start, window.end)
-            before = wanted.get((limit.name, key))
-            wanted[limit.name, key] = _Wanted(limit, key, add(before.amount, amount) if before else amount)
-    return list(wanted.values())
+            key = CounterKey(customer.id, meter, limit.subject_of(subject), filter_, window.start, window.end)
+            found.append((limit, window, key))
+    return tuple(found)
 
 
-def _decide(
-    customer: Customer,
-    wanted: Sequence[_Wanted],
-    catalog: Catalog,
-    seen: Mapping[CounterKey, Seen],
-    now: int,
-    answered_by: Mapping[CounterKey, AnsweredBy],
-) -> Decision:
+def _decide(plan: _Plan, catalog: Catalog, seen: Sequence[Seen], now: int, by_ledger: bool) -> Decision:
     asks = [
-        Ask(limit, Window(key.start, key.end), key.filter, amount, seen[key].figures) for limit, key, amount in wanted
+        Ask(limit, window, key.filter, amount, one.figures)
+        for (limit, window, key), amount, one in zip(plan.limits, plan.amounts, seen, strict=True)
     ]
-    from_ledger = any(answered_by[one.key] is AnsweredBy.LEDGER for one in wanted)
-    who = AnsweredBy.LEDGER if from_ledger or not wanted else AnsweredBy.VIEW
-    as_of = min([seen[one.key].as_of for one in wanted], default=now)
-    return decide(asks, catalog.plan_in_force(customer.plan), now, as_of, who)
+    who = AnsweredBy.LEDGER if by_ledger else AnsweredBy.VIEW
+    as_of = min([one.as_of for one in seen], default=now)
+    return decide(asks, catalog.plan_in_force(plan.customer.plan), now, as_of, who)

@@ -128,6 +128,9 @@ class SummarizeUsage:
 def _meters(catalog: Catalog, request: SummaryRequest) -> list[Meter]:
     if len(request.meters) > METERS_MOST:
         raise invalid("meters", f"at most {METERS_MOST} are allowed")
+    for value in request.filters.values():
+        if value:
+            check_text(value, "filters", MAX_LABEL_VALUE)
     names = list(dict.fromkeys(request.meters)) or list(catalog.meter_of)[:METERS_MOST]
     meters = []
     for name in names:

@@ -102,22 +102,23 @@ def validate(method: Method, handle: Handler) -> Handler:
     parse = method.request_type.FromString
 
     async def validated(request: Any, call: Call) -> Message:
+        if not isinstance(request, bytes):
+            request = await request()
         if isinstance(request, bytes):
             try:
                 request = parse(request)
             except DecodeError:
                 message = f"the request is not a {method.request_type.DESCRIPTOR.name}"
                 raise MetergateError(Reason.MESSAGE_MALFORMED, message) from None
-        for rule in rules:
-            check(rule(request))
+        check(rules, request)
         return await handle(request, call)
 
     return validated
 
 
-def check(found: Iterable[Violation]) -> None:
-    """Raises FIELD_INVALID when there are violations."""
-    violations = tuple(found)
+def check(rules: Iterable[Rule], request: Any) -> None:
+    """Raises FIELD_INVALID with all violations, when there are any."""
+    violations = tuple([violation for rule in rules for violation in rule(request)])
     if violations:
         first = violations[0]
         raise MetergateError(

@@ -1,0 +1,164 @@
+"""Keys that are missing, mistyped, of another tenant, or revoked: who may not, sees nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc
+import pytest
+
+from metergate import wiring
+from metergate.domain.access import new_key, parse_key
+from tests.e2e.calls import METHODS, Caller, caller, eventually, request_type, total, used
+from tests.server import Server
+
+METER = {"name": "calls", "dimensions": ["region"]}
+PLAN = {"name": "default", "limits": [{"meter": "calls", "max": "100"}]}
+# What a foreign key may do is done to its own tenant; all other methods must find nothing.
+WRITES = {"ApplyCatalog", "SetLimit", "RecordUsage", "BatchRecordUsage"}
+
+
+def _other_last(text: str) -> str:
+    return text[:-1] + ("0" if text[-1] != "0" else "1")
+
+
+@pytest.mark.parametrize("method", METHODS)
+async def test_p12_no_method_answers_without_a_key(api: Caller, method: str) -> None:
+    answer = await api.answer(method, request_type(method)(), authorization="")
+    assert answer.short == ("UNAUTHENTICATED", "KEY_MISSING")
+
+
+async def test_p12_keys_that_are_none(api: Caller) -> None:
+    swapped = api.key[:5] + ("a" if api.key[5] != "a" else "b") + api.key[6:]
+    unknown = str(new_key())
+    wrong_secret = str(new_key()).split("_")[2]
+    for authorization in (
+        "Bearer",
+        "Bearer ",
+        "Bearer mg_",
+        f"Bearer {api.key[:-1]}",
+        f"Bearer {api.key}x",
+        f"Bearer {_other_last(api.key)}",
+        f"Bearer {swapped}",
+        f"Bearer {api.key.upper()}",
+        f"Bearer {unknown}",
+        f"Bearer mg_{api.key.split('_')[1]}_{wrong_secret}",
+        f"Basic {api.key}",
+        api.key,
+        "Bearer " + "x" * 4_000,
+    ):
+        answer = await api.answer("GetCatalog", b"", authorization=authorization)
+        assert answer.short == ("UNAUTHENTICATED", "KEY_INVALID"), authorization
+    for authorization in (f"Bearer {api.key}", f"bearer {api.key}", f"Bearer  {api.key} "):
+        assert (await api.answer("GetCatalog", b"", authorization=authorization)).code is grpc.StatusCode.OK
+
+
+async def test_p12_who_is_nobody_learns_nothing_about_his_request(api: Caller) -> None:
+    for request in (b"\xff" * 100, request_type("CheckQuota")()):
+        answer = await api.answer("CheckQuota", request, authorization="Bearer mg_nonsense")
+        assert answer.short == ("UNAUTHENTICATED", "KEY_INVALID")
+
+
+async def test_a_revoked_key_ends_within_a_second(api: Caller, server: Server) -> None:
+    text = await server.new_key()
+    key = parse_key(text)
+    assert key is not None
+    async with caller(server.grpc_url, text) as other:
+        await other("GetCatalog")  # the server knows the key by heart now
+        assert await wiring.revoke_key(server.settings, key.id)
+
+        async def refused() -> bool:
+            return (await other.answer("GetCatalog", b"")).short == ("UNAUTHENTICATED", "KEY_INVALID")
+
+        await eventually(refused, within=1)
+        await asyncio.sleep(0.1)
+        assert await refused()
+    await api("GetCatalog")  # the tenant's other key goes on
+
+
+@pytest.fixture
+async def foreign(server: Server) -> AsyncIterator[Caller]:
+    """A caller of another tenant on the same server."""
+    async with caller(server.grpc_url, await server.new_key(f"other-{server.tenant}")) as calling:
+        yield calling
+
+
+async def _furnish(api: Caller) -> dict[str, str]:
+    """Gives the first tenant something of everything; returns its tokens."""
+    await api("ApplyCatalog", catalog={"meters": [METER], "plans": [PLAN, {"name": "pro"}]}, request_id="first")
+    for name in ("acme", "beta"):
+        await api("CreateCustomer", customer={"id": name})
+        await api("CreateSubject", subject={"id": f"{name}-key", "customer": name})
+        await api("CreateSubject", subject={"id": f"{name}-site", "customer": name})
+    events = [{"id": f"e{n}", "type": "calls", "subject": "acme-key", "labels": {"region": "eu"}} for n in range(3)]
+    written = await api("BatchRecordUsage", events=events)
+    pages = {
+        "ListCustomers": await api("ListCustomers", page_size=1),
+        "ListSubjects": await api("ListSubjects", customer="acme", page_size=1),
+        "ListUsageEvents": await api("ListUsageEvents", page_size=1),
+    }
+    return {"write": written.token} | {name: page.next_page_token for name, page in pages.items()}
+
+
+async def test_p9_a_foreign_key_sees_nothing(api: Caller, foreign: Caller) -> None:
+    tokens = await _furnish(api)
+    ask = {"subject": "acme", "amounts": [{"meter": "calls"}]}
+    wrote = {"subject": "acme", "token": tokens["write"]}
+    asked: list[tuple[str, dict[str, Any], str]] = [
+        ("GetCustomer", {"id": "acme"}, "CUSTOMER_NOT_FOUND"),
+        ("ListSubjects", {"customer": "acme"}, "CUSTOMER_NOT_FOUND"),
+        ("ListSubjects", {"customer": "acme", "page_token": tokens["ListSubjects"]}, "TOKEN_INVALID"),
+        ("ListCustomers", {"page_token": tokens["ListCustomers"]}, "TOKEN_INVALID"),
+        ("AssignPlan", {"customer": "acme"}, "CUSTOMER_NOT_FOUND"),
+        ("AssignPlan", {"customer": "acme", "plan": "pro"}, "PLAN_NOT_FOUND"),
+        ("CreateSubject", {"subject": {"id": "spy", "customer": "acme"}}, "CUSTOMER_NOT_FOUND"),
+        ("CreateCustomer", {"customer": {"id": "acme", "plan": "pro"}}, "PLAN_NOT_FOUND"),
+        ("GetUsageSummary", {"customer": "acme"}, "CUSTOMER_NOT_FOUND"),
+        ("GetUsageSummary", {"subject": "acme-key"}, "SUBJECT_NOT_FOUND"),
+        ("GetUsageSummary", {"customer": "acme", "token": tokens["write"]}, "TOKEN_INVALID"),
+        ("ListUsageEvents", {"customer": "acme"}, "CUSTOMER_NOT_FOUND"),
+        ("ListUsageEvents", {"page_token": tokens["ListUsageEvents"]}, "TOKEN_INVALID"),
+        ("CheckQuota", ask, "SUBJECT_NOT_FOUND"),
+        ("CheckQuota", ask | wrote, "TOKEN_INVALID"),
+        ("ListLimits", {"subject": "acme"}, "SUBJECT_NOT_FOUND"),
+        ("ListLimits", {"subject": "acme", "meters": ["calls"]}, "METER_NOT_FOUND"),
+    ]
+    for method, request, reason in asked:
+        answer = await foreign.refused(method, **request)
+        assert answer.reason == reason, (method, request, answer)
+        assert answer.code in (grpc.StatusCode.NOT_FOUND, grpc.StatusCode.INVALID_ARGUMENT)
+        assert (answer.code is grpc.StatusCode.INVALID_ARGUMENT) == (reason == "TOKEN_INVALID")
+
+    batch = await foreign("BatchCheckQuota", checks=[ask, ask | wrote])
+    assert [one.error_reason for one in batch.results] == ["SUBJECT_NOT_FOUND", "TOKEN_INVALID"]
+    catalog = await foreign("GetCatalog")
+    assert (len(catalog.catalog.meters), len(catalog.catalog.plans), catalog.version) == (0, 0, 0)
+    assert not (await foreign("ListCustomers")).customers
+    assert not (await foreign("ListUsageEvents")).events
+    assert not (await foreign("ListUsageEvents", subject="acme-key")).events
+    assert foreign.called == set(METHODS) - WRITES
+
+
+async def test_p9_what_a_foreign_key_does_stays_with_its_tenant(api: Caller, foreign: Caller) -> None:
+    await _furnish(api)
+    catalog = {"meters": [METER], "plans": [{"name": "default", "limits": [{"meter": "calls", "max": "7"}]}]}
+    applied = await foreign("ApplyCatalog", catalog=catalog, request_id="first")
+    assert applied.version == 1  # the other tenant's request id of the same name is another one
+    await foreign("SetLimit", limit={"meter": "calls", "max": "8"})
+    await foreign("CreateCustomer", customer={"id": "acme", "time_zone": "Asia/Tokyo"})
+    await foreign("CreateSubject", subject={"id": "acme-key", "customer": "acme"})
+    receipt = (await foreign("RecordUsage", event={"id": "e0", "type": "calls", "subject": "acme-key"})).receipt
+    assert receipt.outcome == 1  # accepted: ids are a tenant's own
+    other = {"id": "e1", "type": "calls", "subject": "acme-key", "amount": "40"}
+    [receipt] = (await foreign("BatchRecordUsage", events=[other])).receipts
+    assert receipt.outcome == 1
+    assert foreign.called >= WRITES
+
+    assert (await total(foreign, "calls"), await used(foreign, "calls", "acme-key")) == ("41", "41")
+    assert (await total(api, "calls"), await used(api, "calls", "acme-key")) == ("3", "3")
+    [limit] = (await api("ListLimits", subject="acme-key")).limits
+    assert limit.max == "100"
+    assert (await api("GetCustomer", id="acme")).customer.time_zone == "UTC"
+    assert len((await api("ListUsageEvents", customer="acme")).events) == 3
