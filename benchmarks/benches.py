@@ -118,7 +118,9 @@ BENCHMARKS: dict[str, Callable[[], Result]] = {
 
 
 def _result(name: str, found: dict[str, Any], unit: str, aim: float, detail: dict[str, Any]) -> Result:
-    return Result(name, found["ratio"], found["product"], found["floor"], unit, f"≥ {aim}", found["ratio"] >= aim, detail)
+    return Result(
+        name, found["ratio"], found["product"], found["floor"], unit, f"≥ {aim}", found["ratio"] >= aim, detail
+    )
 
 
 def _fill(server: Product) -> None:

@@ -199,9 +199,7 @@ async def check_batch(address: str, path: str, key: str, calls: int, size: int, 
     """BatchCheckQuota calls; every decision must be there and allow."""
     requests = [check_batch_request(size, number * size).SerializeToString() for number in range(calls)]
     async with _channel(address) as channel:
-        answers, (units, seconds, notes) = await _unary(
-            channel.unary_unary(path), _metadata(key), requests, in_flight
-        )
+        answers, (units, seconds, notes) = await _unary(channel.unary_unary(path), _metadata(key), requests, in_flight)
     decisions = sum(
         one.decision.allowed
         for answer in answers

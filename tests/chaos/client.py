@@ -114,7 +114,9 @@ class Client:
 
     async def used(self, subject: str, token: str = "") -> Used:
         """What CheckQuota says is used of the one limit."""
-        request = quota_pb2.CheckQuotaRequest(subject=subject, token=token, amounts=[quota_pb2.QuotaAmount(meter=METER)])
+        request = quota_pb2.CheckQuotaRequest(
+            subject=subject, token=token, amounts=[quota_pb2.QuotaAmount(meter=METER)]
+        )
         answer: quota_pb2.CheckQuotaResponse = await self.call("QuotaService/CheckQuota", request)
         (limit,) = answer.decision.limits
         from_view = answer.decision.answered_by == quota_pb2.AnsweredBy.ANSWERED_BY_VIEW

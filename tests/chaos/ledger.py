@@ -34,7 +34,7 @@ class Ledger:
 
     async def ids(self, tenant: str) -> list[str]:
         """The ids of all events, sorted; one that counted twice stands here twice."""
-        rows = await self.fetch("SELECT id FROM usage_event WHERE tenant = $1 ORDER BY id COLLATE \"C\"", tenant)
+        rows = await self.fetch('SELECT id FROM usage_event WHERE tenant = $1 ORDER BY id COLLATE "C"', tenant)
         return [id for (id,) in rows]
 
     async def used(self, tenant: str) -> dict[str, int]:
@@ -46,7 +46,9 @@ class Ledger:
 
     async def counters(self, tenant: str) -> dict[str, int]:
         """What the counters hold by customer, where each has one window."""
-        rows = await self.fetch("SELECT customer, sum(used)::bigint FROM usage_counter WHERE tenant = $1 GROUP BY 1", tenant)
+        rows = await self.fetch(
+            "SELECT customer, sum(used)::bigint FROM usage_counter WHERE tenant = $1 GROUP BY 1", tenant
+        )
         return dict(rows)
 
     async def deadlocks(self) -> int:

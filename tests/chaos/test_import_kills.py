@@ -219,7 +219,9 @@ async def test_p1_kills_during_an_import(
             finally:
                 running.cancel()
                 await asyncio.gather(running, return_exceptions=True)
-            print(f"kills: {dict(killed)}, {hits} with rows on their way; imports: {[one.customers for one in imports]}")
+            print(
+                f"kills: {dict(killed)}, {hits} with rows on their way; imports: {[one.customers for one in imports]}"
+            )
             assert hits >= KILLS * 0.6
             for one in imports:
                 for customer in one.customers:

@@ -142,15 +142,15 @@ class Caller:
         return answer
 
     async def answer(
-        self, method: str, request: Message | bytes, timeout: float = 20, authorization: str | None = None
+        self, method: str, request: Message | bytes, deadline: float = 20, authorization: str | None = None
     ) -> Answer:
-        """Makes a call and says how it ended. `authorization` stands in for the bearer key, "" = none."""
+        """Makes a call and says how it ended. `deadline` in seconds; `authorization` in place of the key, "" = none."""
         header = f"Bearer {self.key}" if authorization is None else authorization
         metadata = (("authorization", header),) if header else ()
         self.called.add(method)
         call = self.channel.unary_unary(path_of(METHODS[method]), encoded, response_type(method).FromString)
         try:
-            response = await call(request, timeout=timeout, metadata=metadata)
+            response = await call(request, timeout=deadline, metadata=metadata)
         except grpc.aio.AioRpcError as error:
             answer = read_failure(error)
             assert answer.reason or answer.code in _WITHOUT_ANSWER or _too_large(answer), f"{method}: {answer}"

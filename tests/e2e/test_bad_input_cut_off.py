@@ -64,7 +64,7 @@ async def test_p1_p12_a_deadline_that_passes(api: Caller, server: Server, held: 
     request = request_type("RecordUsage")(event=_event("late"))
     async with held(server, "late"):
         began = time.monotonic()
-        answer = await api.answer("RecordUsage", request, timeout=0.3)
+        answer = await api.answer("RecordUsage", request, deadline=0.3)
         assert answer.code is grpc.StatusCode.DEADLINE_EXCEEDED
         assert time.monotonic() - began < 1
     await _counted_once(api, "late")
@@ -99,14 +99,14 @@ async def test_p1_a_client_that_goes_away_over_http(api: Caller, server: Server)
     await _furnish(api)
     headers = {"Authorization": f"Bearer {server.key}"}
     path = f"{server.http_url}/metergate.v1.UsageService/RecordUsage"
-    async with holding_head(server.postgres_url, server.tenant, "acme"):
-        async with httpx.AsyncClient(headers=headers, trust_env=False) as http:
-            with pytest.raises(httpx.ReadTimeout):
-                await http.post(path, json={"event": _event("gone")}, timeout=0.3)
-            timeout = {"Connect-Timeout-Ms": "300"}
-            response = await http.post(path, json={"event": _event("late")}, headers=timeout)
-            assert response.status_code == 504
-            assert response.json()["details"][0]["debug"]["reason"] == "DEADLINE_PASSED"
+    held = holding_head(server.postgres_url, server.tenant, "acme")
+    async with held, httpx.AsyncClient(headers=headers, trust_env=False) as http:
+        with pytest.raises(httpx.ReadTimeout):
+            await http.post(path, json={"event": _event("gone")}, timeout=0.3)
+        timeout = {"Connect-Timeout-Ms": "300"}
+        response = await http.post(path, json={"event": _event("late")}, headers=timeout)
+        assert response.status_code == 504
+        assert response.json()["details"][0]["debug"]["reason"] == "DEADLINE_PASSED"
     await _counted_once(api, "gone", "late")
 
 
@@ -115,7 +115,7 @@ async def test_a_held_head_delays_nobody_else(api: Caller, server: Server) -> No
     await _furnish(api)
     events = [_event("both-1"), _event("both-2", "beta")]
     async with holding_head(server.postgres_url, server.tenant, "acme"):
-        answer = await api.answer("BatchRecordUsage", request_type("BatchRecordUsage")(events=events), timeout=0.3)
+        answer = await api.answer("BatchRecordUsage", request_type("BatchRecordUsage")(events=events), deadline=0.3)
         assert answer.code is grpc.StatusCode.DEADLINE_EXCEEDED
         began = time.monotonic()
         await api("RecordUsage", event=_event("meanwhile", "beta"))
@@ -132,6 +132,6 @@ async def test_p1_who_leaves_before_the_batch_is_sent_takes_his_request_along(ap
     ids = [f"many-{number}" for number in range(20)]
     async with holding_head(server.postgres_url, server.tenant, "acme"):
         requests = [request_type("RecordUsage")(event=_event(id_)) for id_ in ids]
-        answers = await asyncio.gather(*(api.answer("RecordUsage", one, timeout=0.3) for one in requests))
+        answers = await asyncio.gather(*(api.answer("RecordUsage", one, deadline=0.3) for one in requests))
         assert {answer.code for answer in answers} == {grpc.StatusCode.DEADLINE_EXCEEDED}
     await _counted_once(api, *ids)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
@@ -18,7 +17,7 @@ MANY = {f"label-{number}": "x" for number in range(17)}
 
 
 @pytest.fixture
-async def metered(api: Caller) -> AsyncIterator[Caller]:
+async def metered(api: Caller) -> Caller:
     """A tenant with a meter that only grows and one that may shrink."""
     meters = [
         {"name": "calls"},
@@ -26,7 +25,7 @@ async def metered(api: Caller) -> AsyncIterator[Caller]:
         {"name": "balance", "allow_negative": True},
     ]
     await api("ApplyCatalog", catalog={"meters": meters, "plans": [{"name": "default"}]})
-    yield api
+    return api
 
 
 # What is wrong with the event, and the reason and field of the answer.

@@ -1,9 +1,8 @@
-"""Questions that cannot be answered: unknown meters and subjects, ranges that make no sense, pages that are not ours."""
+"""Questions that cannot be answered: unknown meters and subjects, ranges without sense, pages that are not ours."""
 
 from __future__ import annotations
 
 import base64
-from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
@@ -16,7 +15,7 @@ YEAR = {"start_time": {"seconds": 1_700_000_000}, "end_time": {"seconds": 1_700_
 
 
 @pytest.fixture
-async def asked(api: Caller) -> AsyncIterator[Caller]:
+async def asked(api: Caller) -> Caller:
     """A tenant with two meters, two customers with two subjects each, and three events."""
     meters = [{"name": "calls", "dimensions": ["region"]}, {"name": "bytes", "dimensions": ["route"]}]
     limits = [{"meter": "calls", "max": "10"}]
@@ -27,7 +26,7 @@ async def asked(api: Caller) -> AsyncIterator[Caller]:
             await api("CreateSubject", subject={"id": f"{customer}-{name}", "customer": customer})
     events = [{"id": f"e{number}", "type": "calls", "subject": "acme-a"} for number in range(3)]
     await api("BatchRecordUsage", events=events)
-    yield api
+    return api
 
 
 def _check(subject: str = "acme", **amount: Any) -> dict[str, Any]:

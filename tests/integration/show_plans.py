@@ -1,5 +1,7 @@
-"""`python -m tests.integration.show_plans [IDS]`: how long look-ups take with so many ids in each of one and three
-slices, and the hot statements' plans. The figures and plans of src/metergate/adapters/postgres/README.md are from here."""
+"""`PYTHONPATH=.:src python -m tests.integration.show_plans [IDS]`: the figures and plans of the adapter's README.
+
+It measures look-ups with so many ids in each of one and three slices, and shows the hot statements' plans.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,8 @@ from tests.integration.processes import event
 CUSTOMERS, ROUNDS = 2000, 35
 
 _EARLIER_SLICE = """
-INSERT INTO usage_id SELECT 't', 'api', lpad(to_hex({first}::bigint + n), 12, '0') || '7' || substr(md5(n::text), 1, 19),
+INSERT INTO usage_id
+SELECT 't', 'api', lpad(to_hex({first}::bigint + n), 12, '0') || '7' || substr(md5(n::text), 1, 19),
     (date_trunc('month', now()) - interval '{back} month')::date, sha256(n::text::bytea), 'c' || n % 2000, 5, now()
 FROM generate_series(1, {ids}) n"""
 

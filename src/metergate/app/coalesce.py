@@ -42,7 +42,7 @@ class Coalescer(Generic[Q, A]):
     async def _ask(self, groups: Sequence[Sequence[Q]], futures: Sequence[asyncio.Future[Sequence[A]]]) -> None:
         try:
             answers = await self._ask_together([question for group in groups for question in group])
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  it is raised to whoever asked
             for future in futures:
                 if not future.done():
                     future.set_exception(error)

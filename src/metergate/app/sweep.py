@@ -22,13 +22,13 @@ class SweepView:
         self._view = view
         self._swept = 0
 
-    async def sweep(self) -> int:
-        """Sweeps what was recorded since the last time; returns the customers that were looked at.
+    async def sweep(self) -> None:
+        """Sweeps what was recorded since the last time.
 
         While the view is away nothing is swept, and the next sweep begins where the last one ended.
         """
         if not self._view.up:
-            return 0
+            return
         began = clock.now()
         since = (self._swept or began - _LOOK_BACK) - _MARGIN
         heads = await self._source.recent_heads(since)
@@ -37,4 +37,3 @@ class SweepView:
             await self._view.publish(tenant, metering_version, began, news)
         if self._view.up:
             self._swept = began
-        return sum(len(customers) for customers in heads.values())

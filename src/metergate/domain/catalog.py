@@ -13,6 +13,7 @@ from typing import Any
 from metergate.domain.errors import MetergateError, Reason, Violation
 from metergate.domain.meter import AGGREGATIONS, Meter
 from metergate.domain.quota import Limit, Policy, text_of_max
+from metergate.domain.usage import MAX_LABEL_VALUE
 
 DEFAULT_PLAN = "default"
 MAX_DIMENSIONS = 5
@@ -21,7 +22,6 @@ MAX_PLANS = 500
 MAX_LIMITS_PER_PLAN = 100
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./\-]{0,63}")
 _TYPE_MAX = 128
-_LABEL_MAX = 256  # bytes of a label's value, as in an event
 _WORDS_MAX = 256  # bytes of a unit or a display name
 _DESCRIPTION_MAX = 4_096  # bytes
 
@@ -129,7 +129,7 @@ class Catalog:
         )
 
     def with_limit(self, plan_name: str, limit: Limit) -> Catalog:
-        """This catalog with the limit set on the plan; plans (the default one too) and a meter that it lacks are made."""
+        """This catalog with the limit set on the plan; plans (the default one too) and a meter it lacks are made."""
         meters = self.meters
         if limit.meter not in self.meter_of:
             meters = (*meters, Meter(limit.meter, limit.meter))
@@ -204,7 +204,7 @@ def _check_limit(where: str, limit: Limit, meter: Meter | None) -> Iterable[Viol
         if name not in meter.dimensions:
             yield Violation(f"{where}.labels", f"{name[:80]!r} is not a dimension of meter {meter.name!r}")
     for value in dict(limit.labels).values():
-        if len(value.encode()) > _LABEL_MAX or any(character < " " or character == "\x7f" for character in value):
+        if len(value.encode()) > MAX_LABEL_VALUE or any(character < " " or character == "\x7f" for character in value):
             yield Violation(f"{where}.labels", f"{value[:80]!r} is not a label's value")
     if set(dict(limit.labels)) & set(limit.per_labels) or len(set(limit.per_labels)) < len(limit.per_labels):
         yield Violation(f"{where}.per_labels", "must name each label once, and none that labels fixes")

@@ -54,7 +54,7 @@ class Violation:
 
 
 class MetergateError(Exception):
-    """The one exception for what a caller must know: a reason, a sentence, and the figures in the sentence as metadata."""
+    """The one exception for what a caller must know: a reason, a sentence, and its figures as metadata."""
 
     def __init__(
         self,

@@ -229,9 +229,10 @@ def _matching(key: CounterKey, uses: Iterable[Use]) -> Iterable[Decimal]:
     start, end, subject = key.start, key.end, key.subject
     wanted = read_filter(key.filter)
     for use in uses:
-        if start <= use.counted_at < end and (not subject or subject == use.subject):
-            if not wanted or all(use.labels.get(name, "") == value for name, value in wanted.items()):
-                yield use.value
+        if not (start <= use.counted_at < end and (not subject or subject == use.subject)):
+            continue
+        if not wanted or all(use.labels.get(name, "") == value for name, value in wanted.items()):
+            yield use.value
 
 
 def born(keys: Iterable[CounterKey], sums: Mapping[CounterKey, Decimal]) -> dict[CounterKey, Figures]:

@@ -40,12 +40,14 @@ class Failure(Exception):
     @property
     def code(self) -> int:
         """The gRPC code."""
-        return self.status.code
+        code: int = self.status.code
+        return code
 
     @property
     def message(self) -> str:
         """The sentence for people."""
-        return self.status.message
+        message: str = self.status.message
+        return message
 
 
 # The request comes as bytes from gRPC, and from the HTTP face as a coroutine function that decodes it.

@@ -13,7 +13,7 @@ from metergate.domain.errors import MetergateError, invalid
 from metergate.domain.period import SECOND, Period, Window
 from metergate.domain.quota import AnsweredBy, Decision, Limit, LimitState, Policy, Scope, read_filter, text_of_max
 from metergate.domain.usage import Event, Outcome, Receipt, make_event
-from metergate.v1 import catalog_pb2, error_reason_pb2, quota_pb2, usage_pb2
+from metergate.v1 import catalog_pb2, quota_pb2, usage_pb2
 
 POLICIES: Mapping[Policy, catalog_pb2.Policy] = {
     Policy.HARD: catalog_pb2.POLICY_HARD,
@@ -24,10 +24,23 @@ SCOPES: Mapping[Scope, catalog_pb2.Scope] = {
     Scope.SUBJECT: catalog_pb2.SCOPE_SUBJECT,
 }
 PERIODS: Mapping[Period, catalog_pb2.Period] = {
-    period: catalog_pb2.Period.Value(f"PERIOD_{period.name}") for period in Period
+    Period.MINUTE: catalog_pb2.PERIOD_MINUTE,
+    Period.HOUR: catalog_pb2.PERIOD_HOUR,
+    Period.DAY: catalog_pb2.PERIOD_DAY,
+    Period.WEEK: catalog_pb2.PERIOD_WEEK,
+    Period.MONTH: catalog_pb2.PERIOD_MONTH,
+    Period.YEAR: catalog_pb2.PERIOD_YEAR,
 }
-_ANSWERED_BY = {who: quota_pb2.AnsweredBy.Value(f"ANSWERED_BY_{who.name}") for who in AnsweredBy}
-_OUTCOMES = {outcome: usage_pb2.Outcome.Value(f"OUTCOME_{outcome.name}") for outcome in Outcome}
+_ANSWERED_BY: Mapping[AnsweredBy, quota_pb2.AnsweredBy] = {
+    AnsweredBy.LEDGER: quota_pb2.ANSWERED_BY_LEDGER,
+    AnsweredBy.VIEW: quota_pb2.ANSWERED_BY_VIEW,
+}
+_OUTCOMES: Mapping[Outcome, usage_pb2.Outcome] = {
+    Outcome.ACCEPTED: usage_pb2.OUTCOME_ACCEPTED,
+    Outcome.DUPLICATE: usage_pb2.OUTCOME_DUPLICATE,
+    Outcome.CONFLICT: usage_pb2.OUTCOME_CONFLICT,
+    Outcome.REJECTED: usage_pb2.OUTCOME_REJECTED,
+}
 
 
 def from_pb_time(time: Timestamp, field: str) -> int:
@@ -81,7 +94,7 @@ def to_pb_receipt(receipt: Receipt) -> usage_pb2.UsageReceipt:
     return usage_pb2.UsageReceipt(
         event_id=receipt.event_id,
         outcome=_OUTCOMES[receipt.outcome],
-        reason=error_reason_pb2.ErrorReason.Value(f"ERROR_REASON_{error.reason.name}"),
+        reason=f"ERROR_REASON_{error.reason.name}",
         field=error.field,
         message=error.message,
     )
@@ -155,8 +168,24 @@ def to_pb_limit_state(state: LimitState, message: quota_pb2.LimitState | None = 
     return message
 
 
+_encoded: dict[int, tuple[Decision, quota_pb2.Decision]] = {}
+
+
 def to_pb_decision(decision: Decision, message: quota_pb2.Decision) -> None:
-    """Writes the decision into an empty message."""
+    """Writes the decision into an empty message. One that is given again is not built again."""
+    found = _encoded.get(id(decision))
+    if found is None:
+        _build_decision(decision, message)
+        if len(_encoded) >= _TEMPLATES_MOST:
+            _encoded.clear()
+        kept = quota_pb2.Decision()
+        kept.CopyFrom(message)
+        _encoded[id(decision)] = (decision, kept)
+    else:
+        message.CopyFrom(found[1])
+
+
+def _build_decision(decision: Decision, message: quota_pb2.Decision) -> None:
     message.allowed = decision.allowed
     message.plan = decision.plan
     for state in decision.states:

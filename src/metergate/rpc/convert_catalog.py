@@ -26,7 +26,11 @@ _AGGREGATION_NUMBERS = {
     "sum": catalog_pb2.AGGREGATION_SUM,
     "count": catalog_pb2.AGGREGATION_COUNT,
 }
-_ACTIONS = {action: catalog_pb2.CatalogChange.Action.Value(f"ACTION_{action.name}") for action in Action}
+_ACTIONS: Mapping[Action, catalog_pb2.CatalogChange.Action] = {
+    Action.CREATE: catalog_pb2.CatalogChange.ACTION_CREATE,
+    Action.UPDATE: catalog_pb2.CatalogChange.ACTION_UPDATE,
+    Action.DELETE: catalog_pb2.CatalogChange.ACTION_DELETE,
+}
 
 
 def _named(numbers: Mapping[T, int], default: T) -> dict[int, T]:

@@ -12,10 +12,9 @@ from metergate.domain.errors import MetergateError, Reason
 from metergate.domain.quota import Decision
 from metergate.rpc.call import Call
 from metergate.rpc.convert import from_pb_amount, to_pb_decision, to_pb_limit_state, to_pb_time
-from metergate.rpc.interceptors.validate import RULES
+from metergate.rpc.interceptors.validate import AMOUNTS_MOST, RULES
 from metergate.rpc.interceptors.validate import check as check_rules
 from metergate.v1 import quota_pb2
-
 
 _NO_LABELS: Mapping[str, str] = {}
 
@@ -46,7 +45,8 @@ class QuotaService:
         questions: list[Question | MetergateError] = []
         for one in request.checks:
             try:
-                check_rules(RULES["CheckQuota"], one)
+                if not (one.subject and 1 <= len(one.amounts) <= AMOUNTS_MOST):
+                    check_rules(RULES["CheckQuota"], one)
                 questions.append(self._question(one, call))
             except MetergateError as error:
                 questions.append(error)

@@ -36,7 +36,7 @@ class Loop:
             try:
                 await self._step()
                 self._failing = False
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001  a loop goes on
                 log.log(logging.DEBUG if self._failing else logging.WARNING, "%s: %s", self._name, error)
                 self._failing = True
             await asyncio.sleep(self._seconds)

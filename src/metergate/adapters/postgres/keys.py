@@ -66,7 +66,8 @@ class PostgresKeys:
         """The installation's secret, which signs tokens."""
         with engine_errors():
             async with self._engine.connect() as connection:
-                return (await connection.execute(text("SELECT secret FROM installation"))).scalar_one()
+                secret: bytes = (await connection.execute(text("SELECT secret FROM installation"))).scalar_one()
+                return secret
 
     async def identity(self) -> str:
         """Which ledger this is: system id, timeline, database and generation. A restored one differs."""

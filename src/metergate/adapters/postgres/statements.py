@@ -9,6 +9,12 @@ lists inside it, which costs more than all the rest of sending it.
 
 from __future__ import annotations
 
+
+def _lists(*places: int) -> str:
+    """These parameters as lists of texts."""
+    return ", ".join(f"${place}::text::text[]" for place in places)
+
+
 # What one event adds to one meter; null where it has no such value or one that the meter forbids.
 # The same rule in Python: `Meter.contribution`.
 _VALUE = "(CASE WHEN m.value = '' THEN coalesce(e.amount, 1) ELSE (e.values ->> m.value)::numeric END)"
@@ -26,10 +32,10 @@ SELECT customer, seq, plan, time_zone, metering_version FROM customer_head
 WHERE tenant = $1 AND customer = ANY($2::text::text[]) ORDER BY customer FOR UPDATE"""
 LOCK_FREE = LOCK + " SKIP LOCKED"
 
-LOOK = """
+LOOK = f"""
 SELECT clock_timestamp() AS now, t.catalog_version, k.*
 FROM tenant t LEFT JOIN LATERAL (
-    SELECT i.*, decode(q.digest, 'hex') AS asked FROM unnest($2::text::text[], $3::text::text[], $4::text::text[]) AS q(source, id, digest)
+    SELECT i.*, decode(q.digest, 'hex') AS asked FROM unnest({_lists(2, 3, 4)}) AS q(source, id, digest)
     CROSS JOIN LATERAL (
         SELECT source, id, customer, seq, digest, counted_at FROM usage_id
         WHERE tenant = $1 AND source = q.source AND id = q.id AND slice <= $5 OFFSET 0
@@ -45,10 +51,10 @@ CROSS JOIN LATERAL (
         AND source = q.source AND id = q.id OFFSET 0
 ) e"""
 
-COUNTERS = """
+COUNTERS = f"""
 SELECT c.customer, c.meter, c.subject, c.filter, c.start_at, c.end_at,
     c.used, nullif(c.reserved, 0), nullif(c.leased, 0), nullif(c.forfeited, 0)
-FROM unnest($2::text::text[], $3::text::text[]) AS q(customer, meter)
+FROM unnest({_lists(2, 3)}) AS q(customer, meter)
 CROSS JOIN LATERAL (
     SELECT * FROM usage_counter WHERE tenant = $1 AND customer = q.customer AND meter = q.meter AND end_at > $4 OFFSET 0
 ) c"""
@@ -141,7 +147,7 @@ WRITE = f"""
 WITH ids AS (
     INSERT INTO usage_id (tenant, source, id, slice, digest, customer, seq, counted_at)
     SELECT $1, q.source, q.id, s.slice, decode(q.digest, 'hex'), q.customer, q.seq::bigint, coalesce({_TIME}, $2)
-    FROM unnest($3::text::text[], $4::text::text[], $5::text::text[], $6::text::text[], $7::text::text[], $8::text::text[])
+    FROM unnest({_lists(3, 4, 5, 6, 7, 8)})
         AS q(source, id, digest, customer, seq, time)
     CROSS JOIN unnest($9::date[]) AS s(slice)
     ON CONFLICT DO NOTHING RETURNING 1
@@ -151,14 +157,13 @@ WITH ids AS (
     SELECT $1, q.customer, q.seq::bigint, coalesce({_TIME}, $2), $2, {_TIME}, q.source, q.id,
         q.type, q.subject, nullif(q.amount, '')::numeric, nullif(q.values, '')::jsonb, nullif(q.labels, '')::jsonb,
         nullif(q.settles, '')
-    FROM unnest($6::text::text[], $7::text::text[], $8::text::text[], $3::text::text[], $4::text::text[],
-        $10::text::text[], $11::text::text[], $12::text::text[], $13::text::text[], $14::text::text[], $15::text::text[])
+    FROM unnest({_lists(6, 7, 8, 3, 4, 10, 11, 12, 13, 14, 15)})
         AS q(customer, seq, time, source, id, type, subject, amount, values, labels, settles)
 ), rollups AS (
     INSERT INTO usage_rollup AS r (tenant, customer, meter, quarter, subject, dimensions, count, sum)
     SELECT $1, q.customer, q.meter, {_INSTANT.format("q.quarter")}, q.subject, q.dimensions::jsonb,
         q.count::bigint, q.sum::numeric
-    FROM unnest($16::text::text[], $17::text::text[], $18::text::text[], $19::text::text[], $20::text::text[], $21::text::text[], $22::text::text[])
+    FROM unnest({_lists(16, 17, 18, 19, 20, 21, 22)})
         AS q(customer, meter, quarter, subject, dimensions, count, sum)
     ON CONFLICT (tenant, customer, meter, quarter, subject, dimensions)
     DO UPDATE SET count = r.count + excluded.count, sum = r.sum + excluded.sum
@@ -166,7 +171,7 @@ WITH ids AS (
     INSERT INTO usage_counter AS c (tenant, customer, meter, subject, filter, start_at, end_at, used)
     SELECT $1, q.customer, q.meter, q.subject, q.filter,
         {_INSTANT.format("q.start_at")}, {_INSTANT.format("q.end_at")}, q.used::numeric
-    FROM unnest($23::text::text[], $24::text::text[], $25::text::text[], $26::text::text[], $27::text::text[], $28::text::text[], $29::text::text[])
+    FROM unnest({_lists(23, 24, 25, 26, 27, 28, 29)})
         AS q(customer, meter, subject, filter, start_at, end_at, used)
     ON CONFLICT (tenant, customer, meter, end_at, start_at, subject, filter) DO UPDATE SET used = excluded.used
 ), heads AS (

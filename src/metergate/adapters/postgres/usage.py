@@ -19,7 +19,8 @@ from metergate.domain.period import QUARTER
 # $1 tenant, $2 customer, $3 meter, $4 borders, $5 and $6 the range, $7 and $8 the part that whole quarter
 # hours cover, $9 subject, $10 filters, $11 dimensions to group by ("subject" is one). Where the pieces are not
 # made of whole quarter hours, the inner part is empty and all is read from the events.
-_GROUPS = "ARRAY(SELECT CASE WHEN g = 'subject' THEN {subject} ELSE coalesce({labels} ->> g, '') END FROM unnest($11::text[]) g)"
+_GROUPS = """ARRAY(
+    SELECT CASE WHEN g = 'subject' THEN {subject} ELSE coalesce({labels} ->> g, '') END FROM unnest($11::text[]) g)"""
 _SUMMARY = f"""
 SELECT piece, groups, sum(count)::bigint, sum(sum) FROM (
     SELECT width_bucket(r.quarter, $4::timestamptz[]) AS piece,

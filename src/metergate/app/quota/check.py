@@ -21,6 +21,7 @@ from metergate.app.ports import (
     ViewUnavailableError,
 )
 from metergate.app.tokens import EVERYTHING
+from metergate.domain import period
 from metergate.domain.access import Principal
 from metergate.domain.catalog import Catalog
 from metergate.domain.errors import MetergateError, Reason
@@ -46,22 +47,41 @@ class Question:
     at_least: Mapping[str, int] = field(default_factory=dict)
 
 
-class _Touched(NamedTuple):
+class _Answer(NamedTuple):
+    """An answer that allowed, and what it was made of; until then nothing but a forecast can have changed."""
+
+    amount: Decimal
+    seen: Sequence[Seen]
+    until: int
+    decision: Decision
+
+
+@dataclass(slots=True)
+class _Touched:
     """The limits that a subject's question about one meter touches, with their windows and counters: the same
-    for as long as the catalog and the customer are, and no window has ended."""
+    for as long as the catalog and the customer are, and no window has ended. `last` is the last answer."""
 
     catalog: Catalog
     customer: Customer
     until: int
     limits: tuple[tuple[Limit, Window, CounterKey], ...]
+    last: _Answer | None = None
 
 
 class _Plan(NamedTuple):
-    """What to look up for one question: limits with windows and counters, and the amount asked of each."""
+    """What to look up for one question: limits with windows and counters, and the amount asked of each.
+
+    `touched` is there when the question is about one meter.
+    """
 
     customer: Customer
     limits: Sequence[tuple[Limit, Window, CounterKey]]
     amounts: Sequence[Decimal]
+    touched: _Touched | None
+
+
+# An answer is used again while its counters are the very same and this has not passed.
+_ANSWER_LIVES = period.SECOND
 
 
 class CheckQuota:
@@ -120,15 +140,15 @@ class CheckQuota:
         """The limits that the question touches. What is asked of one counter twice is added up."""
         if len(question.amounts) == 1:
             [(meter, amount, labels)] = question.amounts
-            limits = self._limits(tenant, question.subject, meter, labels, customer, catalog, now)
-            return _Plan(customer, limits, [amount] * len(limits))
+            touched = self._limits(tenant, question.subject, meter, labels, customer, catalog, now)
+            return _Plan(customer, touched.limits, [amount] * len(touched.limits), touched)
         asked: dict[tuple[str, CounterKey], tuple[tuple[Limit, Window, CounterKey], Decimal]] = {}
         for meter, amount, labels in question.amounts:
-            for one in self._limits(tenant, question.subject, meter, labels, customer, catalog, now):
+            for one in self._limits(tenant, question.subject, meter, labels, customer, catalog, now).limits:
                 limit, _, key = one
                 before = asked.get((limit.name, key))
                 asked[limit.name, key] = (one, add(before[1], amount) if before else amount)
-        return _Plan(customer, [one for one, _ in asked.values()], [amount for _, amount in asked.values()])
+        return _Plan(customer, [one for one, _ in asked.values()], [amount for _, amount in asked.values()], None)
 
     def _limits(
         self,
@@ -139,14 +159,15 @@ class CheckQuota:
         customer: Customer,
         catalog: Catalog,
         now: int,
-    ) -> Sequence[tuple[Limit, Window, CounterKey]]:
+    ) -> _Touched:
         place = (tenant, subject, meter, tuple(labels.items()))
         touched = self._touched.get(place)
-        if touched is None or touched.catalog is not catalog or touched.customer is not customer or now >= touched.until:
+        same = touched is not None and touched.catalog is catalog and touched.customer is customer
+        if touched is None or not same or now >= touched.until:
             limits = _touched(subject, meter, labels, customer, catalog, now)
             until = min([window.end for _, window, _ in limits], default=now)
             touched = self._touched.keep(place, _Touched(catalog, customer, until, limits))
-        return touched.limits
+        return touched
 
     async def _look(
         self, tenant: str, catalog: Catalog, keys: Sequence[CounterKey], at_least: Mapping[str, int]
@@ -164,9 +185,7 @@ class CheckQuota:
             read = await self._read_through(tenant, catalog, sorted({keys[place] for place in missing}))
         return [read[key] if one is None else one for key, one in zip(keys, found, strict=True)], missing
 
-    async def _read_through(
-        self, tenant: str, catalog: Catalog, keys: Sequence[CounterKey]
-    ) -> dict[CounterKey, Seen]:
+    async def _read_through(self, tenant: str, catalog: Catalog, keys: Sequence[CounterKey]) -> dict[CounterKey, Seen]:
         """The counters from the ledger, which the view learns of at the `seq` at which they were read."""
         try:
             as_of, views = await self._ledger.figures(tenant, keys)
@@ -211,10 +230,18 @@ def _touched(
 
 
 def _decide(plan: _Plan, catalog: Catalog, seen: Sequence[Seen], now: int, by_ledger: bool) -> Decision:
+    touched = plan.touched
+    if touched is not None and (last := touched.last) is not None:
+        same = not by_ledger and now < last.until and plan.amounts[0] == last.amount
+        if same and all(one is before for one, before in zip(seen, last.seen, strict=True)):
+            return last.decision
     asks = [
         Ask(limit, window, key.filter, amount, one.figures)
         for (limit, window, key), amount, one in zip(plan.limits, plan.amounts, seen, strict=True)
     ]
     who = AnsweredBy.LEDGER if by_ledger else AnsweredBy.VIEW
     as_of = min([one.as_of for one in seen], default=now)
-    return decide(asks, catalog.plan_in_force(plan.customer.plan), now, as_of, who)
+    decision = decide(asks, catalog.plan_in_force(plan.customer.plan), now, as_of, who)
+    if touched is not None and decision.allowed and not by_ledger:
+        touched.last = _Answer(plan.amounts[0], seen, now + _ANSWER_LIVES, decision)
+    return decision

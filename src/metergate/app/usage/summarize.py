@@ -25,6 +25,7 @@ from metergate.domain.errors import MetergateError, Reason, invalid
 from metergate.domain.meter import Meter
 from metergate.domain.period import Period, Window
 from metergate.domain.quantity import ZERO, add
+from metergate.domain.usage import MAX_LABEL_VALUE, check_text
 
 POINTS_MOST = 10_000  # in one series
 SERIES_MOST = 10_000  # groups in one answer

@@ -1,4 +1,4 @@
-"""validate: the request is a message, and keeps the rules of its shape. What its fields mean is checked by the verbs."""
+"""validate: the request is a message, and keeps the rules of its shape. What its fields mean, the verbs check."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from metergate.domain.errors import MetergateError, Reason, Violation
 from metergate.rpc.call import Call, Handler, Method
 
 BATCH_MOST = 5_000
+AMOUNTS_MOST = 16
 _TEXT_MOST = 256
 
 Rule = Callable[[Any], Iterable[Violation]]
@@ -82,7 +83,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "BatchRecordUsage": (_batch("events"),),
     "GetUsageSummary": (_moments("start_time", "end_time"), _short("customer", "subject", "time_zone")),
     "ListUsageEvents": (_page, _moments("start_time", "end_time"), _short("customer", "subject", "type")),
-    "CheckQuota": (_required("subject"), _short("subject"), _counted("amounts", 1, 16)),
+    "CheckQuota": (_required("subject"), _short("subject"), _counted("amounts", 1, AMOUNTS_MOST)),
     "BatchCheckQuota": (_batch("checks"),),
     "ListLimits": (_required("subject"), _short("subject"), _counted("meters", 0, 100)),
     "ApplyCatalog": (_required("catalog"), _short("request_id", most=64)),

@@ -1,0 +1,174 @@
+"""Requests that make sense, one for each method, and strategies that spoil them in every way that bytes can be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.message import Message
+from hypothesis import strategies as st
+
+from tests.e2e.calls import request_type, stamp
+
+_EVENT = {
+    "id": "e-1", "source": "api", "type": "calls", "subject": "acme-a", "amount": "1.5", "settles": "lease-1",
+    "values": {"tokens": "12"}, "labels": {"region": "eu", "route": "/"},
+}  # fmt: skip
+_AMOUNTS = [{"meter": "calls", "amount": "2", "labels": {"region": "eu"}}, {"meter": "tokens"}]
+_LIMITS = [
+    {"name": "calls/month", "meter": "calls", "max": "1000", "per_labels": ["region"]},
+    {"meter": "calls", "max": "5", "period": "PERIOD_DAY", "scope": "SCOPE_SUBJECT", "labels": {"region": "eu"}},
+    {"meter": "tokens", "max": "unlimited", "policy": "POLICY_SOFT"},
+]
+CATALOG: dict[str, Any] = {
+    "meters": [
+        {"name": "calls", "event_type": "calls", "dimensions": ["region", "route"], "unit": "call", "description": "x"},
+        {"name": "tokens", "event_type": "calls", "aggregation": "AGGREGATION_SUM", "value": "tokens"},
+    ],
+    "plans": [{"name": "default", "limits": _LIMITS, "display_name": "Default"}, {"name": "pro"}],
+    "default_plan": "default",
+}
+
+
+def good_requests() -> dict[str, Message]:
+    """A request for each method that a tenant with this catalog and customer `acme` would be answered."""
+    span = {"start_time": stamp(-7_200), "end_time": stamp(60)}
+    fields: dict[str, dict[str, Any]] = {
+        "RecordUsage": {"event": {**_EVENT, "time": stamp(-5)}, "include_limits": True},
+        "BatchRecordUsage": {"events": [_EVENT, {**_EVENT, "id": "e-2"}], "backfill": True},
+        "GetUsageSummary": {
+            "customer": "acme", "meters": ["calls"], "granularity": "GRANULARITY_HOUR", "time_zone": "Asia/Kathmandu",
+            "group_by": ["region", "subject"], "filters": {"region": "eu"}, **span,
+        },
+        "ListUsageEvents": {"customer": "acme", "subject": "acme-a", "type": "calls", "page_size": 5, **span},
+        "CheckQuota": {"subject": "acme-a", "amounts": _AMOUNTS},
+        "BatchCheckQuota": {"checks": [{"subject": "acme-a", "amounts": _AMOUNTS}] * 2},
+        "ListLimits": {"subject": "acme-a", "meters": ["calls"]},
+        "ApplyCatalog": {"catalog": CATALOG, "request_id": "apply-1"},
+        "GetCatalog": {},
+        "SetLimit": {"plan": "pro", "limit": _LIMITS[1], "request_id": "set-1"},
+        "CreateCustomer": {
+            "customer": {"id": "acme", "name": "Acme", "plan": "pro", "time_zone": "Asia/Kathmandu"},
+            "request_id": "create-1",
+        },
+        "GetCustomer": {"id": "acme"},
+        "ListCustomers": {"page_size": 1},
+        "AssignPlan": {"customer": "acme", "plan": "pro", "request_id": "assign-1"},
+        "CreateSubject": {"subject": {"id": "acme-a", "customer": "acme"}, "request_id": "subject-1"},
+        "ListSubjects": {"customer": "acme", "page_size": 1},
+    }  # fmt: skip
+    return {method: request_type(method)(**one) for method, one in fields.items()}
+
+
+_TEXTS = st.one_of(
+    st.sampled_from([
+        "", "acme", "acme-a", "calls", "tokens", "default", "pro", "region", "eu", "nobody", "subject", "unlimited",
+        "NaN", "sNaN", "-Infinity", "1e400", "-1", "0", "-0", "1.", ".5", "1" * 19, "0." + "0" * 13, "١٢", "0x10",
+        "999999999999999999.999999999999", "UTC", "Europe", "../../etc/passwd", "Europe/Paris\x00", "/etc/localtime",
+        "\x00", "a\x00b", "a\x1fb", "\x7f", "\x85", "\u2028", "\ufeff", "\ud7ff", "\U0010ffff", "'; DROP TABLE x; --",
+        "{}", "\\", '"', "\\u0000", "%00", "x" * 65, "x" * 129, "x" * 257, "é" * 128, "x" * 10_000,
+    ]),
+    st.text(max_size=20),
+)  # fmt: skip
+_INT32 = st.sampled_from([0, 1, -1, 2, 5, 99, 1_000, 1_001, 2**31 - 1, -(2**31)])
+_INT64 = st.sampled_from([0, 1, -1, 10**9, 7_258_118_400, 253_402_300_800, 2**53, 2**63 - 1, -(2**63)])
+_SCALARS: dict[int, st.SearchStrategy[Any]] = {
+    FieldDescriptor.TYPE_STRING: _TEXTS,
+    FieldDescriptor.TYPE_BOOL: st.booleans(),
+    FieldDescriptor.TYPE_INT32: _INT32,
+    FieldDescriptor.TYPE_ENUM: _INT32,
+    FieldDescriptor.TYPE_INT64: _INT64,
+}
+
+# Sets one field of one message to a value that is drawn.
+Spoil = Callable[[Any], None]
+
+
+def _places(message: Message) -> Iterator[tuple[Message, FieldDescriptor]]:
+    """Every field of the message and of the messages in it."""
+    for field in message.DESCRIPTOR.fields:
+        yield message, field
+        if field.message_type is None or _is_map(field):
+            continue
+        inner = getattr(message, field.name)
+        for one in inner if field.is_repeated else [inner] if message.HasField(field.name) else []:
+            yield from _places(one)
+
+
+def _is_map(field: FieldDescriptor) -> bool:
+    return field.message_type is not None and field.message_type.GetOptions().map_entry
+
+
+def _spoil(draw: Any, message: Message, field: FieldDescriptor) -> None:
+    if _is_map(field):
+        count = draw(st.sampled_from([1, 1, 1, 17, 400]))
+        for number in range(count):
+            getattr(message, field.name)[draw(_TEXTS) if count == 1 else f"k{number}"] = draw(_TEXTS)
+    elif field.message_type is not None and field.is_repeated:
+        values = getattr(message, field.name)
+        if not values or draw(st.booleans()):
+            values.add()
+        else:
+            values.extend([values[0]] * draw(st.sampled_from([1, 20, 120])))
+    elif field.message_type is not None:
+        if message.HasField(field.name) and draw(st.booleans()):
+            message.ClearField(field.name)
+        else:
+            getattr(message, field.name).SetInParent()
+    elif field.is_repeated:
+        values = getattr(message, field.name)
+        values.extend([draw(_SCALARS[field.type])] * draw(st.sampled_from([1, 1, 1, 25])))
+    else:
+        setattr(message, field.name, draw(_SCALARS[field.type]))
+
+
+@st.composite
+def spoilt(draw: Any, good: Message) -> Message:
+    """The request, or an empty one, with a few fields set to something else, and perhaps with fields of the future."""
+    message = type(good)()
+    if draw(st.integers(0, 9)):
+        message.CopyFrom(good)
+    for _ in range(draw(st.integers(1, 3))):
+        places = list(_places(message))
+        if places:
+            _spoil(draw, *draw(st.sampled_from(places)))
+    if not draw(st.integers(0, 4)):
+        message.MergeFromString(b"\xfa\x7f\x03abc\xf0\x7f\x2a")  # fields 2047 and 2046
+    return message
+
+
+def with_bad_utf8(good: Message) -> Iterator[bytes]:
+    """The request's bytes, with each text in turn made invalid UTF-8."""
+    mark, bad = "\x01\x02\x03\x04", b"\xff\xc0\x80\xfe"
+    for place in range(len(list(_places(good)))):
+        message = type(good)()
+        message.CopyFrom(good)
+        inner, field = list(_places(message))[place]
+        if _is_map(field):
+            getattr(inner, field.name)[mark] = mark
+        elif field.type == FieldDescriptor.TYPE_STRING:
+            if field.is_repeated:
+                getattr(inner, field.name).append(mark)
+            else:
+                setattr(inner, field.name, mark)
+        encoded = message.SerializeToString()
+        if mark.encode() in encoded:
+            yield encoded.replace(mark.encode(), bad)
+
+
+@st.composite
+def broken(draw: Any, good: Message) -> bytes:
+    """Bytes of any kind: random ones, and the request's own cut off, repeated or with some of them changed."""
+    encoded = good.SerializeToString()
+    if not encoded or draw(st.booleans()):
+        return draw(st.binary(max_size=200))
+    place = draw(st.integers(0, len(encoded) - 1))
+    kinds = {
+        "cut": encoded[:place],
+        "changed": encoded[:place] + bytes([draw(st.integers(0, 255))]) + encoded[place + 1 :],
+        "filled": encoded[:place] + draw(st.binary(max_size=20)) + encoded[place:],
+        "twice": encoded + encoded[place:],
+        "nested": b"\x0b" * draw(st.sampled_from([1, 99, 5_000])),
+    }
+    return kinds[draw(st.sampled_from(sorted(kinds)))]
