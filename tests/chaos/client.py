@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
@@ -86,15 +87,18 @@ class Client:
     ) -> None:
         await self.channel.close()
 
-    async def call(self, method: str, request: Message, timeout: float = 15, wait_for_ready: bool = False) -> Any:
+    async def ready(self) -> None:
+        """Waits until the server, which was started again, is met."""
+        async with asyncio.timeout(10):
+            await self.channel.channel_ready()
+
+    async def call(self, method: str, request: Message, timeout: float = 15) -> Any:
         """The answer. Raises grpc.aio.AioRpcError."""
         if method not in self._calls:
             self._calls[method] = self.channel.unary_unary(
                 f"/metergate.v1.{method}", type(request).SerializeToString, ANSWERS[method].FromString
             )
-        return await self._calls[method](
-            request, timeout=timeout, metadata=self._metadata, wait_for_ready=wait_for_ready
-        )
+        return await self._calls[method](request, timeout=timeout, metadata=self._metadata)
 
     async def record(self, event: usage_pb2.UsageEvent, timeout: float = 15) -> usage_pb2.RecordUsageResponse:
         """One event."""

@@ -49,6 +49,8 @@ class Proxy:
         self._tasks: set[asyncio.Task[None]] = set()
         self.links: set[Link] = set()
         self.away = False
+        self.lag = 0.0
+        """Seconds for which answers gather before they are passed on together."""
         self.port = 0
 
     @property
@@ -143,6 +145,7 @@ class Proxy:
                 return
             link.client.write(data)
             await link.client.drain()
+            await asyncio.sleep(self.lag)
 
 
 class Fate(Enum):

@@ -138,23 +138,55 @@ def spoilt(draw: Any, good: Message) -> Message:
     return message
 
 
+# Each kind of text that some store, screen or header does not take.
+NASTY = ("a\x00b", "a\x1fb", "\x7f", "\ufffe\U0010ffff", "'\\\"{},", "x" * 300, "x" * 20_000)
+_NUMBERS = (-1, 2**31 - 1, -(2**31))
+
+
+def with_each_text(good: Message, text: str) -> Iterator[Message]:
+    """The request with each of its texts in turn replaced by this one: keys and values of maps as well."""
+    for place in range(len(list(_places(good)))):
+        message, inner, field = _copied(good, place)
+        values = getattr(inner, field.name)
+        if _is_map(field):
+            for key in (*values, None):
+                message, inner, field = _copied(good, place)
+                getattr(inner, field.name)[text if key is None else key] = "1" if key is None else text
+                yield message
+        elif field.type == FieldDescriptor.TYPE_STRING:
+            if field.is_repeated:
+                values.append(text)
+            else:
+                setattr(inner, field.name, text)
+            yield message
+
+
+def with_each_number(good: Message) -> Iterator[Message]:
+    """The request with each of its numbers in turn at the bounds of its type."""
+    for place in range(len(list(_places(good)))):
+        for number in _NUMBERS:
+            message, inner, field = _copied(good, place)
+            if field.type in (FieldDescriptor.TYPE_INT32, FieldDescriptor.TYPE_ENUM) and not field.is_repeated:
+                setattr(inner, field.name, number)
+                yield message
+            elif field.type == FieldDescriptor.TYPE_INT64:
+                setattr(inner, field.name, number << 32)
+                yield message
+
+
 def with_bad_utf8(good: Message) -> Iterator[bytes]:
     """The request's bytes, with each text in turn made invalid UTF-8."""
     mark, bad = "\x01\x02\x03\x04", b"\xff\xc0\x80\xfe"
-    for place in range(len(list(_places(good)))):
-        message = type(good)()
-        message.CopyFrom(good)
-        inner, field = list(_places(message))[place]
-        if _is_map(field):
-            getattr(inner, field.name)[mark] = mark
-        elif field.type == FieldDescriptor.TYPE_STRING:
-            if field.is_repeated:
-                getattr(inner, field.name).append(mark)
-            else:
-                setattr(inner, field.name, mark)
-        encoded = message.SerializeToString()
-        if mark.encode() in encoded:
-            yield encoded.replace(mark.encode(), bad)
+    for message in with_each_text(good, mark):
+        yield message.SerializeToString().replace(mark.encode(), bad)
+
+
+def _copied(good: Message, place: int) -> tuple[Any, Any, FieldDescriptor]:
+    """A copy of the request, and the message and field at that place of it."""
+    message = type(good)()
+    message.CopyFrom(good)
+    inner, field = list(_places(message))[place]
+    return message, inner, field
 
 
 @st.composite

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.integration.processes import Process, Start, process
+from tests.integration.views import View
 
 
 @pytest.fixture
@@ -26,3 +27,11 @@ async def start(postgres_url: str, redis_url: str) -> AsyncGenerator[Start]:
 async def one(start: Start) -> Process:
     """A process, in dev: subjects become customers on first use."""
     return await start()
+
+
+@pytest.fixture
+async def view(redis_url: str) -> AsyncGenerator[View]:
+    made = View(redis_url)
+    await made.view.start()
+    yield made
+    await made.view.stop()

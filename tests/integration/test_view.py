@@ -1,69 +1,22 @@
-"""The fast view on a real Redis: its law, and that nothing which happens to Redis makes it lie or stops the ledger."""
+"""The fast view on a real Redis: its law, and what processes do to it and each other."""
 
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
-import redis.asyncio
-from redis.asyncio.connection import parse_url
 
-from metergate.adapters.embedded.redis import EmbeddedRedis
-from metergate.adapters.redis.view import RedisView
-from metergate.app.ports import LedgerUnavailableError, Publication, Seen, ViewUnavailableError
-from metergate.domain.catalog import Catalog, Plan
-from metergate.domain.meter import Meter
+from metergate.app.ports import Publication, Seen, ViewUnavailableError
+from metergate.domain.catalog import Plan
 from metergate.domain.period import Period
-from metergate.domain.quota import AnsweredBy, CounterKey, Figures, Limit
+from metergate.domain.quota import AnsweredBy, Figures, Limit
 from tests.integration.processes import PRINCIPAL, Process, Start, event, heard, settle
-
-CALLS = Meter("calls", "calls", dimensions=("model",))
-MONTHLY = Limit("calls/month", "calls", Decimal(1000))
-CATALOG = Catalog((CALLS,), (Plan("default", (MONTHLY,)),))
-NOW = 1_795_000_000_000_000
-
-
-def key(meter: str = "a", customer: str = "acme", subject: str = "", filter: str = "") -> CounterKey:
-    return CounterKey(customer, meter, subject, filter, 0, 10)
-
-
-def news(seq: int, before: int | None = None, whole: bool = False, forget: str = "", **used: int) -> Publication:
-    """What a commit makes known: `before` is the one before unless told otherwise."""
-    figures = {key(meter): Figures(Decimal(number)) for meter, number in used.items()}
-    return Publication("acme", seq - 1 if before is None else before, seq, figures, [key(m) for m in forget], whole)
-
-
-class View:
-    """A view, and short words for what the tests do with it."""
-
-    def __init__(self, redis_url: str) -> None:
-        self.identity = "ledger-1"
-        self.view = RedisView(redis_url, self._identity)
-
-    async def _identity(self) -> str:
-        return self.identity
-
-    async def publish(self, *publications: Publication) -> None:
-        for one in publications:
-            await self.view.publish("t", 1, NOW, [one])
-
-    async def used(self, meters: str = "abc", at_least: int = 0) -> dict[str, int]:
-        seen = await self.view.read("t", 1, [key(meter) for meter in meters], {"acme": at_least})
-        return {meter: int(one.figures.used) for meter, one in zip(meters, seen, strict=True) if one is not None}
-
-
-@pytest.fixture
-async def view(redis_url: str) -> AsyncGenerator[View]:
-    made = View(redis_url)
-    await made.view.start()
-    yield made
-    await made.view.stop()
+from tests.integration.views import CATALOG, MONTHLY, NOW, View, eventually, key, news
 
 
 @pytest.fixture
@@ -71,17 +24,6 @@ async def one(start: Start) -> Process:
     made = await start()
     await made.apply(CATALOG)
     return made
-
-
-async def eventually(holds: Callable[[], Awaitable[bool] | bool], seconds: float = 5.0) -> None:
-    """Waits until it holds."""
-    until = time.monotonic() + seconds
-    while True:
-        found = holds()
-        if found if isinstance(found, bool) else await found:
-            return
-        assert time.monotonic() < until
-        await asyncio.sleep(0.02)
 
 
 # --- the law ------------------------------------------------------------------------------------------------------
@@ -198,6 +140,7 @@ async def test_one_who_leaves_in_the_middle_spoils_no_answer(view: View) -> None
             await eventually(lambda: view.view.up)
 
 
+# OPEN BUG: a copy is kept although the word that it is old came in the same breath.
 async def test_a_read_that_crosses_a_publication_leaves_nothing_old_behind(view: View, redis_url: str) -> None:
     """The answer and the word that it is old may arrive together."""
     other = View(redis_url)
@@ -215,224 +158,6 @@ async def is_used(view: View, number: int) -> bool:
     return await view.used("a") == {"a": number}
 
 
-# --- what happens to Redis ----------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def own_redis(tmp_path: Path) -> Iterator[EmbeddedRedis]:
-    """A Redis that the test may stop, restart and misconfigure."""
-    with EmbeddedRedis(tmp_path / "own") as server:
-        yield server
-
-
-async def command(url: str, *words: Any) -> Any:
-    client = redis.asyncio.Redis.from_url(url)
-    try:
-        return await client.execute_command(*words)
-    finally:
-        await client.aclose()
-
-
-async def test_p2_another_ledger_behind_the_same_redis_starts_a_new_epoch(view: View) -> None:
-    await view.publish(news(9, a=9))
-    view.identity = "ledger-2"
-    await view.view.reconsider()
-    assert await view.used() == {}
-    await view.publish(news(1, a=1))
-    assert await view.used() == {"a": 1}
-
-
-async def test_a_redis_restarted_empty_or_with_old_contents_starts_a_new_epoch(own_redis: EmbeddedRedis) -> None:
-    """The old contents are put back under their old names: nobody asks for them."""
-    made = View(own_redis.url)
-    await made.view.start()
-    try:
-        await made.publish(news(9, a=9))
-        (name,) = await command(own_redis.url, "KEYS", "*")
-        dump = await command(own_redis.url, "DUMP", name)
-        own_redis.stop()
-        assert await gone(made)
-        own_redis.start()
-        await command(own_redis.url, "RESTORE", name, 0, dump)
-        await eventually(lambda: made.view.up)
-        assert await made.used() == {}
-        await made.publish(news(10, a=10))
-        assert await made.used() == {"a": 10}
-        assert sorted(await command(own_redis.url, "KEYS", "*")) != [name]
-    finally:
-        await made.view.stop()
-
-
-async def gone(view: View) -> bool:
-    with pytest.raises(ViewUnavailableError):
-        await view.used()
-    await view.publish(news(10, a=10))
-    return not view.view.up
-
-
-async def test_flushed_contents_and_scripts_do_no_harm(view: View, redis_url: str) -> None:
-    await view.publish(news(1, a=1))
-    await command(redis_url, "SCRIPT", "FLUSH")
-    assert await view.used() == {"a": 1}
-    await command(redis_url, "SCRIPT", "FLUSH")
-    await view.publish(news(2, a=2))
-    assert await view.used() == {"a": 2}
-    await command(redis_url, "FLUSHDB")
-    assert await view.used() == {}
-    await view.publish(news(4, a=4))
-    assert await view.used() == {"a": 4}
-
-
-async def test_p2_after_flushall_checks_are_right_at_once(one: Process, redis_url: str) -> None:
-    for number in range(5):
-        await one.add(event(str(number)))
-        await command(redis_url, "FLUSHDB")
-        first = await one.check("calls")
-        assert (first.states[0].figures.used, first.answered_by) == (number + 1, AnsweredBy.LEDGER)
-        second = await one.check("calls")
-        assert (second.states[0].figures.used, second.answered_by) == (number + 1, AnsweredBy.VIEW)
-
-
-async def test_p1_a_redis_that_is_down_fails_nothing(start: Start, own_redis: EmbeddedRedis) -> None:
-    one = await start(redis=own_redis.url)
-    await one.apply(CATALOG)
-    await one.add(event("1"))
-    assert (await one.check("calls")).answered_by is AnsweredBy.VIEW
-    own_redis.stop()
-    for number in range(2, 5):
-        assert await asyncio.wait_for(one.outcomes(event(str(number))), 1) == ["accepted"]
-        decision = await asyncio.wait_for(one.check("calls"), 1)
-        assert (decision.states[0].figures.used, decision.answered_by) == (number, AnsweredBy.LEDGER)
-    own_redis.start()
-    await eventually(lambda: one.view.up)
-    assert await one.used("calls") == [4]
-    await one.add(event("5"))
-    decision = await one.check("calls")
-    assert (decision.states[0].figures.used, decision.answered_by) == (5, AnsweredBy.VIEW)
-    assert await one.differences() == []
-
-
-async def test_p1_a_process_starts_without_redis(start: Start, tmp_path: Path) -> None:
-    one = await start(redis=f"unix://{tmp_path}/nobody?db=0")
-    await one.apply(CATALOG)
-    assert await one.outcomes(event("1")) == ["accepted"]
-    assert await one.used("calls") == [1]
-
-
-class Swallower:
-    """A proxy before Redis that can swallow what Redis answers, as a stuck host does."""
-
-    def __init__(self, redis_url: str) -> None:
-        self._target = parse_url(redis_url)
-        self.swallow = False
-        self._open: set[asyncio.StreamWriter] = set()
-
-    async def __aenter__(self) -> str:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        port = self._server.sockets[0].getsockname()[1]
-        return f"redis://127.0.0.1:{port}/{self._target.get('db', 0)}"
-
-    async def __aexit__(self, *_: object) -> None:
-        self._server.close()
-        for writer in self._open:
-            writer.close()
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        path = self._target.get("path")
-        there, away = await (
-            asyncio.open_unix_connection(path)
-            if path
-            else asyncio.open_connection(self._target["host"], self._target.get("port", 6379))
-        )
-        self._open |= {writer, away}
-        await asyncio.gather(self._pump(reader, away, False), self._pump(there, writer, True), return_exceptions=True)
-        away.close()
-        writer.close()
-
-    async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, answers: bool) -> None:
-        while data := await source.read(65536):
-            if not (answers and self.swallow):
-                sink.write(data)
-        sink.close()
-
-
-async def test_a_redis_that_swallows_replies_is_given_up_within_a_third_of_a_second(redis_url: str) -> None:
-    proxy = Swallower(redis_url)
-    async with proxy as url:
-        view = View(url)
-        await view.view.start()
-        try:
-            await view.publish(news(1, a=1))
-            assert await view.used() == {"a": 1}
-            proxy.swallow = True
-            for _ in range(2):
-                began = time.monotonic()
-                with pytest.raises(ViewUnavailableError):
-                    await view.used()
-                assert time.monotonic() - began < 0.4
-            began = time.monotonic()
-            await view.publish(news(2, a=2))
-            assert time.monotonic() - began < 0.4
-            proxy.swallow = False
-            await eventually(lambda: view.view.up)
-            assert await view.used("b") == {}
-        finally:
-            await view.view.stop()
-
-
-async def test_p1_recording_goes_on_while_redis_swallows_replies(start: Start, redis_url: str) -> None:
-    proxy = Swallower(redis_url)
-    async with proxy as url:
-        one = await start(redis=url)
-        await one.apply(CATALOG)
-        await one.add(event("0"))
-        proxy.swallow = True
-        began = time.monotonic()
-        for number in range(1, 10):
-            assert await one.outcomes(event(str(number))) == ["accepted"]
-        decision = await one.check("calls")
-        assert time.monotonic() - began < 1.5
-        assert (decision.states[0].figures.used, decision.answered_by) == (10, AnsweredBy.LEDGER)
-        proxy.swallow = False
-        await eventually(lambda: one.view.up)
-        await one.sweep.sweep()
-        assert await one.used("calls") == [10]
-
-
-@pytest.mark.parametrize("words", ["CONFIG SET maxmemory 1", "REPLICAOF 127.0.0.1 1"])
-async def test_a_redis_that_refuses_writes_does_not_freeze_the_counts(
-    start: Start, own_redis: EmbeddedRedis, words: str
-) -> None:
-    """As it does when its memory is full, or once it is another one's replica: reads may be answered all the same."""
-    one = await start(redis=own_redis.url)
-    await one.apply(CATALOG)
-    await one.add(event("0"))
-    assert await one.used("calls") == [1]
-    await command(own_redis.url, *words.split())
-    await one.add(event("1"))
-    await one.add(event("2"))
-    assert await one.used("calls") == [3]
-
-
-async def test_connections_are_not_piled_up_while_the_ledger_is_away(own_redis: EmbeddedRedis) -> None:
-    """The epoch cannot be named without the ledger, so that connections are made and given up."""
-
-    async def away() -> str:
-        raise LedgerUnavailableError("away")
-
-    view = RedisView(own_redis.url, away)
-    await view.start()
-    try:
-        for _ in range(3):
-            await view.reconsider()
-        assert not view.up
-        await asyncio.sleep(0.1)
-        clients = await command(own_redis.url, "CLIENT", "LIST")
-        assert len(clients if isinstance(clients, list) else clients.splitlines()) == 1  # the one that asks
-    finally:
-        await view.stop()
-
-
 # --- what processes do to it --------------------------------------------------------------------------------------
 
 
@@ -444,7 +169,7 @@ async def test_p4_what_a_crashed_process_could_not_publish_is_swept(one: Process
     assert await one.used("calls", "beta") == [1]
     await mute.add(event("2"))
     assert await one.used("calls") == [1]  # until the sweep: this is what it is for
-    assert await one.sweep.sweep() == 2
+    await one.sweep.sweep()
     decision = await one.check("calls")
     assert (decision.states[0].figures.used, decision.answered_by) == (2, AnsweredBy.LEDGER)
     decision = await one.check("calls", subject="beta")
@@ -466,6 +191,7 @@ async def test_p5_a_write_token_makes_a_stale_view_ask_the_ledger(one: Process, 
     assert decision.answered_by is AnsweredBy.LEDGER
 
 
+# OPEN BUG: the hash's name knows only `metering_version`, so that what was read through for a limit outlives it.
 async def test_p4_a_limit_that_comes_back_does_not_bring_an_old_count_along(one: Process) -> None:
     yearly = Limit("calls/year", "calls", Decimal(10), Period.YEAR)
     both = replace(CATALOG, plans=(Plan("default", (MONTHLY, yearly)),))

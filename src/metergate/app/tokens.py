@@ -44,7 +44,7 @@ class Sealer:
         """The token of a write; empty when nothing was written."""
         if not seqs:
             return ""
-        return self._seal(b"write", tenant, b"", dict(seqs) if len(seqs) <= _CUSTOMERS_MOST else {EVERYTHING: 0})
+        return self._seal(b"write", tenant, b"", seqs if len(seqs) <= _CUSTOMERS_MOST else {EVERYTHING: 0})
 
     def open_write(self, tenant: str, token: str) -> dict[str, int]:
         """The least `seq` by customer that a read must have seen; `EVERYTHING` = ask the ledger.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -10,6 +9,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
+import orjson
 
 from metergate.adapters.postgres import statements as sql
 from metergate.adapters.postgres.definitions import load_catalog
@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 # No id stands in a slice that begins later; partitions made ahead are not looked into.
 _AHEAD = timedelta(days=32)
 
-_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+def _json(value: object) -> str:
+    return orjson.dumps(value).decode()
 
 
 class PostgresLedger:
@@ -287,5 +289,5 @@ def to_event(row: Any) -> Event:
 def _object(value: Any) -> dict[str, str]:
     """SQLAlchemy's connections hand JSON out decoded, the driver's own do not."""
     if isinstance(value, str):
-        value = json.loads(value)
+        value = orjson.loads(value)
     return value or {}

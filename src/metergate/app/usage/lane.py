@@ -96,6 +96,8 @@ class Lane:
 
     async def _run(self) -> None:
         while self._queue:
+            # Whoever has arrived meanwhile and waits for his turn on the loop comes along.
+            await asyncio.sleep(0)
             entries = self._take()
             if entries:
                 await self._commit(entries, wait=False)
