@@ -220,12 +220,17 @@ def _info(stored: StoredKey) -> KeyInfo:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at, and the cure where it is not well."""
+    """One thing that was looked at; `cure` says what to do, and is empty where all is well."""
 
     name: str
     ok: bool
     detail: str
     cure: str = ""
+
+    @classmethod
+    def of(cls, name: str, ok: bool, detail: str, cure: str) -> Finding:
+        """The finding, with its cure where it needs one."""
+        return cls(name, ok, detail, "" if ok else cure)
 
 
 async def diagnose(settings: Settings) -> list[Finding]:
@@ -241,8 +246,8 @@ async def diagnose(settings: Settings) -> list[Finding]:
         findings = [Finding("postgres", True, f"version {version}"), _clock(now, began)]
         current, newest = await migrate.revisions(settings.postgres_url)
         at_head = current == newest
-        cure = "" if at_head else "run `metergate migrate`"
-        findings.append(Finding("schema", at_head, f"revision {current}, newest is {newest}", cure))
+        stands = f"revision {current}, newest is {newest}"
+        findings.append(Finding.of("schema", at_head, stands, "run `metergate migrate`"))
         findings.append(await _redis(settings, PostgresKeys(engine)) if at_head else _skipped("redis"))
         findings.append(await _counters(engine) if at_head else _skipped("counters = ledger"))
         return findings
@@ -251,7 +256,7 @@ async def diagnose(settings: Settings) -> list[Finding]:
 def _clock(now: int, began: float) -> Finding:
     skew = abs(now / period.SECOND - (began + time.time()) / 2)
     cure = "run an NTP client on both machines"
-    return Finding("clock", skew < _CLOCK_SKEW_MOST, f"{skew * 1000:.0f} ms from Postgres's", cure)
+    return Finding.of("clock", skew < _CLOCK_SKEW_MOST, f"{skew * 1000:.0f} ms from Postgres's", cure)
 
 
 def _skipped(name: str) -> Finding:
@@ -263,7 +268,7 @@ async def _redis(settings: Settings, keys: PostgresKeys) -> Finding:
     await view.start()
     try:
         cure = "start Redis, or name it with --redis URL; until then Postgres answers"
-        return Finding("redis", view.up, "reached" if view.up else "cannot be reached", cure)
+        return Finding.of("redis", view.up, "reached" if view.up else "cannot be reached", cure)
     finally:
         await view.stop()
 

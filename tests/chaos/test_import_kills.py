@@ -28,9 +28,9 @@ from metergate.adapters.embedded.postgres import EmbeddedPostgres
 from metergate.cli.catalog import DEV_CATALOG, read_catalog
 from metergate.v1 import catalog_pb2, usage_pb2
 from tests.chaos.client import Client
-from tests.chaos.conftest import StartServer
 from tests.chaos.ledger import Ledger
 from tests.chaos.proxy import Fate, Link, PostgresProxy
+from tests.chaos.servers import StartServer
 from tests.chaos.tenants import new_tenant
 from tests.server import ServerProcess
 

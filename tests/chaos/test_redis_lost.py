@@ -24,9 +24,9 @@ import redis
 
 from metergate.adapters.embedded.redis import EmbeddedRedis
 from tests.chaos.client import Client, Used, usage
-from tests.chaos.conftest import StartServer
 from tests.chaos.ledger import Ledger
 from tests.chaos.proxy import Proxy
+from tests.chaos.servers import StartServer
 from tests.chaos.tenants import new_tenant
 
 SECONDS = float(os.environ.get("METERGATE_CHAOS_SECONDS", "1.5"))

@@ -65,14 +65,18 @@ class PostgresCustomers:
                 return [Customer(*row) for row in await connection.execute(page)]
 
     async def subjects(self, tenant: str, customer: str, after: str, most: int) -> Sequence[Subject]:
-        """A customer's subjects by id, from behind `after`."""
-        columns = select(_subjects.subject, _subjects.customer, _subjects.created_at)
-        page = columns.where(
-            _subjects.tenant == tenant, _subjects.customer == customer, _subjects.subject > after
-        ).order_by(_subjects.subject)
+        """A customer's subjects by id, from behind `after`; its own id is one."""
+        own = select(_customers.customer.label("subject"), _customers.customer, _customers.created_at).where(
+            _customers.tenant == tenant, _customers.customer == customer
+        )
+        made = select(_subjects.subject, _subjects.customer, _subjects.created_at).where(
+            _subjects.tenant == tenant, _subjects.customer == customer, _subjects.subject != customer
+        )
+        both = own.union_all(made).subquery()
+        page = select(both).where(both.c.subject > after).order_by(both.c.subject).limit(most)
         with engine_errors():
             async with self._engine.connect() as connection:
-                return [Subject(*row) for row in await connection.execute(page.limit(most))]
+                return [Subject(*row) for row in await connection.execute(page)]
 
     def change(self, tenant: str) -> AbstractAsyncContextManager[CustomerChange]:
         """A transaction that holds the tenant's waiting room, so that no event slips by unseen."""
