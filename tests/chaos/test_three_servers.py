@@ -138,7 +138,7 @@ async def test_held_head_delays_nobody_else(three: Three, rng: random.Random) ->
         await asyncio.gather(*going)
     took.sort()
     p50, p99 = took[len(took) // 2], took[len(took) * 99 // 100]
-    print([round(x,3) for x in took[-30:]])
+    print([round(x, 3) for x in took[-30:]])
     print(
         f"others: {len(took)} calls, p50 {p50 * 1000:.1f} ms, p99 {p99 * 1000:.1f} ms, max {took[-1] * 1000:.0f} ms; "
         f"held: {len(held)} calls, {min(held) * 1000:.0f} to {max(held) * 1000:.0f} ms"

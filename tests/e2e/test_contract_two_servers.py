@@ -190,7 +190,7 @@ async def test_p5_a_write_through_one_is_seen_by_a_check_through_the_other(pair:
 
 async def test_checks_settle_on_the_truth_when_writes_end(pair: Pair) -> None:
     """Reads race with writes in both processes; afterwards a check without a token is right in both."""
-    a, b = pair
+    a, _ = pair
     await a("SetLimit", limit={"meter": "calls", "max": "1000"})
     for name in ("acme", "beta"):
         await a("CreateCustomer", customer={"id": name})
@@ -205,9 +205,7 @@ async def test_checks_settle_on_the_truth_when_writes_end(pair: Pair) -> None:
     await asyncio.gather(*writing)
 
     async def right() -> bool:
-        found = [await used(api, "calls", who) for api in pair for who in ("acme", "beta")]
-        print(found)
-        return set(found) == {"120"}
+        return {await used(api, "calls", who) for api in pair for who in ("acme", "beta")} == {"120"}
 
     await eventually(right, within=0.5)
 

@@ -93,7 +93,6 @@ async def test_questions_narrow_what_is_listed(start: Start) -> None:
     assert unmatched == {"1": "", "2": "", "3": "", "4": "meter", "5": "subject"}
 
 
-# OPEN BUG: `unmatched_only` looks at the type alone.
 async def test_an_event_without_the_meters_value_is_listed_as_unmatched(one: Process) -> None:
     """Its receipt says `unmatched: meter`, so that whoever looks for the unmatched has to find it."""
     await one.apply(CATALOG)

@@ -140,7 +140,6 @@ async def test_one_who_leaves_in_the_middle_spoils_no_answer(view: View) -> None
             await eventually(lambda: view.view.up)
 
 
-# OPEN BUG: a copy is kept although the word that it is old came in the same breath.
 async def test_a_read_that_crosses_a_publication_leaves_nothing_old_behind(view: View, redis_url: str) -> None:
     """The answer and the word that it is old may arrive together."""
     other = View(redis_url)
@@ -191,7 +190,6 @@ async def test_p5_a_write_token_makes_a_stale_view_ask_the_ledger(one: Process, 
     assert decision.answered_by is AnsweredBy.LEDGER
 
 
-# OPEN BUG: the hash's name knows only `metering_version`, so that what was read through for a limit outlives it.
 async def test_p4_a_limit_that_comes_back_does_not_bring_an_old_count_along(one: Process) -> None:
     yearly = Limit("calls/year", "calls", Decimal(10), Period.YEAR)
     both = replace(CATALOG, plans=(Plan("default", (MONTHLY, yearly)),))

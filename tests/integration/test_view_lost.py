@@ -160,7 +160,6 @@ async def test_p1_recording_goes_on_while_redis_swallows_replies(start: Start, r
         assert await one.used("calls") == [10]
 
 
-# OPEN BUG: reads go on from hashes that no publication reaches any more.
 @pytest.mark.parametrize("words", ["CONFIG SET maxmemory 1", "REPLICAOF 127.0.0.1 1"])
 async def test_a_redis_that_refuses_writes_does_not_freeze_the_counts(
     start: Start, own_redis: EmbeddedRedis, words: str
@@ -176,7 +175,6 @@ async def test_a_redis_that_refuses_writes_does_not_freeze_the_counts(
     assert await one.used("calls") == [3]
 
 
-# OPEN BUG: a connection whose epoch cannot be named is never closed.
 async def test_connections_are_not_piled_up_while_the_ledger_is_away(own_redis: EmbeddedRedis) -> None:
     """The epoch cannot be named without the ledger, so that connections are made and given up."""
 

@@ -21,7 +21,6 @@ async def other(redis_url: str) -> AsyncGenerator[View]:
     await made.view.stop()
 
 
-@pytest.mark.xfail(strict=True, reason="a copy is kept although word came that it is old, and stays until a next write")
 async def test_p5_an_answer_that_was_overtaken_is_not_kept(
     view: View, other: View, monkeypatch: pytest.MonkeyPatch
 ) -> None:

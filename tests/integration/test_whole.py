@@ -165,7 +165,6 @@ class Game:
             assert found.keys() == self.oracle.expected(subject, meter.name, labels, self.now).keys()
 
 
-# OPEN BUG (fails in about one of four rounds): see test_p4_a_limit_that_comes_back_… in test_view.py.
 @pytest.mark.parametrize("round_", range(5))
 async def test_p4_counters_rollups_and_view_equal_the_events(start: Start, rng: random.Random, round_: int) -> None:
     processes = [await start(dev=False), await start(dev=False)]

@@ -38,10 +38,10 @@ class CatchUp:
             if behind:
                 seq = heads[customer].seq
                 news = Publication(customer, seq, seq + 1, {}, (), whole=True)
-                await self._view.publish(tenant, catalog.metering_version, look.now, [news])
+                await self._view.publish(tenant, catalog.version, look.now, [news])
 
     async def begin_anew(self, tenant: str, catalog: Catalog, customer: str, seq: int) -> None:
         """Has the view forget a customer whose limits are others since `seq`. Commits move on the counters of the
         limits in force only: what the view holds of the earlier ones would be old when they come back."""
         news = Publication(customer, seq - 1, seq, {}, (), whole=True)
-        await self._view.publish(tenant, catalog.metering_version, clock.now(), [news])
+        await self._view.publish(tenant, catalog.version, clock.now(), [news])

@@ -151,7 +151,7 @@ class SweepSource(Protocol):
     """Where recent commits are found."""
 
     async def recent_heads(self, since: int) -> dict[tuple[str, int], list[tuple[str, int]]]:
-        """By tenant and its `metering_version`: customers with facts recorded since, and their `seq`."""
+        """By tenant and its `catalog_version`: customers with facts recorded since, and their `seq`."""
         ...
 
 
@@ -164,7 +164,7 @@ class View(Protocol):
         ...
 
     async def read(
-        self, tenant: str, metering_version: int, keys: Sequence[CounterKey], at_least: Mapping[str, int]
+        self, tenant: str, catalog_version: int, keys: Sequence[CounterKey], at_least: Mapping[str, int]
     ) -> list[Seen | None]:
         """The counters that it holds, None for those it does not, or holds at a `seq` under `at_least`.
 
@@ -173,7 +173,7 @@ class View(Protocol):
         """
         ...
 
-    async def publish(self, tenant: str, metering_version: int, now: int, publications: Sequence[Publication]) -> None:
+    async def publish(self, tenant: str, catalog_version: int, now: int, publications: Sequence[Publication]) -> None:
         """Makes a commit known. Never fails and never waits long: what is lost is read through or swept later."""
         ...
 
@@ -240,7 +240,7 @@ class EventQuery:
     type: str
     start: int
     end: int
-    unmatched_types: Sequence[str] | None
+    unmatched_only: bool
     after: tuple[int, str, str] | None
     most: int
 

@@ -32,8 +32,8 @@ class SweepView:
         began = clock.now()
         since = (self._swept or began - _LOOK_BACK) - _MARGIN
         heads = await self._source.recent_heads(since)
-        for (tenant, metering_version), customers in heads.items():
+        for (tenant, catalog_version), customers in heads.items():
             news = [Publication(customer, seq, seq, {}, ()) for customer, seq in customers]
-            await self._view.publish(tenant, metering_version, began, news)
+            await self._view.publish(tenant, catalog_version, began, news)
         if self._view.up:
             self._swept = began

@@ -105,10 +105,14 @@ def make_event(
     ordered = {name: labels[name] for name in sorted(labels)} if labels else _NO_LABELS
     content = _content(type, subject, time, number, numbers, ordered, settles)
     # All texts at once: what is plain ASCII and within bounds, as nearly everything is, needs no closer look.
-    plain = id.isascii() and id.isprintable() and content.isascii() and content.replace(_SEPARATOR, "").isprintable()
+    # A separator too many would be one that hides in a text.
+    plain = (
+        id.isascii() and id.isprintable() and content.isascii() and content.replace(_SEPARATOR, "").isprintable()
+        and content.count(_SEPARATOR) == 5 + 2 * (len(numbers) + len(ordered))
+    )  # fmt: skip
     if not (plain and 0 < len(id) <= MAX_ID and 0 < len(type) <= MAX_NAME and 0 < len(subject) <= MAX_NAME):
         _check_texts(id, type, subject)
-    if not (plain and len(ordered) <= MAX_LABELS and len(content) <= MAX_LABEL_KEY):
+    if not (plain and len(ordered) <= MAX_LABELS and "" not in ordered and len(content) <= MAX_LABEL_KEY):
         _check_labels(ordered)
     if settles:
         check_text(settles, "settles", MAX_ID)

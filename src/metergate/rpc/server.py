@@ -11,7 +11,9 @@ from grpc_health.v1._async import HealthServicer
 from grpc_reflection.v1alpha import reflection
 from grpc_status import rpc_status
 
+from metergate.domain.errors import MetergateError, Reason
 from metergate.rpc.call import Call, Failure, Method
+from metergate.rpc.errors import to_failure
 
 MESSAGE_MOST = 4 * 1024 * 1024  # bytes
 
@@ -43,6 +45,7 @@ class GrpcServer:
         if reflect:
             names = [*self._services, "grpc.health.v1.Health", reflection.SERVICE_NAME]
             reflection.enable_server_reflection(names, self._server)
+        self._server.add_generic_rpc_handlers((_NoSuchMethod(),))  # the last to be asked
 
     async def start(self, address: str) -> str:
         """Binds and serves; returns the address with the port that was bound.
@@ -92,3 +95,17 @@ def _handler(method: Method) -> Any:
 
     # Requests stay bytes until the caller is known; see the validate interceptor.
     return grpc.unary_unary_rpc_method_handler(answer, None, method.response_type.SerializeToString)
+
+
+class _NoSuchMethod(grpc.GenericRpcHandler):
+    """Answers what nothing else answers: gRPC itself would give no ErrorInfo."""
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
+        """From gRPC: the handler of any method."""
+        path = handler_call_details.method
+        failure = to_failure(MetergateError(Reason.METHOD_NOT_FOUND, f"there is no {path}", {"method": path}))
+
+        async def refuse(requests: Any, context: Any) -> None:
+            await context.abort_with_status(rpc_status.to_status(failure.status))
+
+        return grpc.stream_stream_rpc_method_handler(refuse)

@@ -42,7 +42,7 @@ SELECT piece, groups, sum(count)::bigint, sum(sum) FROM (
 ) parts GROUP BY 1, 2"""
 
 _RECENT_HEADS = """
-SELECT t.tenant, t.metering_version, h.customer, h.seq
+SELECT t.tenant, t.catalog_version, h.customer, h.seq
 FROM (SELECT DISTINCT tenant, customer FROM usage_event WHERE recorded_at >= $1 AND customer <> '') e
 JOIN customer_head h USING (tenant, customer) JOIN tenant t USING (tenant)"""
 
@@ -127,8 +127,11 @@ def _listing(tenant: str, query: EventQuery) -> tuple[str, list[Any]]:
         require("e.subject = {}", query.subject)
     if query.type:
         require("e.type = {}", query.type)
-    if query.unmatched_types is not None:
-        require("(e.customer = '' OR e.type <> ALL({}::text[]))", list(query.unmatched_types))
+    if query.unmatched_only:
+        conditions.append(
+            "(e.customer = '' OR NOT EXISTS (SELECT FROM meter m WHERE m.tenant = $1 AND m.event_type = e.type "
+            f"AND {sql.CONTRIBUTION} IS NOT NULL))"
+        )
     if query.after is not None:
         require(f"({moment}, e.source, e.id) > ({{}}, {{}}, {{}})", *query.after)
     order = f"ORDER BY {moment}, e.source, e.id LIMIT {query.most:d}"

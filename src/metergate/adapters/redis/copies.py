@@ -20,6 +20,7 @@ class Copies:
 
     def __init__(self) -> None:
         self._hashes: OrderedDict[str, tuple[int, dict[CounterKey, Seen]]] = OrderedDict()
+        self.changes = 0
 
     def get(self, name: str, key: CounterKey, at_least: int) -> Seen | None:
         """The counter, if there is a copy of its hash at that `seq` or a later one."""
@@ -28,8 +29,11 @@ class Copies:
             return None
         return found[1].get(key)
 
-    def put(self, name: str, seq: int, key: CounterKey, seen: Seen) -> None:
-        """Keeps a counter that was just read."""
+    def put(self, name: str, seq: int, key: CounterKey, seen: Seen, changes: int) -> None:
+        """Keeps a counter that was just read; not if anything changed since it was asked for (`changes` then): the
+        answer and the word that it is old may have come together."""
+        if changes != self.changes:
+            return
         found = self._hashes.get(name)
         if found is None or found[0] != seq:
             self._hashes[name] = (seq, {key: seen})
@@ -40,6 +44,7 @@ class Copies:
 
     def drop(self, names: list[bytes] | None) -> None:
         """Redis says that these hashes changed; None = all may have."""
+        self.changes += 1
         if names is None:
             self._hashes.clear()
         else:
@@ -48,4 +53,5 @@ class Copies:
 
     def drop_one(self, name: str) -> None:
         """We have changed this hash ourselves."""
+        self.changes += 1
         self._hashes.pop(name, None)

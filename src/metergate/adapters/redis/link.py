@@ -100,7 +100,7 @@ class RedisLink:
         async with self._lock:
             if self._pipe is not None:
                 self._pipe.close()
-            self._pipe = None
+            self._pipe = pipe = None
             try:
                 async with asyncio.timeout(CONNECT_WITHIN):
                     pipe = await connect(self._url, self._changed)
@@ -109,6 +109,8 @@ class RedisLink:
                     await self._connected(identity)
             except Exception as error:  # noqa: BLE001  whatever it is, the view is away and will be tried again
                 log.debug("no connection to Redis: %s", error)
+                if pipe is not None:
+                    pipe.close()
             else:
                 self._pipe = pipe
 

@@ -37,6 +37,7 @@ class RedisView:
     def __init__(self, url: str, ledger_identity: Callable[[], Awaitable[str]]) -> None:
         self._ledger_identity = ledger_identity
         self._epoch = ""
+        self._refused = False
         self._copies = Copies()
         self._reading = RedisLink(url, self._found, self._copies.drop)
         self._publishing = RedisLink(url, self._found, lambda changed: None)
@@ -67,17 +68,18 @@ class RedisView:
         identity = f"{await self._ledger_identity()}/{redis_identity}"
         self._epoch = blake2b(identity.encode(), digest_size=9).hexdigest()
 
-    def _key(self, tenant: str, metering_version: int, customer: str) -> str:
+    def _key(self, tenant: str, catalog_version: int, customer: str) -> str:
         # Lengths keep apart what a separator could not; the braces keep a customer in one slot of a cluster.
-        return f"mg:{self._epoch}:{metering_version}:{{{len(tenant)}:{tenant}:{customer}}}"
+        return f"mg:{self._epoch}:{catalog_version}:{{{len(tenant)}:{tenant}:{customer}}}"
 
     async def read(
-        self, tenant: str, metering_version: int, keys: Sequence[CounterKey], at_least: Mapping[str, int]
+        self, tenant: str, catalog_version: int, keys: Sequence[CounterKey], at_least: Mapping[str, int]
     ) -> list[Seen | None]:
         """See `app.ports.View`."""
-        if not self._reading.up:
-            raise ViewUnavailableError("not connected")
-        names = [self._key(tenant, metering_version, key.customer) for key in keys]
+        if not self._reading.up or self._refused:
+            raise ViewUnavailableError("not connected, or no commit can be made known")
+        changes = self._copies.changes
+        names = [self._key(tenant, catalog_version, key.customer) for key in keys]
         seen = [
             self._copies.get(name, key, at_least.get(key.customer, 0) if at_least else 0)
             for name, key in zip(names, keys, strict=True)
@@ -86,23 +88,24 @@ class RedisView:
         if unknown:
             commands = [("HMGET", names[place], "seq", _field(keys[place])) for place in unknown]
             for place, (seq, value) in zip(unknown, await self._reading.call(commands), strict=True):
-                if value is not None:
-                    seen[place] = self._keep(names[place], int(seq), keys[place], value, at_least)
+                if value is None:
+                    continue
+                key, one = keys[place], _seen(value)
+                self._copies.put(names[place], int(seq), key, one, changes)
+                if int(seq) >= at_least.get(key.customer, 0):
+                    seen[place] = one
         return seen
 
-    def _keep(self, name: str, seq: int, key: CounterKey, value: bytes, at_least: Mapping[str, int]) -> Seen | None:
-        seen = _seen(value)
-        self._copies.put(name, seq, key, seen)
-        return seen if seq >= at_least.get(key.customer, 0) else None
-
-    async def publish(self, tenant: str, metering_version: int, now: int, publications: Sequence[Publication]) -> None:
+    async def publish(self, tenant: str, catalog_version: int, now: int, publications: Sequence[Publication]) -> None:
         """See `app.ports.View`."""
         if not self._publishing.up:
             return
-        items = [(self._key(tenant, metering_version, one.customer), one, now) for one in publications]
+        items = [(self._key(tenant, catalog_version, one.customer), one, now) for one in publications]
         try:
             await self._publications.submit_all(items)
+            self._refused = False
         except ViewUnavailableError as error:
+            self._refused = self._publishing.up  # Redis is there and takes nothing: its hashes stand still
             log.debug("a publication was lost and will be swept: %s", error)
         for name, _, _ in items:  # whoever wrote must not read his own copy from before
             self._copies.drop_one(name)

@@ -39,10 +39,11 @@ class ManageCustomers:
         """
         tenant = principal.tenant
         period.zone(wanted.time_zone)
-        _known_plan(await self._directory.catalog(tenant), wanted.plan)
+        catalog = await self._directory.catalog(tenant)
         async with self._customers.change(tenant) as change:
             if await change.repeated(once):
                 return Made(wanted, None, 0)
+            _known_plan(catalog, wanted.plan)
             owner = (await change.owners([wanted.id])).get(wanted.id)
             if owner not in (None, wanted.id):
                 raise _subject_exists(wanted.id, owner)
@@ -87,10 +88,11 @@ class ManageCustomers:
             MetergateError: CUSTOMER_NOT_FOUND, PLAN_NOT_FOUND.
         """
         tenant = principal.tenant
-        _known_plan(await self._directory.catalog(tenant), plan)
+        catalog = await self._directory.catalog(tenant)
         async with self._customers.change(tenant) as change:
             if await change.repeated(once):
                 return Customer(customer, "", plan, "UTC", 0)
+            _known_plan(catalog, plan)
             await _existing(change, customer)
             seq = await change.assign(customer, plan)
             result = await _existing(change, customer)

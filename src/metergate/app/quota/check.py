@@ -176,7 +176,7 @@ class CheckQuota:
         try:
             if EVERYTHING in at_least:
                 raise ViewUnavailableError("the write was too wide to name")
-            found = await self._view.read(tenant, catalog.metering_version, keys, at_least)
+            found = await self._view.read(tenant, catalog.version, keys, at_least)
         except ViewUnavailableError:
             found = [None] * len(keys)
         missing = {place for place, one in enumerate(found) if one is None}
@@ -202,7 +202,7 @@ class CheckQuota:
             figures.setdefault(key.customer, {})[key] = views[key].figures
         seqs = {key.customer: views[key].head.seq for key in keys}
         news = [Publication(customer, seqs[customer], seqs[customer], figures[customer], ()) for customer in figures]
-        await self._view.publish(tenant, catalog.metering_version, as_of, news)
+        await self._view.publish(tenant, catalog.version, as_of, news)
         return {key: Seen(views[key].figures, as_of) for key in keys}
 
 

@@ -63,10 +63,12 @@ class ListLimits:
         return Limits(customer.id, catalog.plan_in_force(customer.plan), states, as_of)
 
     async def of_type(self, principal: Principal, subject: str, event_type: str) -> Limits:
-        """The limits on the meters that select this event type; none when no meter does."""
+        """The limits on the meters that select this event type; none when no meter does, or nobody is the subject."""
         catalog = await self._directory.catalog(principal.tenant)
         meters = [meter.name for meter in catalog.meters_of_type.get(event_type, ())]
-        return await self.list(principal, subject, meters) if meters else Limits("", "", [], clock.now())
+        if not meters or subject not in await self._directory.owners(principal.tenant, [subject]):
+            return Limits("", "", [], clock.now())
+        return await self.list(principal, subject, meters)
 
     async def _customer(self, tenant: str, subject: str) -> Customer:
         owner = (await self._directory.owners(tenant, [subject])).get(subject)

@@ -29,7 +29,7 @@ class Committed:
     owners: Mapping[str, str] = field(default_factory=dict)
     seqs: Mapping[str, int] = field(default_factory=dict)
     publications: list[Publication] = field(default_factory=list)
-    metering_version: int = 0
+    catalog_version: int = 0
     now: int = 0
 
 
@@ -77,7 +77,7 @@ class UsageCommitter:
         catalog = await self._catalog(commit, tenant, look.catalog_version)
         posting = post(batch, Ledger(heads, look.known, catalog, look.now, self._accept, dict(tried)))
         writing = sorted({row.customer for row in posting.rows})
-        done = Committed([*posting.receipts], metering_version=catalog.metering_version, now=look.now)
+        done = Committed([*posting.receipts], catalog_version=catalog.version, now=look.now)
         if not writing:
             return done
         behind = await catch_up(commit, [heads[customer] for customer in writing], catalog)

@@ -182,7 +182,7 @@ class Lane:
         """Answers after the commit, once the fast view knows of it or has been given up on."""
         finished = [entry for entry in entries if not entry.pending]
         if done.publications:
-            await self._view.publish(self._tenant, done.metering_version, done.now, done.publications)
+            await self._view.publish(self._tenant, done.catalog_version, done.now, done.publications)
         for entry in finished:
             if not entry.done.done():
                 entry.done.set_result(None)

@@ -57,8 +57,6 @@ class ListEvents:
         tenant = principal.tenant
         catalog = await self._directory.catalog(tenant)
         query = await self._query(tenant, request)
-        if request.unmatched_only:
-            query = replace(query, unmatched_types=sorted(catalog.meters_of_type))
         try:
             found = await self._reader.events(tenant, replace(query, most=request.size + 1))
         except LedgerUnavailableError:
@@ -98,4 +96,6 @@ class ListEvents:
                 raise invalid(field, "must lie between 1970 and 2200")
         if end <= start:
             raise invalid("end_time", "must be later than start_time")
-        return EventQuery(customer, request.subject, request.type, start, end, None, request.after, request.size)
+        return EventQuery(
+            customer, request.subject, request.type, start, end, request.unmatched_only, request.after, request.size
+        )
