@@ -209,4 +209,4 @@ async def test_p12_customers_and_subjects_that_exist_already(api: Caller) -> Non
         answer = await api.refused(method, **request)
         assert answer.short == ("ALREADY_EXISTS", "SUBJECT_EXISTS")
         assert answer.metadata == {"subject": subject, "customer": "acme"}
-    assert [one.id for one in (await api("ListSubjects", customer="acme")).subjects] == ["key"]
+    assert [one.id for one in (await api("ListSubjects", customer="acme")).subjects] == ["acme", "key"]

@@ -113,7 +113,7 @@ def make_event(
     if not (plain and 0 < len(id) <= MAX_ID and 0 < len(type) <= MAX_NAME and 0 < len(subject) <= MAX_NAME):
         _check_texts(id, type, subject)
     if not (plain and len(ordered) <= MAX_LABELS and "" not in ordered and len(content) <= MAX_LABEL_KEY):
-        _check_labels(ordered)
+        check_labels(ordered)
     if settles:
         check_text(settles, "settles", MAX_ID)
     check_text(source, "source", MAX_NAME)
@@ -139,7 +139,12 @@ def _parse_values(values: Mapping[str, str]) -> dict[str, Decimal]:
     return numbers
 
 
-def _check_labels(labels: Mapping[str, str]) -> None:
+def check_labels(labels: Mapping[str, str]) -> None:
+    """Refuses too many labels, and keys and values that are too long or hold control characters.
+
+    Raises:
+        MetergateError: FIELD_INVALID on `labels`.
+    """
     if len(labels) > MAX_LABELS:
         raise invalid("labels", f"at most {MAX_LABELS} are allowed")
     for name, value in labels.items():

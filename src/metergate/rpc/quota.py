@@ -10,6 +10,7 @@ from metergate.app.quota.list_limits import ListLimits
 from metergate.app.tokens import Sealer
 from metergate.domain.errors import MetergateError, Reason
 from metergate.domain.quota import Decision
+from metergate.domain.usage import check_labels
 from metergate.rpc.call import Call
 from metergate.rpc.convert import from_pb_amount, to_pb_decision, to_pb_limit_state, to_pb_time
 from metergate.rpc.interceptors.validate import AMOUNTS_MOST, RULES
@@ -45,7 +46,9 @@ class QuotaService:
         questions: list[Question | MetergateError] = []
         for one in request.checks:
             try:
-                if not (one.subject and 1 <= len(one.amounts) <= AMOUNTS_MOST):
+                if not (
+                    1 <= len(one.amounts) <= AMOUNTS_MOST and 0 < len(one.subject) <= 64 and one.subject.isprintable()
+                ):
                     check_rules(RULES["CheckQuota"], one)
                 questions.append(self._question(one, call))
             except MetergateError as error:
@@ -73,13 +76,19 @@ class QuotaService:
             Amount(
                 one.meter,
                 from_pb_amount(one.amount, index),
-                {name: one.labels[name] for name in sorted(one.labels)} if one.labels else _NO_LABELS,
+                _labels(one) if one.labels else _NO_LABELS,
             )
             for index, one in enumerate(request.amounts)
         ]
         if not request.token:
             return Question(request.subject, amounts)
         return Question(request.subject, amounts, self.sealer.open_write(call.caller.tenant, request.token))
+
+
+def _labels(amount: quota_pb2.QuotaAmount) -> Mapping[str, str]:
+    labels = {name: amount.labels[name] for name in sorted(amount.labels)}
+    check_labels(labels)
+    return labels
 
 
 def _to_pb_result(answer: Decision | MetergateError, result: quota_pb2.CheckResult) -> None:

@@ -218,7 +218,7 @@ def _touched(
     subject: str, meter: str, labels: Mapping[str, str], customer: Customer, catalog: Catalog, now: int
 ) -> tuple[tuple[Limit, Window, CounterKey], ...]:
     if meter not in catalog.meter_of:
-        raise MetergateError(Reason.METER_NOT_FOUND, f"no meter is called {meter!r}", {"meter": meter})
+        raise MetergateError(Reason.METER_NOT_FOUND, f"no meter is called {meter[:80]!r}", {"meter": meter[:80]})
     found = []
     for limit in catalog.limits(customer.plan, meter):
         filter_ = limit.filter_of(labels)

@@ -13,7 +13,7 @@ from metergate.app.ports import Commit, Publication
 from metergate.app.ports import Ledger as LedgerPort
 from metergate.domain.catalog import Catalog
 from metergate.domain.period import window_at
-from metergate.domain.posting import NOBODY, Head, Ledger, Pending, Posting, born, move, needed, post
+from metergate.domain.posting import NOBODY, Head, Known, Ledger, Pending, Posting, born, move, needed, post
 from metergate.domain.quota import CounterKey, Figures
 from metergate.domain.usage import AcceptWindow, Receipt
 
@@ -78,14 +78,15 @@ class UsageCommitter:
         posting = post(batch, Ledger(heads, look.known, catalog, look.now, self._accept, dict(tried)))
         writing = sorted({row.customer for row in posting.rows})
         done = Committed([*posting.receipts], catalog_version=catalog.version, now=look.now)
+        done.seqs, done.publications = _recorded_before(look.known, heads, tried)
         if not writing:
             return done
         behind = await catch_up(commit, [heads[customer] for customer in writing], catalog)
         counters, forget = await self._move_counters(commit, posting, heads, catalog, look.now)
         tried.update({customer: heads[customer].seq + 1 for customer in writing})
         await commit.write(posting, counters, writing, catalog, look.now)
-        done.seqs = {customer: heads[customer].seq + 1 for customer in writing}
-        done.publications = _publications(writing, heads, counters, forget, behind, look.now)
+        done.seqs |= {customer: heads[customer].seq + 1 for customer in writing}
+        done.publications += _publications(writing, heads, counters, forget, behind, look.now)
         return done
 
     async def _catalog(self, commit: Commit, tenant: str, version: int) -> Catalog:
@@ -124,6 +125,21 @@ async def catch_up(commit: Commit, heads: Sequence[Head], catalog: Catalog) -> s
         changed = [meter.name for meter in catalog.meters if meter.since > version]
         await commit.catch_up(sorted(customers), sorted(changed))
     return {head.customer for head in behind}
+
+
+def _recorded_before(
+    known: Mapping[tuple[str, str], Known], heads: Mapping[str, Head], tried: Mapping[str, int]
+) -> tuple[dict[str, int], list[Publication]]:
+    """The last `seq` of each customer's facts that were recorded before, since their token must show them too; and for
+    those that a try of ours recorded whose answer was lost: the view was told of nothing, and drops what is older."""
+    seqs: dict[str, int] = {}
+    lost: dict[str, Publication] = {}
+    for fact in known.values():
+        seqs[fact.customer] = max(fact.seq, seqs.get(fact.customer, 0))
+        if tried.get(fact.customer) == fact.seq and fact.customer in heads and fact.customer != NOBODY:
+            seq = heads[fact.customer].seq
+            lost[fact.customer] = Publication(fact.customer, seq, seq, {}, ())
+    return seqs, list(lost.values())
 
 
 def _publications(
