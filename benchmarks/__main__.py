@@ -37,8 +37,10 @@ def _page(results: list[Result]) -> str:
     lines = [
         "# Results",
         "",
-        f"{datetime.now(UTC):%Y-%m-%d}, {cores} cores, {memory:.0f} GiB, {platform.system()} {platform.machine()}, "
-        f"Python {platform.python_version()}; medians of five A B A B rounds, the spread of the ratio in brackets.",
+        (
+            f"{datetime.now(UTC):%Y-%m-%d}, {cores} cores, {memory:.0f} GiB, {platform.system()} {platform.machine()}, "
+            f"Python {platform.python_version()}; medians of five A B A B rounds, the spread of the ratio in brackets."
+        ),
         "",
         "| benchmark | product | floor | ratio | aim | |",
         "|---|---|---|---|---|---|",

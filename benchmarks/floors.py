@@ -1,7 +1,7 @@
 """What the product is measured against. This file changes only with a reason in the changelog.
 
 - `EmptyServer`: gRPC calls with empty messages, a server without interceptors.
-- `CannedServer`: the messages of BatchCheckQuota; each question is read and answered with canned figures.
+- `CannedServer`: the messages of BatchCheckQuota; each question is read and answered with a canned decision.
 - `write_batch`: the rows of a batch by one hand-written transaction, straight into the same tables.
 """
 
@@ -14,11 +14,10 @@ from typing import Any
 
 import asyncpg
 import grpc
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from metergate.domain.period import QUARTER, Period, window_at
-from metergate.domain.quota import AnsweredBy, Ask, Decision, Figures, Limit, look_at
-from metergate.rpc.convert import to_pb_decision
-from metergate.v1 import quota_pb2
+from metergate.v1 import catalog_pb2, quota_pb2
 
 EMPTY = "/benchmarks.Floor/Empty"
 CANNED = "/benchmarks.Floor/Canned"
@@ -34,18 +33,33 @@ async def empty_server(address: str) -> Any:
 
 
 async def canned_server(address: str) -> Any:
-    """Reads each question of a BatchCheckQuota and answers it with a decision of canned figures."""
-    limit = Limit("api_calls/month", "api_calls", Decimal(1_000_000_000))
-    window = window_at(Period.MONTH, "UTC", 1_795_000_000_000_000)
-    state = look_at(Ask(limit, window, "", Decimal(1), Figures(Decimal(1234))), window.end - 1)
-    canned = Decision(True, "default", [state], None, None, window.start, AnsweredBy.VIEW)
+    """Reads each question of a BatchCheckQuota and answers it with a canned decision."""
+    moment = Timestamp(seconds=1_795_000_000)
+    canned = quota_pb2.Decision(
+        allowed=True,
+        plan="default",
+        limits=[
+            quota_pb2.LimitState(
+                name="api_calls/month", meter="api_calls", window=quota_pb2.Window(start_time=moment, end_time=moment),
+                max="1000000000", used="1234", reserved="0", leased="0", forfeited="0", remaining="999998766",
+                would_fit="1", policy=catalog_pb2.POLICY_SOFT, reset_time=moment, overrun="0",
+                scope=catalog_pb2.SCOPE_CUSTOMER,
+            )
+        ],
+        as_of=moment,
+        answered_by=quota_pb2.ANSWERED_BY_VIEW,
+    )  # fmt: skip
 
     async def answer(request: bytes, context: Any) -> bytes:
         asked = quota_pb2.BatchCheckQuotaRequest.FromString(request)
         response = quota_pb2.BatchCheckQuotaResponse()
         for check in asked.checks:
-            assert check.subject and all(amount.meter and amount.amount for amount in check.amounts)
-            to_pb_decision(canned, response.results.add().decision)
+            if not check.subject:
+                raise ValueError("no subject")
+            for amount in check.amounts:
+                if not amount.meter or Decimal(amount.amount) < 0 or not dict(amount.labels):
+                    raise ValueError("no amount")
+            response.results.add().decision.CopyFrom(canned)
         return response.SerializeToString()
 
     return await _serve(address, "Canned", grpc.unary_unary_rpc_method_handler(answer))

@@ -61,6 +61,8 @@ from metergate.workers.loop import Loop
 DEV_TENANT = "dev"
 _SWEEP_SECONDS = 5.0
 _UPKEEP_SECONDS = 3600.0
+_TURN_AWAY_SECONDS = 0.3  # for which a server that stops still says so
+_GOODBYE_SECONDS = 0.5  # until what streams without end (a watched health) is cut off
 _CLOCK_SKEW_MOST = 2.0  # seconds; more makes advice about windows wrong at their borders
 
 
@@ -155,8 +157,19 @@ async def server(settings: Settings) -> AsyncGenerator[Running]:
             running.stopped.set()
             await grpc.set_health(False)
             admission.close()
-            await asyncio.gather(grpc.stop(settings.drain_seconds), http.stop(settings.drain_seconds))
+            await _answered(admission, settings.drain_seconds)
+            await asyncio.gather(grpc.stop(_GOODBYE_SECONDS), http.stop(_GOODBYE_SECONDS))
             await record.drain()
+
+
+async def _answered(admission: Admission, seconds: float) -> None:
+    """Waits until calls are answered. gRPC breaks off what is still on its way to a server that it stops (CANCELLED),
+    so calls that come meanwhile hear for a moment longer that the server is stopping (UNAVAILABLE)."""
+    loop = asyncio.get_running_loop()
+    until = loop.time() + seconds
+    await asyncio.sleep(min(seconds, _TURN_AWAY_SECONDS))
+    while admission.in_flight and loop.time() < until:
+        await asyncio.sleep(0.02)
 
 
 async def bootstrap(settings: Settings, existing_key: str | None = None, catalog: Catalog | None = None) -> str:

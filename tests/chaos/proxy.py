@@ -12,6 +12,7 @@ from typing import Self
 from urllib.parse import parse_qs, urlsplit, urlunsplit
 
 CHUNK = 256 * 1024
+LATE_SECONDS = 0.3
 _ENCRYPTION = tuple(code.to_bytes(4, "big") for code in (80877103, 80877104))  # SSLRequest, GSSENCRequest
 
 
@@ -154,6 +155,7 @@ class Fate(Enum):
     PASS = "it arrives, and its answer too"
     LOST = "it does not arrive, and the connection is cut"
     ANSWER_LOST = "it arrives, and the connection is cut in place of its answer"
+    LATE = "the connection is cut, and it arrives some time after"
 
 
 @dataclass
@@ -213,7 +215,10 @@ class PostgresProxy(Proxy):
         if fate is Fate.LOST:
             link.cut()
             return
-        link.mute = fate is Fate.ANSWER_LOST
+        if fate is Fate.LATE:
+            link.client.transport.abort()
+            await asyncio.sleep(LATE_SECONDS)
+        link.mute = fate is not Fate.PASS
         await super().pass_up(link, data)
 
     def _commits_usage(self, link: Link, data: bytes) -> bool:

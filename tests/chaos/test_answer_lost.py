@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 import grpc
 import pytest
 
-from tests.chaos.client import Client, Failed, failed, usage
+from tests.chaos.client import Client, Failed, failed, outcome_name, usage
 from tests.chaos.ledger import Ledger
 from tests.chaos.proxy import Fate, Link, PostgresProxy
 from tests.chaos.servers import StartServer
@@ -83,9 +83,8 @@ async def test_p1_answer_lost(case: Case) -> None:
     """The server finds out by the ids: ACCEPTED, whether the lost COMMIT arrived or not, and it counts once."""
     expected = ["first"]
     for number, fates in enumerate(
-        [[Fate.ANSWER_LOST], [Fate.LOST], [Fate.LOST, Fate.ANSWER_LOST], [Fate.ANSWER_LOST, Fate.ANSWER_LOST],
-         [Fate.LOST, Fate.LOST, Fate.LOST]]
-    ):  # fmt: skip
+        ([Fate.ANSWER_LOST], [Fate.LOST], [Fate.LOST, Fate.ANSWER_LOST], [Fate.LOST, Fate.LOST, Fate.LOST])
+    ):
         before = case.proxy.commits
         case.meet(*fates)
         id, began = f"lost{number}", time.monotonic()
@@ -93,12 +92,23 @@ async def test_p1_answer_lost(case: Case) -> None:
         took = time.monotonic() - began
         expected.append(id)
         print(f"{[fate.name for fate in fates]}: {case.proxy.commits - before} commits, {took * 1000:.0f} ms")
-        assert answer.receipt.outcome == 1, f"{fates}: {answer.receipt}"
+        assert outcome_name(answer.receipt) == "ACCEPTED"
         assert case.proxy.commits - before >= len(fates)
         assert took < PATIENCE
-        # (A try that finds its own ids in the ledger writes nothing, and its answer carries the first try's token.)
+        # A try that finds its own ids in the ledger writes nothing; its answer carries the first try's token.
         assert (await case.client.used(SUBJECT, answer.token)).used == len(expected)
     await case.assert_counted(*expected)
+
+
+@pytest.mark.slow
+async def test_p1_commit_arrives_after_its_connection_broke(case: Case) -> None:
+    """The server tries again while the first try still holds the customer's head, and finds it committed afterwards."""
+    for number in range(3):
+        case.meet(Fate.LATE)
+        answer = await case.client.record(usage(SUBJECT, f"late{number}"), DEADLINE)
+        assert outcome_name(answer.receipt) == "ACCEPTED"
+        assert (await case.client.used(SUBJECT, answer.token)).used == number + 2
+    await case.assert_counted("first", *(f"late{number}" for number in range(3)))
 
 
 @pytest.mark.slow

@@ -28,7 +28,7 @@ from tests.e2e.messages import (
 from tests.server import Server
 
 GOOD = good_requests()
-BOUNDED = settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+BOUNDED = settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 
 
 @dataclass

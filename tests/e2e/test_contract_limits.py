@@ -269,7 +269,6 @@ async def test_p5_a_token_is_honoured_when_the_publication_was_lost(api: Caller,
     assert await used(api, "calls") == "7"  # and the view has learned of it
 
 
-@pytest.mark.xfail(strict=True, reason="a commit that finds only known ids gives no token")
 async def test_p5_the_repeat_of_a_write_gives_a_token_as_well(api: Caller) -> None:
     """Whose first answer was lost has only the second, and wants to see his write like everyone."""
     await _apply(api, {"name": "hard", "max": "1000"})

@@ -54,12 +54,13 @@ class Directory:
         self._owner_of: Memory[tuple[str, str], str] = Memory(200_000)
         self._customer_of: Memory[tuple[str, str], Customer] = Memory(100_000)
         self._key_of: Memory[str, StoredKey] = Memory(10_000)
-        self._generation = 0
+        # Raised whenever something remembered may have changed: what was made of it holds while it stays.
+        self.generation = 0
         self._look_ups: Coalescer[_Unknown, str | None] = Coalescer(self._look_up)
 
     def forget(self, kind: str, tenant: str, name: str) -> None:
         """Another process changed a definition: "catalog", "customer" or "key"."""
-        self._generation += 1
+        self.generation += 1
         if kind == "catalog":
             self._catalog_of.pop(tenant, None)
         elif kind == "customer":
@@ -69,7 +70,7 @@ class Directory:
 
     def forget_all(self) -> None:
         """Word of changes may have been missed."""
-        self._generation += 1
+        self.generation += 1
         for memory in (self._catalog_of, self._owner_of, self._customer_of, self._key_of):
             memory.clear()
 
@@ -78,12 +79,13 @@ class Directory:
         remembered = self._catalog_of.get(tenant)
         if remembered is not None:
             return remembered
-        generation = self._generation
+        generation = self.generation
         loaded = await self._catalogs.load(tenant)
-        return loaded if generation != self._generation else self._catalog_of.keep(tenant, loaded)
+        return loaded if generation != self.generation else self._catalog_of.keep(tenant, loaded)
 
     def learn(self, tenant: str, catalog: Catalog) -> None:
         """A commit found this newer catalog."""
+        self.generation += 1
         self._catalog_of.keep(tenant, catalog)
 
     async def owners(self, tenant: str, subjects: Iterable[str], make: bool = False) -> dict[str, str]:
@@ -109,7 +111,7 @@ class Directory:
             subjects = by_tenant.setdefault(tenant, {})
             subjects[subject] = subjects.get(subject, False) or make
         for tenant, subjects in by_tenant.items():
-            generation = self._generation
+            generation = self.generation
             owners = await self._customers.owners(tenant, sorted(subjects))
             new = sorted(subject for subject, make in subjects.items() if make and subject not in owners)
             if new:
@@ -117,7 +119,7 @@ class Directory:
                 owners |= await self._customers.owners(tenant, new)
             for subject, customer in owners.items():
                 self._owner_of.keep((tenant, subject), customer.id)
-                if generation == self._generation:
+                if generation == self.generation:
                     self._customer_of.keep((tenant, customer.id), customer)
         return [self._owner_of.get((tenant, subject)) for tenant, subject, _ in unknown]
 
@@ -133,9 +135,9 @@ class Directory:
         remembered = self._customer_of.get((tenant, customer))
         if remembered is not None:
             return remembered
-        generation = self._generation
+        generation = self.generation
         loaded = await self._customers.get(tenant, customer)
-        if loaded is not None and generation == self._generation:
+        if loaded is not None and generation == self.generation:
             self._customer_of.keep((tenant, customer), loaded)
         return loaded
 
@@ -144,8 +146,8 @@ class Directory:
         remembered = self._key_of.get(key_id)
         if remembered is not None:
             return remembered
-        generation = self._generation
+        generation = self.generation
         loaded = await self._keys.get(key_id)
-        if loaded is not None and generation == self._generation:
+        if loaded is not None and generation == self.generation:
             self._key_of.keep(key_id, loaded)
         return loaded

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from metergate.app.directory import Memory
 from metergate.app.quota.check import Amount, CheckQuota, Question
 from metergate.app.quota.list_limits import ListLimits
 from metergate.app.tokens import Sealer
@@ -13,11 +14,12 @@ from metergate.domain.quota import Decision
 from metergate.domain.usage import check_labels
 from metergate.rpc.call import Call
 from metergate.rpc.convert import from_pb_amount, to_pb_decision, to_pb_limit_state, to_pb_time
-from metergate.rpc.interceptors.validate import AMOUNTS_MOST, RULES
+from metergate.rpc.interceptors.validate import QUESTION_RULES
 from metergate.rpc.interceptors.validate import check as check_rules
 from metergate.v1 import quota_pb2
 
 _NO_LABELS: Mapping[str, str] = {}
+_QUESTIONS_MOST = 50_000  # that are remembered; about 50 MB
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,7 @@ class QuotaService:
     check: CheckQuota
     list_limits: ListLimits
     sealer: Sealer
+    asked: Memory[tuple[str, bytes], Question] = field(default_factory=lambda: Memory(_QUESTIONS_MOST))
 
     async def CheckQuota(self, request: quota_pb2.CheckQuotaRequest, call: Call) -> quota_pb2.CheckQuotaResponse:
         """Advice on one question."""
@@ -46,10 +49,6 @@ class QuotaService:
         questions: list[Question | MetergateError] = []
         for one in request.checks:
             try:
-                if not (
-                    1 <= len(one.amounts) <= AMOUNTS_MOST and 0 < len(one.subject) <= 64 and one.subject.isprintable()
-                ):
-                    check_rules(RULES["CheckQuota"], one)
                 questions.append(self._question(one, call))
             except MetergateError as error:
                 questions.append(error)
@@ -72,17 +71,20 @@ class QuotaService:
         )
 
     def _question(self, request: quota_pb2.CheckQuotaRequest, call: Call) -> Question:
+        """The question. One that was asked before, to the letter, is the same object with what it remembers."""
+        asked = (call.caller.tenant, request.SerializeToString())
+        known = self.asked.get(asked)
+        return known if known is not None else self._read(request, call, asked)
+
+    def _read(self, request: quota_pb2.CheckQuotaRequest, call: Call, asked: tuple[str, bytes]) -> Question:
+        check_rules(QUESTION_RULES, request)
         amounts = [
-            Amount(
-                one.meter,
-                from_pb_amount(one.amount, index),
-                _labels(one) if one.labels else _NO_LABELS,
-            )
+            Amount(one.meter, from_pb_amount(one.amount, index), _labels(one) if one.labels else _NO_LABELS)
             for index, one in enumerate(request.amounts)
         ]
-        if not request.token:
-            return Question(request.subject, amounts)
-        return Question(request.subject, amounts, self.sealer.open_write(call.caller.tenant, request.token))
+        if request.token:  # it was made for one write, and will hardly come again
+            return Question(request.subject, amounts, self.sealer.open_write(call.caller.tenant, request.token))
+        return self.asked.keep(asked, Question(request.subject, amounts))
 
 
 def _labels(amount: quota_pb2.QuotaAmount) -> Mapping[str, str]:

@@ -13,7 +13,7 @@ from decimal import Decimal
 from hashlib import blake2b
 from importlib.resources import files
 
-from metergate.adapters.redis.copies import Copies
+from metergate.adapters.redis.copies import Copies, Scope
 from metergate.adapters.redis.link import RedisLink, Script
 from metergate.app.coalesce import Coalescer
 from metergate.app.ports import Publication, Seen, ViewUnavailableError
@@ -78,23 +78,33 @@ class RedisView:
         """See `app.ports.View`."""
         if not self._reading.up or self._refused:
             raise ViewUnavailableError("not connected, or no commit can be made known")
-        changes = self._copies.changes
-        names = [self._key(tenant, catalog_version, key.customer) for key in keys]
-        seen = [
-            self._copies.get(name, key, at_least.get(key.customer, 0) if at_least else 0)
-            for name, key in zip(names, keys, strict=True)
-        ]
-        unknown = [place for place, one in enumerate(seen) if one is None]
-        if unknown:
-            commands = [("HMGET", names[place], "seq", _field(keys[place])) for place in unknown]
-            for place, (seq, value) in zip(unknown, await self._reading.call(commands), strict=True):
-                if value is None:
-                    continue
-                key, one = keys[place], _seen(value)
-                self._copies.put(names[place], int(seq), key, one, changes)
-                if int(seq) >= at_least.get(key.customer, 0):
-                    seen[place] = one
+        scope = (tenant, catalog_version)
+        copies = self._copies.counters(scope)
+        seen = [copies.get(key) for key in keys]
+        if at_least:
+            for place, key in enumerate(keys):
+                if self._copies.seq(self._key(tenant, catalog_version, key.customer)) < at_least.get(key.customer, 0):
+                    seen[place] = None
+        if None in seen:
+            await self._read(scope, keys, seen, at_least)
         return seen
+
+    async def _read(
+        self, scope: Scope, keys: Sequence[CounterKey], seen: list[Seen | None], at_least: Mapping[str, int]
+    ) -> None:
+        """Fills in what there are no copies of, in one round trip."""
+        changes = self._copies.changes
+        unknown = [place for place, one in enumerate(seen) if one is None]
+        names = [self._key(*scope, keys[place].customer) for place in unknown]
+        commands = [("HMGET", name, "seq", _field(keys[place])) for name, place in zip(names, unknown, strict=True)]
+        answers = await self._reading.call(commands)
+        for place, name, (seq, value) in zip(unknown, names, answers, strict=True):
+            if value is None:
+                continue
+            key, one = keys[place], _seen(value)
+            self._copies.put(name, int(seq), scope, key, one, changes)
+            if int(seq) >= at_least.get(key.customer, 0):
+                seen[place] = one
 
     async def publish(self, tenant: str, catalog_version: int, now: int, publications: Sequence[Publication]) -> None:
         """See `app.ports.View`."""

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from metergate.app import clock
 from metergate.app.catch_up import CatchUp
-from metergate.app.directory import Directory, Memory
+from metergate.app.directory import Directory
 from metergate.app.ports import (
     Customer,
     Ledger,
@@ -38,46 +38,35 @@ class Amount(NamedTuple):
     labels: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Question:
-    """What one subject asks; `at_least` names the `seq` that the answer must have seen, by customer."""
+    """What one subject asks; `at_least` names the `seq` that the answer must have seen, by customer.
+
+    A question that is asked again remembers what it touched (`touched`); it is whoever asks who keeps it.
+    """
 
     subject: str
     amounts: Sequence[Amount]
     at_least: Mapping[str, int] = field(default_factory=dict)
-
-
-class _Answer(NamedTuple):
-    """An answer that allowed, and what it was made of; until then nothing but a forecast can have changed."""
-
-    amount: Decimal
-    seen: Sequence[Seen]
-    until: int
-    decision: Decision
+    touched: Touched | None = None
 
 
 @dataclass(slots=True)
-class _Touched:
-    """The limits that a subject's question about one meter touches, with their windows and counters: the same
-    for as long as the catalog and the customer are, and no window has ended. `last` is the last answer."""
+class Touched:
+    """The limits that a question touches, with their counters, windows and the amounts asked of them: the same
+    while nothing defined has changed (`generation`, `catalog`) and no window has ended (`until`).
 
-    catalog: Catalog
-    customer: Customer
-    until: int
-    limits: tuple[tuple[Limit, Window, CounterKey], ...]
-    last: _Answer | None = None
-
-
-class _Plan(NamedTuple):
-    """What to look up for one question: limits with windows and counters, and the amount asked of each.
-
-    `touched` is there when the question is about one meter.
+    `last` is an answer that allowed, the counters that it was made of, and until when nothing but its forecast
+    can have changed.
     """
 
-    customer: Customer
+    generation: int
+    catalog: Catalog
+    until: int
+    plan: str
     limits: Sequence[tuple[Limit, Window, CounterKey]]
     amounts: Sequence[Decimal]
-    touched: _Touched | None
+    last: tuple[Sequence[Seen], int, Decision] | None = None
 
 
 # An answer is used again while its counters are the very same and this has not passed.
@@ -92,7 +81,6 @@ class CheckQuota:
         self._ledger = ledger
         self._view = view
         self._catch_up = catch_up
-        self._touched: Memory[tuple[str, str, str, tuple[tuple[str, str], ...]], _Touched] = Memory(100_000)
 
     async def check(self, principal: Principal, questions: Sequence[Question]) -> list[Decision | MetergateError]:
         """An answer for each question, in order; an error stands in the place of one that cannot be answered.
@@ -102,30 +90,46 @@ class CheckQuota:
         """
         tenant, now = principal.tenant, clock.now()
         catalog = await self._directory.catalog(tenant)
-        owners = await self._directory.owners(tenant, [question.subject for question in questions])
-        plans: list[_Plan | MetergateError] = []
-        keys: list[CounterKey] = []
-        for question in questions:
-            try:
-                customer = await self._customer(tenant, question.subject, owners)
-                plan = self._plan(tenant, question, customer, catalog, now)
-            except MetergateError as error:
-                plans.append(error)
-            else:
-                plans.append(plan)
-                keys += [key for _, _, key in plan.limits]
+        touched = await self._touch(tenant, catalog, questions, now)
+        keys = [key for one in touched if isinstance(one, Touched) for _, _, key in one.limits]
         seen, from_ledger = await self._look(tenant, catalog, keys, _at_least(questions))
         answers: list[Decision | MetergateError] = []
         at = 0
-        for one in plans:
+        for one in touched:
             if isinstance(one, MetergateError):
                 answers.append(one)
                 continue
             after = at + len(one.limits)
-            by_ledger = at == after or not from_ledger.isdisjoint(range(at, after))
-            answers.append(_decide(one, catalog, seen[at:after], now, by_ledger))
+            by_ledger = at == after or (bool(from_ledger) and not from_ledger.isdisjoint(range(at, after)))
+            answers.append(_decide(one, seen[at:after], now, by_ledger))
             at = after
         return answers
+
+    async def _touch(
+        self, tenant: str, catalog: Catalog, questions: Sequence[Question], now: int
+    ) -> list[Touched | MetergateError]:
+        """What each question touches. Most have been asked before."""
+        generation = self._directory.generation
+        found: list[Touched | MetergateError | None] = [
+            one
+            if (one := question.touched) is not None
+            and one.generation == generation
+            and one.catalog is catalog
+            and now < one.until
+            else None
+            for question in questions
+        ]
+        new = [place for place, one in enumerate(found) if one is None]
+        if new:
+            owners = await self._directory.owners(tenant, [questions[place].subject for place in new])
+            for place in new:
+                question = questions[place]
+                try:
+                    customer = await self._customer(tenant, question.subject, owners)
+                    found[place] = question.touched = _touched(question, customer, catalog, generation, now)
+                except MetergateError as error:
+                    found[place] = error
+        return [one for one in found if one is not None]
 
     async def _customer(self, tenant: str, subject: str, owners: Mapping[str, str]) -> Customer:
         owner = owners.get(subject)
@@ -135,39 +139,6 @@ class CheckQuota:
                 Reason.SUBJECT_NOT_FOUND, f"no subject or customer is called {subject!r}", {"subject": subject}
             )
         return customer
-
-    def _plan(self, tenant: str, question: Question, customer: Customer, catalog: Catalog, now: int) -> _Plan:
-        """The limits that the question touches. What is asked of one counter twice is added up."""
-        if len(question.amounts) == 1:
-            [(meter, amount, labels)] = question.amounts
-            touched = self._limits(tenant, question.subject, meter, labels, customer, catalog, now)
-            return _Plan(customer, touched.limits, [amount] * len(touched.limits), touched)
-        asked: dict[tuple[str, CounterKey], tuple[tuple[Limit, Window, CounterKey], Decimal]] = {}
-        for meter, amount, labels in question.amounts:
-            for one in self._limits(tenant, question.subject, meter, labels, customer, catalog, now).limits:
-                limit, _, key = one
-                before = asked.get((limit.name, key))
-                asked[limit.name, key] = (one, add(before[1], amount) if before else amount)
-        return _Plan(customer, [one for one, _ in asked.values()], [amount for _, amount in asked.values()], None)
-
-    def _limits(
-        self,
-        tenant: str,
-        subject: str,
-        meter: str,
-        labels: Mapping[str, str],
-        customer: Customer,
-        catalog: Catalog,
-        now: int,
-    ) -> _Touched:
-        place = (tenant, subject, meter, tuple(labels.items()))
-        touched = self._touched.get(place)
-        same = touched is not None and touched.catalog is catalog and touched.customer is customer
-        if touched is None or not same or now >= touched.until:
-            limits = _touched(subject, meter, labels, customer, catalog, now)
-            until = min([window.end for _, window, _ in limits], default=now)
-            touched = self._touched.keep(place, _Touched(catalog, customer, until, limits))
-        return touched
 
     async def _look(
         self, tenant: str, catalog: Catalog, keys: Sequence[CounterKey], at_least: Mapping[str, int]
@@ -214,34 +185,43 @@ def _at_least(questions: Sequence[Question]) -> dict[str, int]:
     return least
 
 
-def _touched(
-    subject: str, meter: str, labels: Mapping[str, str], customer: Customer, catalog: Catalog, now: int
-) -> tuple[tuple[Limit, Window, CounterKey], ...]:
-    if meter not in catalog.meter_of:
-        raise MetergateError(Reason.METER_NOT_FOUND, f"no meter is called {meter[:80]!r}", {"meter": meter[:80]})
-    found = []
-    for limit in catalog.limits(customer.plan, meter):
-        filter_ = limit.filter_of(labels)
-        if filter_ is not None:
+def _touched(question: Question, customer: Customer, catalog: Catalog, generation: int, now: int) -> Touched:
+    """The limits that the question touches. What is asked of one counter twice is added up."""
+    asked: dict[tuple[str, CounterKey], tuple[tuple[Limit, Window, CounterKey], Decimal]] = {}
+    for meter, amount, labels in question.amounts:
+        if meter not in catalog.meter_of:
+            raise MetergateError(Reason.METER_NOT_FOUND, f"no meter is called {meter[:80]!r}", {"meter": meter[:80]})
+        for limit in catalog.limits(customer.plan, meter):
+            filter_ = limit.filter_of(labels)
+            if filter_ is None:
+                continue
             window = window_at(limit.period, customer.time_zone, now)
-            key = CounterKey(customer.id, meter, limit.subject_of(subject), filter_, window.start, window.end)
-            found.append((limit, window, key))
-    return tuple(found)
+            subject = limit.subject_of(question.subject)
+            key = CounterKey(customer.id, meter, subject, filter_, window.start, window.end)
+            before = asked.get((limit.name, key))
+            asked[limit.name, key] = ((limit, window, key), add(before[1], amount) if before else amount)
+    limits = [one for one, _ in asked.values()]
+    until = min([window.end for _, window, _ in limits], default=now)
+    plan = catalog.plan_in_force(customer.plan)
+    return Touched(generation, catalog, until, plan, limits, [amount for _, amount in asked.values()])
 
 
-def _decide(plan: _Plan, catalog: Catalog, seen: Sequence[Seen], now: int, by_ledger: bool) -> Decision:
-    touched = plan.touched
-    if touched is not None and (last := touched.last) is not None:
-        same = not by_ledger and now < last.until and plan.amounts[0] == last.amount
-        if same and all(one is before for one, before in zip(seen, last.seen, strict=True)):
-            return last.decision
+def _decide(touched: Touched, seen: Sequence[Seen], now: int, by_ledger: bool) -> Decision:
+    if touched.last is not None and not by_ledger:
+        before, until, decision = touched.last
+        if now < until and (seen[0] is before[0] if len(seen) == 1 else _same(seen, before)):
+            return decision
     asks = [
         Ask(limit, window, key.filter, amount, one.figures)
-        for (limit, window, key), amount, one in zip(plan.limits, plan.amounts, seen, strict=True)
+        for (limit, window, key), amount, one in zip(touched.limits, touched.amounts, seen, strict=True)
     ]
     who = AnsweredBy.LEDGER if by_ledger else AnsweredBy.VIEW
     as_of = min([one.as_of for one in seen], default=now)
-    decision = decide(asks, catalog.plan_in_force(plan.customer.plan), now, as_of, who)
-    if touched is not None and decision.allowed and not by_ledger:
-        touched.last = _Answer(plan.amounts[0], seen, now + _ANSWER_LIVES, decision)
+    decision = decide(asks, touched.plan, now, as_of, who)
+    if decision.allowed and not by_ledger:
+        touched.last = (seen, now + _ANSWER_LIVES, decision)
     return decision
+
+
+def _same(seen: Sequence[Seen], before: Sequence[Seen]) -> bool:
+    return all(one is other for one, other in zip(seen, before, strict=True))

@@ -34,14 +34,18 @@ _PAUSE_MOST = 0.4
 
 
 class Entry:
-    """One request on its way: its events, the receipts that it has so far, and who waits for them."""
+    """One request on its way: its events, the receipts that it has so far, and who waits for them.
 
-    __slots__ = ("done", "pending", "receipts", "seqs", "tries")
+    `claimed` is the `seq` by customer that a commit whose answer was lost may have given to these events.
+    """
+
+    __slots__ = ("claimed", "done", "pending", "receipts", "seqs", "tries")
 
     def __init__(self, pending: Sequence[Pending], done: asyncio.Future[None]) -> None:
         self.pending: dict[int, Pending] = dict(enumerate(pending))
         self.receipts: list[Receipt | None] = [None] * len(pending)
         self.seqs: dict[str, int] = {}
+        self.claimed: dict[str, int] = {}
         self.done = done
         self.tries = 0
 
@@ -63,6 +67,7 @@ class Lane:
         self._waiting = 0
         self._runner: asyncio.Task[None] | None = None
         self._others: set[asyncio.Task[None]] = set()
+        self._held: dict[tuple[str, ...], deque[Entry]] = {}
 
     @property
     def idle(self) -> bool:
@@ -98,28 +103,18 @@ class Lane:
         while self._queue:
             # Whoever has arrived meanwhile and waits for his turn on the loop comes along.
             await asyncio.sleep(0)
-            entries = self._take()
+            entries, size = _take(self._queue)
+            self._waiting -= size
             if entries:
                 await self._commit(entries, wait=False)
-
-    def _take(self) -> list[Entry]:
-        """The next batch, without those whose callers have left."""
-        entries: list[Entry] = []
-        size = 0
-        while self._queue and (not entries or size + len(self._queue[0].pending) <= BATCH_MOST):
-            entry = self._queue.popleft()
-            self._waiting -= len(entry.pending)
-            if not entry.done.done():
-                entries.append(entry)
-                size += len(entry.pending)
-        return entries
 
     async def _commit(self, entries: Sequence[Entry], wait: bool) -> None:
         """Commits a batch; one that fails for its data is split, so that only the request at fault fails."""
         places = [(entry, index) for entry in entries for index in entry.pending]
         pending = [entry.pending[index] for entry, index in places]
+        claimed = {customer: seq for entry in entries for customer, seq in entry.claimed.items()}
         try:
-            done = await self._persist(pending, wait)
+            done = await self._persist(pending, wait, claimed)
         except MetergateError as error:
             for entry in entries:
                 entry.fail(error)
@@ -132,26 +127,46 @@ class Lane:
                 refused = MetergateError(Reason.SERVER_FAULT, f"the ledger refused the request: {error}")
                 entries[0].fail(refused)
         else:
+            for entry in entries:
+                entry.claimed = claimed
             self._settle(entries, places, done)
             self._start(self._publish(entries, done))
 
-    async def _commit_alone(self, entry: Entry) -> None:
+    def _wait_for_heads(self, entry: Entry) -> None:
+        """Requests that need the same busy heads wait together, so that a customer whose head is held takes no more
+        than one of the waiters."""
+        customers = tuple(sorted({one.customer for one in entry.pending.values()}))
+        if customers in self._held:
+            self._held[customers].append(entry)
+        else:
+            self._held[customers] = deque([entry])
+            self._start(self._commit_held(customers))
+
+    async def _commit_held(self, customers: tuple[str, ...]) -> None:
         """Waits for the busy heads, holding no others: what could be committed without them has been."""
         async with self._waiters:
-            await self._commit([entry], wait=True)
+            while held := self._held[customers]:
+                entries, _ = _take(held)
+                if entries:
+                    await self._commit(entries, wait=True)
+            del self._held[customers]
 
-    async def _persist(self, pending: Sequence[Pending], wait: bool) -> Committed:
-        """Tries until the batch is committed, for as long as patience lasts. Its ids make each further try safe."""
+    async def _persist(self, pending: Sequence[Pending], wait: bool, claimed: dict[str, int]) -> Committed:
+        """Tries until the batch is committed, for as long as patience lasts. Its ids make each further try safe.
+
+        `claimed` is what earlier tries may have committed; those of these tries are added.
+        """
         loop = asyncio.get_running_loop()
         until, pause, unknown = loop.time() + PATIENCE, _PAUSE, False
-        tried: dict[str, int] = {}
         while True:
+            tried = dict(claimed)
             try:
                 return await self._committer.commit(self._tenant, pending, wait, tried)
             except RaceLostError:
                 pause = _PAUSE / 10
             except OutcomeUnknownError:
                 unknown = True
+                claimed.update(tried)
             except LedgerUnavailableError:
                 pass
             if loop.time() + pause > until:
@@ -169,14 +184,17 @@ class Lane:
                     entry.seqs[pending.customer] = done.seqs[pending.customer]
             elif (owner := done.owners.get(entry.pending[index].event.subject)) is not None:
                 entry.pending[index] = entry.pending[index]._replace(customer=owner)
-        left = [entry for entry in entries if entry.pending]
-        for entry in reversed(left):
-            entry.tries += 1
-            if entry.tries >= TRIES_BEFORE_WAITING:
-                self._start(self._commit_alone(entry))
-            else:
-                self._queue.appendleft(entry)
-                self._waiting += len(entry.pending)
+        again: list[Entry] = []
+        for entry in entries:
+            if entry.pending:
+                entry.tries += 1
+                if entry.tries >= TRIES_BEFORE_WAITING:
+                    self._wait_for_heads(entry)
+                else:
+                    again.append(entry)
+        # They came before all that is queued.
+        self._queue.extendleft(reversed(again))
+        self._waiting += sum(len(entry.pending) for entry in again)
 
     async def _publish(self, entries: Sequence[Entry], done: Committed) -> None:
         """Answers after the commit, once the fast view knows of it or has been given up on."""
@@ -191,6 +209,20 @@ class Lane:
         task = asyncio.create_task(work)
         self._others.add(task)
         task.add_done_callback(self._others.discard)
+
+
+def _take(queue: deque[Entry]) -> tuple[list[Entry], int]:
+    """The next batch, without those whose callers have left, and how many events were taken from the queue."""
+    entries: list[Entry] = []
+    size = left = 0
+    while queue and (not entries or size + len(queue[0].pending) <= BATCH_MOST):
+        entry = queue.popleft()
+        if entry.done.done():
+            left += len(entry.pending)
+        else:
+            entries.append(entry)
+            size += len(entry.pending)
+    return entries, size + left
 
 
 def _given_up(unknown: bool) -> MetergateError:

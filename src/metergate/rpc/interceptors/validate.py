@@ -11,7 +11,6 @@ from metergate.domain.errors import MetergateError, Reason, Violation
 from metergate.rpc.call import Call, Handler, Method
 
 BATCH_MOST = 5_000
-AMOUNTS_MOST = 16
 _TEXT_MOST = 256
 
 Rule = Callable[[Any], Iterable[Violation]]
@@ -83,7 +82,6 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "BatchRecordUsage": (_batch("events"),),
     "GetUsageSummary": (_moments("start_time", "end_time"), _short("customer", "subject", "time_zone")),
     "ListUsageEvents": (_page, _moments("start_time", "end_time"), _short("customer", "subject", "type")),
-    "CheckQuota": (_required("subject"), _short("subject"), _counted("amounts", 1, AMOUNTS_MOST)),
     "BatchCheckQuota": (_batch("checks"),),
     "ListLimits": (_required("subject"), _short("subject"), _counted("meters", 0, 100)),
     "ApplyCatalog": (_required("catalog"), _short("request_id", most=64)),
@@ -95,6 +93,10 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "CreateSubject": (_required("subject"), _short("request_id", most=64)),
     "ListSubjects": (_required("customer"), _short("customer"), _page),
 }
+
+
+# Questions come alone and by the thousand; the servicer applies these to those that it hasn't seen before.
+QUESTION_RULES = (_required("subject"), _short("subject"), _counted("amounts", 1, 16))
 
 
 def validate(method: Method, handle: Handler) -> Handler:
