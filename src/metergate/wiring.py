@@ -42,7 +42,7 @@ from metergate.domain.access import Principal, new_key, parse_key
 from metergate.domain.catalog import Catalog
 from metergate.domain.usage import AcceptWindow
 from metergate.http.server import HttpServer
-from metergate.rpc.call import Call, Failure
+from metergate.rpc.call import Call, Failure, Method
 from metergate.rpc.catalog import CatalogService
 from metergate.rpc.customer import CustomerService
 from metergate.rpc.errors import to_failure
@@ -87,67 +87,16 @@ async def server(settings: Settings) -> AsyncGenerator[Running]:
         OSError: an address cannot be bound.
         LedgerUnavailableError: Postgres cannot be reached at the start.
     """
-    accept = AcceptWindow(settings.accept_days * period.DAY, settings.accept_ahead_seconds * period.SECOND)
     async with AsyncExitStack() as stack:
-        engine = connect.engine(settings.postgres_url, settings.postgres_query_connections)
-        stack.push_async_callback(engine.dispose)
-        pool = await connect.commit_pool(settings.postgres_url, settings.postgres_commit_connections)
-        stack.callback(pool.terminate)
-        keys = PostgresKeys(engine)
-        ledger, usage = PostgresLedger(pool), PostgresUsage(engine)
-        catalogs, customers = PostgresCatalogs(engine), PostgresCustomers(engine)
-        directory = Directory(catalogs, customers, keys, make_on_first_use=settings.environment == "dev")
-        view = RedisView(settings.redis_url, keys.identity)
-        await view.start()
-        stack.push_async_callback(view.stop)
-
-        catch_up = CatchUp(ledger, view)
-        record = RecordUsage(UsageCommitter(ledger, directory, accept), directory, view)
-        list_limits = ListLimits(directory, ledger, catch_up)
-        sealer = Sealer(await keys.secret())
-        admission = Admission(settings.calls_most, settings.calls_most_per_tenant)
-        # What every call walks through, in this order.
-        interceptors = [
-            ("observe", observe),
-            ("errors", errors),
-            ("authenticate", authenticate(Authenticate(directory))),
-            ("validate", validate),
-            ("admit", admission.admit),
-        ]
-        table = methods(
-            [
-                UsageService(
-                    record, SummarizeUsage(directory, usage, ledger, catch_up), ListEvents(directory, usage),
-                    list_limits, sealer,
-                ),
-                QuotaService(CheckQuota(directory, ledger, view, catch_up), list_limits, sealer),
-                CatalogService(ApplyCatalog(catalogs, directory), directory),
-                CustomerService(ManageCustomers(customers, directory, catch_up), sealer),
-            ],
-            interceptors,
-        )  # fmt: skip
-
-        async def missed() -> None:
-            directory.forget_all()
-            await view.reconsider()
-
-        listener = DefinitionListener(settings.postgres_url, directory.forget, missed)
-        sweep, upkeep = SweepView(usage, view), Upkeep(engine, accept.age)
-        for loop in (
-            Loop("sweep", _SWEEP_SECONDS, sweep.sweep),
-            Loop("upkeep", _UPKEEP_SECONDS, upkeep.keep_house),
-        ):
-            loop.start()
-            stack.push_async_callback(loop.stop)
-        listener.start()
-        stack.push_async_callback(listener.stop)
-
+        parts = await _build(settings, stack)
+        _start_workers(settings, parts, stack)
         # What is there by now stays; collecting it again and again would cost a tenth of the throughput.
         gc.collect()
         gc.freeze()
         gc.set_threshold(50_000, 20, 50)
-        grpc = GrpcServer(table, reflect=settings.environment == "dev")
-        http = HttpServer(table, Failure, Call, lambda: admission.open, to_failure)
+        admission = parts.admission
+        grpc = GrpcServer(parts.methods, reflect=settings.environment == "dev")
+        http = HttpServer(parts.methods, Failure, Call, lambda: admission.open, to_failure)
         running = Running("", "", asyncio.Event())
         try:
             running.grpc = await grpc.start(settings.grpc)
@@ -159,7 +108,78 @@ async def server(settings: Settings) -> AsyncGenerator[Running]:
             admission.close()
             await _answered(admission, settings.drain_seconds)
             await asyncio.gather(grpc.stop(_GOODBYE_SECONDS), http.stop(_GOODBYE_SECONDS))
-            await record.drain()
+            await parts.record.drain()
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What a server is made of."""
+
+    methods: list[Method]
+    admission: Admission
+    record: RecordUsage
+    directory: Directory
+    view: RedisView
+    usage: PostgresUsage
+    engine: AsyncEngine
+
+
+async def _build(settings: Settings, stack: AsyncExitStack) -> _Parts:
+    """Opens the connections, which `stack` closes, and joins the rooms."""
+    engine = connect.engine(settings.postgres_url, settings.postgres_query_connections)
+    stack.push_async_callback(engine.dispose)
+    pool = await connect.commit_pool(settings.postgres_url, settings.postgres_commit_connections)
+    stack.callback(pool.terminate)
+    keys, usage = PostgresKeys(engine), PostgresUsage(engine)
+    ledger, catalogs, customers = PostgresLedger(pool), PostgresCatalogs(engine), PostgresCustomers(engine)
+    view = RedisView(settings.redis_url, keys.identity)
+    await view.start()
+    stack.push_async_callback(view.stop)
+
+    directory = Directory(catalogs, customers, keys, make_on_first_use=settings.environment == "dev")
+    catch_up = CatchUp(ledger, view)
+    record = RecordUsage(UsageCommitter(ledger, directory, _accept(settings)), directory, view)
+    summarize, list_events = SummarizeUsage(directory, usage, ledger, catch_up), ListEvents(directory, usage)
+    list_limits = ListLimits(directory, ledger, catch_up)
+    sealer = Sealer(await keys.secret())
+    admission = Admission(settings.calls_most, settings.calls_most_per_tenant)
+    # What every call walks through, in this order.
+    interceptors = [
+        ("observe", observe),
+        ("errors", errors),
+        ("authenticate", authenticate(Authenticate(directory))),
+        ("validate", validate),
+        ("admit", admission.admit),
+    ]
+    servicers = [
+        UsageService(record, summarize, list_events, list_limits, sealer),
+        QuotaService(CheckQuota(directory, ledger, view, catch_up), list_limits, sealer),
+        CatalogService(ApplyCatalog(catalogs, directory), directory),
+        CustomerService(ManageCustomers(customers, directory, catch_up), sealer),
+    ]
+    return _Parts(methods(servicers, interceptors), admission, record, directory, view, usage, engine)
+
+
+def _accept(settings: Settings) -> AcceptWindow:
+    return AcceptWindow(settings.accept_days * period.DAY, settings.accept_ahead_seconds * period.SECOND)
+
+
+def _start_workers(settings: Settings, parts: _Parts, stack: AsyncExitStack) -> None:
+    """Starts the loops and the listener, which `stack` stops."""
+
+    async def missed() -> None:
+        parts.directory.forget_all()
+        await parts.view.reconsider()
+
+    listener = DefinitionListener(settings.postgres_url, parts.directory.forget, missed)
+    sweep, upkeep = SweepView(parts.usage, parts.view), Upkeep(parts.engine, _accept(settings).age)
+    for worker in (
+        Loop("sweep", _SWEEP_SECONDS, sweep.sweep),
+        Loop("upkeep", _UPKEEP_SECONDS, upkeep.keep_house),
+        listener,
+    ):
+        worker.start()
+        stack.push_async_callback(worker.stop)
 
 
 async def _answered(admission: Admission, seconds: float) -> None:
@@ -168,7 +188,8 @@ async def _answered(admission: Admission, seconds: float) -> None:
     loop = asyncio.get_running_loop()
     until = loop.time() + seconds
     await asyncio.sleep(min(seconds, _TURN_AWAY_SECONDS))
-    while admission.in_flight and loop.time() < until:
+    # Looked at now and then, once at the end of a process: an event would cost each call.
+    while admission.in_flight and loop.time() < until:  # noqa: ASYNC110
         await asyncio.sleep(0.02)
 
 

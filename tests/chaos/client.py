@@ -92,28 +92,28 @@ class Client:
         async with asyncio.timeout(10):
             await self.channel.channel_ready()
 
-    async def call(self, method: str, request: Message, timeout: float = 15) -> Any:
+    async def call(self, method: str, request: Message, seconds: float = 15) -> Any:
         """The answer. Raises grpc.aio.AioRpcError."""
         if method not in self._calls:
             self._calls[method] = self.channel.unary_unary(
                 f"/metergate.v1.{method}", type(request).SerializeToString, ANSWERS[method].FromString
             )
-        return await self._calls[method](request, timeout=timeout, metadata=self._metadata)
+        return await self._calls[method](request, timeout=seconds, metadata=self._metadata)
 
-    async def record(self, event: usage_pb2.UsageEvent, timeout: float = 15) -> usage_pb2.RecordUsageResponse:
+    async def record(self, event: usage_pb2.UsageEvent, seconds: float = 15) -> usage_pb2.RecordUsageResponse:
         """One event."""
         request = usage_pb2.RecordUsageRequest(event=event)
-        answer: usage_pb2.RecordUsageResponse = await self.call("UsageService/RecordUsage", request, timeout)
+        answer: usage_pb2.RecordUsageResponse = await self.call("UsageService/RecordUsage", request, seconds)
         return answer
 
-    async def outcome(self, event: usage_pb2.UsageEvent, timeout: float = 15) -> str:
+    async def outcome(self, event: usage_pb2.UsageEvent, seconds: float = 15) -> str:
         """One event; what became of it, as ACCEPTED."""
-        return outcome_name((await self.record(event, timeout)).receipt)
+        return outcome_name((await self.record(event, seconds)).receipt)
 
-    async def batch(self, events: Sequence[usage_pb2.UsageEvent], timeout: float = 30) -> list[str]:
+    async def batch(self, events: Sequence[usage_pb2.UsageEvent], seconds: float = 30) -> list[str]:
         """Many events; what became of each."""
         request = usage_pb2.BatchRecordUsageRequest(events=events)
-        answer: usage_pb2.BatchRecordUsageResponse = await self.call("UsageService/BatchRecordUsage", request, timeout)
+        answer: usage_pb2.BatchRecordUsageResponse = await self.call("UsageService/BatchRecordUsage", request, seconds)
         return [outcome_name(receipt) for receipt in answer.receipts]
 
     async def used(self, subject: str, token: str = "") -> Used:

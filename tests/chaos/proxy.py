@@ -198,8 +198,9 @@ class PostgresProxy(Proxy):
         self._writers: set[Link] = set()
         self.on_commit: Callable[[Link], Awaitable[Fate]] | None = None
         self.commits = 0
-        self.committing: set[Link] = set()
-        """Connections whose COMMIT is held: their rows are written and not yet committed."""
+        self.commit_held = asyncio.Event()
+        """Set while a COMMIT is held: rows are written and not yet committed."""
+        self._held: set[Link] = set()
 
     @property
     def url(self) -> str:
@@ -235,8 +236,11 @@ class PostgresProxy(Proxy):
         self.commits += 1
         if self.on_commit is None:
             return Fate.PASS
-        self.committing.add(link)
+        self._held.add(link)
+        self.commit_held.set()
         try:
             return await self.on_commit(link)
         finally:
-            self.committing.discard(link)
+            self._held.discard(link)
+            if not self._held:
+                self.commit_held.clear()

@@ -134,26 +134,24 @@ async def kill_now_and_then(
     proxy: PostgresProxy, server: ServerProcess, postgres: EmbeddedPostgres, rng: random.Random
 ) -> tuple[int, Counter[str]]:
     """Kills, and starts again right away; returns how many kills hit rows on their way, and what was killed."""
-    victims = ["server", "postgres"] * (KILLS // 2)
+    victims = ["server"] * (KILLS // 2) + rng.choices(["postmaster", "postgres and its children"], k=KILLS // 2)
     rng.shuffle(victims)
     hits, killed = 0, Counter[str]()
     for victim in victims:
         async with asyncio.timeout(30):
-            while not proxy.committing:
-                await asyncio.sleep(0.002)
+            await proxy.commit_held.wait()
         await asyncio.sleep(rng.uniform(0, HOLD[1]))
-        hits += bool(proxy.committing)
+        hits += proxy.commit_held.is_set()
+        killed[victim] += 1
         if victim == "server":
             server.kill()
             await asyncio.to_thread(server.start)
-        elif rng.random() < 0.5:
-            victim = "postmaster"
+            continue
+        if victim == "postmaster":
             postgres.kill()
-            await asyncio.to_thread(postgres.start)
         else:
             kill_family(postgres)
-            await asyncio.to_thread(postgres.start)
-        killed[victim] += 1
+        await asyncio.to_thread(postgres.start)
     return hits, killed
 
 

@@ -150,7 +150,7 @@ class Traffic:
             for client in self.clients:
                 assert (await client.used(account.name, account.token)).used == account.acknowledged, mishap
         print(
-            f"{mishap}: {self.calls} calls, slowest {self.slowest * 1000:.0f} ms, {self.from_view} answers of the view, "
+            f"{mishap}: {self.calls} calls, slowest {self.slowest * 1000:.0f} ms, {self.from_view} of the view, "
             f"latest answer {self.latest * 1000:.0f} ms, wrong: {len(self.wrong)} {self.wrong[:3]}"
         )
         wrong, self.wrong = self.wrong, []
@@ -163,7 +163,7 @@ class Traffic:
         async with asyncio.timeout(5):
             for client in self.clients:
                 while not (await client.used(self.accounts[0].name)).from_view:
-                    await asyncio.sleep(0.05)
+                    await asyncio.sleep(0.05)  # noqa: ASYNC110  another process's view tells nobody
 
 
 async def stopped(server: EmbeddedRedis, traffic: Traffic, proxy: Proxy) -> None:

@@ -15,7 +15,7 @@ class Authenticate:
 
     def __init__(self, directory: Directory) -> None:
         self._directory = directory
-        self._proven: Memory[str, str] = Memory(10_000)
+        self._proven: Memory[str, Principal] = Memory(10_000)
 
     async def principal(self, authorization: str | None) -> Principal:
         """The principal of an `authorization` header.
@@ -25,24 +25,21 @@ class Authenticate:
         """
         if not authorization:
             raise MetergateError(Reason.KEY_MISSING, "the call carries no API key: authorization: Bearer mg_…")
-        key_id = self._proven.get(authorization) or await self._prove(authorization)
-        stored = await self._directory.key(key_id)
-        now = clock.now()
-        if (
-            stored is None
-            or stored.revoked_at is not None
-            or (stored.expires_at is not None and stored.expires_at <= now)
-        ):
+        principal = self._proven.get(authorization) or await self._prove(authorization)
+        stored = await self._directory.key(principal.key_id)
+        if stored is None or stored.revoked_at is not None:
             raise _invalid()
-        return Principal(stored.tenant, stored.service, stored.id)
+        if stored.expires_at is not None and stored.expires_at <= clock.now():
+            raise _invalid()
+        return principal
 
-    async def _prove(self, authorization: str) -> str:
+    async def _prove(self, authorization: str) -> Principal:
         scheme, text = authorization[: len(_SCHEME)], authorization[len(_SCHEME) :]
         key = parse_key(text.strip()) if scheme.lower() == _SCHEME else None
         stored = await self._directory.key(key.id) if key else None
         if key is None or stored is None or not key.proves(stored.secret_hash):
             raise _invalid()
-        return self._proven.keep(authorization, key.id)
+        return self._proven.keep(authorization, Principal(stored.tenant, stored.service, stored.id))
 
 
 def _invalid() -> MetergateError:
