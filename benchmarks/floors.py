@@ -12,7 +12,6 @@ from collections import defaultdict
 from decimal import Decimal
 from typing import Any
 
-import asyncpg
 import grpc
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -79,7 +78,8 @@ _LOCK = (
 )
 _IDS = """
 INSERT INTO usage_id (tenant, source, id, slice, digest, customer, seq, counted_at)
-SELECT $1, 'bench', q.id, date_trunc('month', now())::date, '\\x00000000000000000000000000000000', q.customer, q.seq, now()
+SELECT $1, 'bench', q.id, date_trunc('month', now())::date, '\\x00000000000000000000000000000000',
+    q.customer, q.seq, now()
 FROM unnest($2::text[], $3::text[], $4::bigint[]) AS q(id, customer, seq) ON CONFLICT DO NOTHING"""
 _EVENTS = """
 INSERT INTO usage_event (tenant, customer, seq, counted_at, recorded_at, source, id, type, subject, amount, labels)
@@ -99,9 +99,8 @@ _HEADS = "UPDATE customer_head SET seq = seq + 1 WHERE tenant = $1 AND customer 
 
 
 async def write_batch(
-    connection: asyncpg.Connection[asyncpg.Record], tenant: str, meter: str, events: list[tuple[str, str, dict[str, str]]],
-    now: int,
-) -> int:  # fmt: skip
+    connection: Any, tenant: str, meter: str, events: list[tuple[str, str, dict[str, str]]], now: int
+) -> int:
     """Heads, dedupe, events, rollups and counters of (id, customer, labels) in one transaction; events written."""
     customers = sorted({customer for _, customer, _ in events})
     window, quarter = window_at(Period.MONTH, "UTC", now), now - now % QUARTER

@@ -59,7 +59,7 @@ from metergate.settings import Settings
 from metergate.workers.loop import Loop
 
 DEV_TENANT = "dev"
-_SWEEP_SECONDS = 5.0
+_SWEEP_SECONDS = 0.2  # between looks whether a sweep is due
 _UPKEEP_SECONDS = 3600.0
 _TURN_AWAY_SECONDS = 0.3  # for which a server that stops still says so
 _GOODBYE_SECONDS = 0.5  # until what streams without end (a watched health) is cut off
@@ -138,7 +138,7 @@ async def _build(settings: Settings, stack: AsyncExitStack) -> _Parts:
 
     directory = Directory(catalogs, customers, keys, make_on_first_use=settings.environment == "dev")
     catch_up = CatchUp(ledger, view)
-    record = RecordUsage(UsageCommitter(ledger, directory, _accept(settings)), directory, view)
+    record = RecordUsage(UsageCommitter(ledger, directory, _accept(settings), catch_up), directory, view)
     summarize, list_events = SummarizeUsage(directory, usage, ledger, catch_up), ListEvents(directory, usage)
     list_limits = ListLimits(directory, ledger, catch_up)
     sealer = Sealer(await keys.secret())

@@ -112,6 +112,28 @@ async def test_p1_commit_arrives_after_its_connection_broke(case: Case) -> None:
 
 
 @pytest.mark.slow
+async def test_p1_answer_lost_of_one_id_twice_in_a_commit(case: Case) -> None:
+    """Two calls with one id share a commit whose answer is lost: one of them is told that it is new."""
+    gate = asyncio.Event()
+    fates = [Fate.PASS, Fate.ANSWER_LOST]
+
+    async def fate(link: Link) -> Fate:
+        await gate.wait()
+        return fates.pop(0) if fates else Fate.PASS
+
+    case.proxy.on_commit = fate
+    before = asyncio.create_task(case.client.outcome(usage(SUBJECT, "before"), DEADLINE))
+    async with asyncio.timeout(5):
+        await case.proxy.commit_held.wait()
+    twice = [asyncio.create_task(case.client.outcome(usage(SUBJECT, "twice"), DEADLINE)) for _ in range(2)]
+    await asyncio.sleep(0.2)
+    gate.set()
+    assert await before == "ACCEPTED"
+    assert sorted(await asyncio.gather(*twice)) == ["ACCEPTED", "DUPLICATE"]
+    await case.assert_counted("first", "before", "twice")
+
+
+@pytest.mark.slow
 async def test_p1_answer_lost_of_many_at_once(case: Case, rng: random.Random) -> None:
     """The same under load: each COMMIT has the fate that chance gives it. Each id is acknowledged as new once."""
 

@@ -39,7 +39,7 @@ async def test_p1_clock(postgres_url: str, redis_url: str, start_server: StartSe
                 ((at,),) = await ledger.fetch(
                     "SELECT (extract(epoch FROM pg_catalog.clock_timestamp()) * 1000000)::bigint"
                 )
-                return (border - (at + late)) / SECOND
+                return float(border - (at + late)) / SECOND
 
             left = await before_border()
             assert left > 0.5, "the servers started too slowly"

@@ -162,8 +162,8 @@ class Traffic:
         """The view is back, on both servers."""
         async with asyncio.timeout(5):
             for client in self.clients:
-                while not (await client.used(self.accounts[0].name)).from_view:
-                    await asyncio.sleep(0.05)  # noqa: ASYNC110  another process's view tells nobody
+                while not (await client.used(self.accounts[0].name)).from_view:  # noqa: ASYNC110  nobody would tell us
+                    await asyncio.sleep(0.05)
 
 
 async def stopped(server: EmbeddedRedis, traffic: Traffic, proxy: Proxy) -> None:
@@ -208,8 +208,8 @@ async def restored(server: EmbeddedRedis, traffic: Traffic, proxy: Proxy) -> Non
     server.kill()
     await asyncio.to_thread(server.start)
     with redis.Redis.from_url(server.url) as client:
-        assert client.dbsize() >= CUSTOMERS  # type: ignore[operator]  # the stubs think of the asynchronous client too
-        assert client.info("persistence")["loading"] == 0  # type: ignore[index]
+        assert client.dbsize() >= CUSTOMERS
+        assert client.info("persistence")["loading"] == 0
 
 
 async def gone(server: EmbeddedRedis, traffic: Traffic, proxy: Proxy) -> None:

@@ -30,7 +30,6 @@ class Load:
         self.acknowledged: list[str] = []
         self.sent: set[str] = set()
         self.answers = Counter[str]()
-        self.latest: dict[str, float] = {}
         self.first_refusal = 0.0
 
     async def run(self) -> None:
@@ -43,9 +42,7 @@ class Load:
                 outcomes = await self.client.batch(events, 20)
             except grpc.aio.AioRpcError as error:
                 self.first_refusal = self.first_refusal or time.monotonic()
-                name = f"{error.code().name} {failed(error).reason}"
-                self.answers[name] += 1
-                self.latest[name] = time.monotonic()
+                self.answers[f"{error.code().name} {failed(error).reason}"] += 1
             else:
                 assert set(outcomes) == {"ACCEPTED"}
                 self.answers["OK"] += 1
@@ -90,7 +87,6 @@ async def test_p11_sigterm_drains(
         f"{len(load.acknowledged)} acknowledged of {len(load.sent)} sent, {dict(load.answers)}; exit code {code} after "
         f"{took:.2f} s; not serving after {told - asked:.3f} s, first refusal after {load.first_refusal - asked:.3f} s"
     )
-    print({name: round(when - asked, 3) for name, when in load.latest.items()})
     recorded = set(await Ledger(postgres_url).ids(tenant))
     assert set(load.acknowledged) <= recorded <= load.sent
     assert {answer.partition(" ")[0] for answer in load.answers} <= {"OK", "UNAVAILABLE"}

@@ -63,47 +63,6 @@ async def three(trio: tuple[str, Sequence[ServerProcess]]) -> AsyncIterator[Thre
 
 
 @pytest.mark.slow
-async def test_p1_three_processes_one_database(three: Three, rng: random.Random) -> None:
-    """Unsorted customers, one of them in half of the events, and a fifth of the batches sent to two servers at once."""
-    events = [
-        usage(HOT if rng.random() < 0.5 else rng.choice(CUSTOMERS), amount=str(rng.randint(1, 9)))
-        for _ in range(EVENTS)
-    ]
-    batches: list[list[UsageEvent]] = []
-    while events:
-        size = rng.choice([1, 1, 1, 5, 50, 200, 500])
-        batches.append(events[:size])
-        del events[:size]
-    sent = [event for batch in batches for event in batch]
-    outcomes = Counter[str]()
-    queue = list(batches)
-
-    async def work() -> None:
-        while queue:
-            batch = queue.pop()
-            clients = rng.sample(three.clients, 2 if rng.random() < 0.2 else 1)
-            answers = await asyncio.gather(*(client.batch(batch) for client in clients))
-            for together in zip(*answers, strict=True):
-                assert sorted(together) == ["ACCEPTED", "DUPLICATE"][: len(together)]
-                outcomes.update(together)
-
-    began = time.monotonic()
-    async with asyncio.timeout(60):
-        await asyncio.gather(*(work() for _ in range(12)))
-    took = time.monotonic() - began
-    print(f"{len(sent)} events in {len(batches)} batches, {took:.1f} s, {dict(outcomes)}")
-    expected = Counter[str]()
-    for event in sent:
-        expected[event.subject] += int(event.amount)
-    assert await three.ledger.ids(three.tenant) == sorted(event.id for event in sent)
-    assert await three.ledger.used(three.tenant) == await three.ledger.counters(three.tenant) == expected
-    for client in three.clients:
-        assert (await client.used(HOT)).used == expected[HOT]
-    assert await three.ledger.deadlocks() == 0
-    assert await three.ledger.differences() == []
-
-
-@pytest.mark.slow
 @pytest.mark.parametrize(("customers", "callers"), [(50, 10), (3, 24)], ids=["", "busy"])
 async def test_held_head_delays_nobody_else(three: Three, rng: random.Random, customers: int, callers: int) -> None:
     """Someone holds one customer's head for half a second, five times, while all servers have calls for it. Few
@@ -140,7 +99,6 @@ async def test_held_head_delays_nobody_else(three: Three, rng: random.Random, cu
         await asyncio.gather(*going)
     took.sort()
     p50, p99 = took[len(took) // 2], took[len(took) * 99 // 100]
-    print([round(x, 3) for x in took[-30:]])
     print(
         f"others: {len(took)} calls, p50 {p50 * 1000:.1f} ms, p99 {p99 * 1000:.1f} ms, max {took[-1] * 1000:.0f} ms; "
         f"held: {len(held)} calls, {min(held) * 1000:.0f} to {max(held) * 1000:.0f} ms"
@@ -286,3 +244,44 @@ async def write_until_killed(three: Three, client: Client, customers: Sequence[s
     three.servers[0].kill()
     await asyncio.gather(*writes)
     assert codes == {grpc.StatusCode.UNAVAILABLE}
+
+
+@pytest.mark.slow
+async def test_p1_three_processes_one_database(three: Three, rng: random.Random) -> None:
+    """Unsorted customers, one of them in half of the events, and a fifth of the batches sent to two servers at once."""
+    events = [
+        usage(HOT if rng.random() < 0.5 else rng.choice(CUSTOMERS), amount=str(rng.randint(1, 9)))
+        for _ in range(EVENTS)
+    ]
+    batches: list[list[UsageEvent]] = []
+    while events:
+        size = rng.choice([1, 1, 1, 5, 50, 200, 500])
+        batches.append(events[:size])
+        del events[:size]
+    sent = [event for batch in batches for event in batch]
+    outcomes = Counter[str]()
+    queue = list(batches)
+
+    async def work() -> None:
+        while queue:
+            batch = queue.pop()
+            clients = rng.sample(three.clients, 2 if rng.random() < 0.2 else 1)
+            answers = await asyncio.gather(*(client.batch(batch) for client in clients))
+            for together in zip(*answers, strict=True):
+                assert sorted(together) == ["ACCEPTED", "DUPLICATE"][: len(together)]
+                outcomes.update(together)
+
+    began = time.monotonic()
+    async with asyncio.timeout(60):
+        await asyncio.gather(*(work() for _ in range(12)))
+    took = time.monotonic() - began
+    print(f"{len(sent)} events in {len(batches)} batches, {took:.1f} s, {dict(outcomes)}")
+    expected = Counter[str]()
+    for event in sent:
+        expected[event.subject] += int(event.amount)
+    assert await three.ledger.ids(three.tenant) == sorted(event.id for event in sent)
+    assert await three.ledger.used(three.tenant) == await three.ledger.counters(three.tenant) == expected
+    for client in three.clients:
+        assert (await client.used(HOT)).used == expected[HOT]
+    assert await three.ledger.deadlocks() == 0
+    assert await three.ledger.differences() == []

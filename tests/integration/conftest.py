@@ -33,5 +33,6 @@ async def one(start: Start) -> Process:
 async def view(redis_url: str) -> AsyncGenerator[View]:
     made = View(redis_url)
     await made.view.start()
+    made.view.trust()
     yield made
     await made.view.stop()

@@ -10,6 +10,8 @@ from typing import Any
 import asyncpg
 
 from metergate.adapters.postgres import connect
+from metergate.adapters.postgres.ledger import PostgresLedger
+from metergate.app.catch_up import CatchUp
 
 _DEFINITIONS = """
 INSERT INTO tenant (tenant) VALUES ('t'), ('u') ON CONFLICT DO NOTHING;
@@ -83,7 +85,7 @@ class Watched:
             self.messages.append(message.message)
 
     @asynccontextmanager
-    async def acquire(self) -> AsyncGenerator[Any]:
+    async def acquire(self, timeout: float = 0) -> AsyncGenerator[Any]:  # noqa: ASYNC109  the pool's own
         yield self._connection
 
     def plans(self) -> list[dict[str, Any]]:
@@ -114,3 +116,8 @@ def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
     yield plan
     for below in plan.get("Plans", []):
         yield from nodes(below)
+
+
+def nothing_behind(ledger: PostgresLedger) -> CatchUp:
+    """What a committer needs where no catalog changes: it is never asked."""
+    return CatchUp(ledger, None)  # type: ignore[arg-type]

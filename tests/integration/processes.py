@@ -157,8 +157,9 @@ async def process(
     directory = Directory(catalogs, customers, keys, make_on_first_use=dev)
     view = RedisView(redis_url, keys.identity)
     await view.start()
+    view.trust()  # nothing was recorded yet that it could have missed
     catch_up = CatchUp(ledger, view)
-    record = RecordUsage(UsageCommitter(ledger, directory, accept or AcceptWindow()), directory, view)
+    record = RecordUsage(UsageCommitter(ledger, directory, accept or AcceptWindow(), catch_up), directory, view)
     try:
         yield Process(
             engine, pool, view, directory, ledger, usage, record,

@@ -29,7 +29,7 @@ from metergate.domain.period import MINUTE, Period, window_at
 from metergate.domain.posting import Pending
 from metergate.domain.quota import CounterKey
 from metergate.domain.usage import AcceptWindow
-from tests.integration.plans import fill, watched
+from tests.integration.plans import fill, nothing_behind, watched
 from tests.integration.processes import event
 
 CUSTOMERS, ROUNDS = 2000, 35
@@ -74,7 +74,7 @@ async def commits(url: str, ordered: bool) -> None:
     """Prints the time of whole commits of 1,000 new events of 100 customers."""
     engine, pool = connect.engine(url, 2), await connect.commit_pool(url, 1)
     directory = Directory(PostgresCatalogs(engine), PostgresCustomers(engine), PostgresKeys(engine), False)
-    committer = UsageCommitter(PostgresLedger(pool), directory, AcceptWindow())
+    committer = UsageCommitter(PostgresLedger(pool), directory, AcceptWindow(), nothing_behind(PostgresLedger(pool)))
     times = []
     for _ in range(ROUNDS):
         batch = pending(new_ids(1000, ordered))
@@ -102,7 +102,7 @@ async def plans(url: str) -> None:
     directory = Directory(PostgresCatalogs(engine), PostgresCustomers(engine), PostgresKeys(engine), False)
     async with watched(url, log_format="text", log_analyze="on", log_buffers="on", log_timing="off") as watch:
         ledger = PostgresLedger(watch)  # type: ignore[arg-type]
-        committer = UsageCommitter(ledger, directory, AcceptWindow())
+        committer = UsageCommitter(ledger, directory, AcceptWindow(), nothing_behind(ledger))
         day = window_at(Period.DAY, "UTC", time.time_ns() // 1000)
         keys = [CounterKey(f"c{n}", "in", "", "", day.start + 5 * MINUTE, day.end) for n in range(100)]
         for _ in range(3):

@@ -20,7 +20,7 @@ from metergate.domain.period import DAY, MINUTE, Period, window_at
 from metergate.domain.posting import Pending
 from metergate.domain.quota import CounterKey
 from metergate.domain.usage import AcceptWindow, Outcome
-from tests.integration.plans import Watched, fill, nodes, watched
+from tests.integration.plans import Watched, fill, nodes, nothing_behind, watched
 from tests.integration.processes import event
 
 CUSTOMERS = 2000
@@ -52,7 +52,9 @@ async def commits(postgres_url: str) -> AsyncGenerator[Commits]:
     directory = Directory(PostgresCatalogs(engine), PostgresCustomers(engine), PostgresKeys(engine), False)
     async with watched(postgres_url, log_format="json") as watch:
         ledger = PostgresLedger(watch)  # type: ignore[arg-type]
-        yield Commits(postgres_url, watch, ledger, UsageCommitter(ledger, directory, AcceptWindow()))
+        yield Commits(
+            postgres_url, watch, ledger, UsageCommitter(ledger, directory, AcceptWindow(), nothing_behind(ledger))
+        )
     await engine.dispose()
 
 

@@ -144,6 +144,7 @@ async def test_a_read_that_crosses_a_publication_leaves_nothing_old_behind(view:
     """The answer and the word that it is old may arrive together."""
     other = View(redis_url)
     await other.view.start()
+    other.view.trust()
     try:
         await other.publish(news(1, a=1))
         for seq in range(2, 200):

@@ -44,6 +44,7 @@ async def test_a_redis_restarted_empty_or_with_old_contents_starts_a_new_epoch(o
     """The old contents are put back under their old names: nobody asks for them."""
     made = View(own_redis.url)
     await made.view.start()
+    made.view.trust()
     try:
         await made.publish(news(9, a=9))
         (name,) = await command(own_redis.url, "KEYS", "*")
@@ -104,6 +105,7 @@ async def test_p1_a_redis_that_is_down_fails_nothing(start: Start, own_redis: Em
     own_redis.start()
     await eventually(lambda: one.view.up)
     assert await one.used("calls") == [4]
+    await one.sweep.sweep()  # until then the view isn't read
     await one.add(event("5"))
     decision = await one.check("calls")
     assert (decision.states[0].figures.used, decision.answered_by) == (5, AnsweredBy.VIEW)
@@ -122,6 +124,7 @@ async def test_a_redis_that_swallows_replies_is_given_up_within_a_third_of_a_sec
     async with proxy as url:
         view = View(url)
         await view.view.start()
+        view.view.trust()
         try:
             await view.publish(news(1, a=1))
             assert await view.used() == {"a": 1}

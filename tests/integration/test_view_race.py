@@ -17,6 +17,7 @@ async def other(redis_url: str) -> AsyncGenerator[View]:
     """The view of another process on the same Redis."""
     made = View(redis_url)
     await made.view.start()
+    made.view.trust()
     yield made
     await made.view.stop()
 

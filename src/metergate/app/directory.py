@@ -83,10 +83,11 @@ class Directory:
         loaded = await self._catalogs.load(tenant)
         return loaded if generation != self.generation else self._catalog_of.keep(tenant, loaded)
 
-    def learn(self, tenant: str, catalog: Catalog) -> None:
-        """A commit found this newer catalog."""
+    def learn(self, tenant: str, catalog: Catalog, generation: int) -> None:
+        """A commit found this newer catalog; it is kept unless something changed since it began to load it."""
+        if generation == self.generation:
+            self._catalog_of.keep(tenant, catalog)
         self.generation += 1
-        self._catalog_of.keep(tenant, catalog)
 
     async def owners(self, tenant: str, subjects: Iterable[str], make: bool = False) -> dict[str, str]:
         """The customers of the subjects. With `make`, and in dev, unknown ones become customers of their own."""
@@ -106,6 +107,7 @@ class Directory:
 
     async def _look_up(self, unknown: Sequence[_Unknown]) -> list[str | None]:
         """Asks for what is unknown in one query per tenant."""
+        found: dict[tuple[str, str], str] = {}
         by_tenant: dict[str, dict[str, bool]] = {}
         for tenant, subject, make in unknown:
             subjects = by_tenant.setdefault(tenant, {})
@@ -121,7 +123,8 @@ class Directory:
                 self._owner_of.keep((tenant, subject), customer.id)
                 if generation == self.generation:
                     self._customer_of.keep((tenant, customer.id), customer)
-        return [self._owner_of.get((tenant, subject)) for tenant, subject, _ in unknown]
+            found |= {(tenant, subject): customer.id for subject, customer in owners.items()}
+        return [found.get((tenant, subject)) for tenant, subject, _ in unknown]
 
     async def _make(self, tenant: str, subjects: Sequence[str]) -> None:
         async with self._customers.change(tenant) as change:

@@ -150,8 +150,11 @@ class ViewUnavailableError(Exception):
 class SweepSource(Protocol):
     """Where recent commits are found."""
 
-    async def recent_heads(self, since: int) -> dict[tuple[str, int], list[tuple[str, int]]]:
-        """By tenant and its `catalog_version`: customers with facts recorded since, and their `seq`."""
+    async def recent_heads(
+        self, since: int | None, look_back: int
+    ) -> tuple[int, dict[tuple[str, int], list[tuple[str, int]]]]:
+        """The ledger's instant, and by tenant and its `catalog_version` the customers with facts recorded since, and
+        their `seq`; None = for as long as `look_back`."""
         ...
 
 
@@ -173,8 +176,20 @@ class View(Protocol):
         """
         ...
 
-    async def publish(self, tenant: str, catalog_version: int, now: int, publications: Sequence[Publication]) -> None:
-        """Makes a commit known. Never fails and never waits long: what is lost is read through or swept later."""
+    async def publish(self, tenant: str, catalog_version: int, now: int, publications: Sequence[Publication]) -> bool:
+        """Makes a commit known. Never raises and never waits long: what is lost is read through or swept later.
+
+        Returns whether it is known now. When it isn't, the view is not read until `trust`.
+        """
+        ...
+
+    @property
+    def trusted(self) -> bool:
+        """Whether it is read: not after commits may have been lost to it, until `trust`."""
+        ...
+
+    def trust(self) -> None:
+        """All that was recorded is known to the view or was dropped from it."""
         ...
 
 
@@ -200,7 +215,7 @@ class Point(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class SummaryQuery:
-    """What to sum up of one meter: `pieces` are adjoining windows, `subject` "" = all."""
+    """What to sum up of one meter: `pieces` are adjoining windows, `subject` "" = all. At most `most` points come."""
 
     customer: str
     subject: str
@@ -208,6 +223,7 @@ class SummaryQuery:
     pieces: Sequence[Window]
     group_by: tuple[str, ...]
     filters: Mapping[str, str]
+    most: int
 
 
 class UsageReader(Protocol):

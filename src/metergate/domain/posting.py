@@ -114,8 +114,12 @@ def post(pending: Sequence[Pending], ledger: Ledger) -> Posting:
     for one in pending:
         event = one.event
         key = (event.source, event.id)
-        if key in ledger.known:
-            receipts.append(_again(event, ledger.known[key], ledger.tried))
+        if key in ledger.known and key not in fresh:
+            receipt = _again(event, ledger.known[key], ledger.tried)
+            receipts.append(receipt)
+            if receipt.outcome is Outcome.ACCEPTED:  # by a try of ours whose answer was lost
+                fresh[key] = event
+                receipt.unmatched = _unmatched(one, catalog)
         elif key in fresh:
             receipts.append(_same_or_conflict(event, fresh[key]))
         else:
@@ -132,6 +136,13 @@ def _again(event: Event, known: Known, tried: Mapping[str, int]) -> Receipt:
         return Receipt(event.id, Outcome.ACCEPTED if ours else Outcome.DUPLICATE)
     field_ = compare(known.event, event) if known.event else None
     return Receipt(event.id, Outcome.CONFLICT, conflict(event, field_ or ""))
+
+
+def _unmatched(one: Pending, catalog: Catalog) -> str:
+    if one.customer == NOBODY:
+        return "subject"
+    meters = catalog.meters_of_type.get(one.event.type, ())
+    return "" if any(meter.contribution(one.event) is not None for meter in meters) else "meter"
 
 
 def _same_or_conflict(event: Event, first: Event) -> Receipt:
@@ -214,25 +225,49 @@ def move(
     """The counters that the uses change, as they are afterwards. A counter counts whatever lies in its window
     and matches its subject and filter, whichever limit it was made for."""
     moved: dict[CounterKey, Figures] = {}
+    indexes = {pair: _Index(mine) for pair, mine in uses.items()}
     for key, figures in counters.items():
-        matching = _matching(key, uses.get((key.customer, key.meter), ()))
-        total = figures.used
-        found = False
-        for value in matching:
-            total, found = add(total, value), True
+        index = indexes.get((key.customer, key.meter))
+        if index is None:
+            continue
+        total, found = figures.used, False
+        for use in index.candidates(key):
+            if key.start <= use.counted_at < key.end and (not key.subject or key.subject == use.subject):
+                total, found = add(total, use.value), True
         if found:
             moved[key] = figures._replace(used=total)
     return moved
 
 
-def _matching(key: CounterKey, uses: Iterable[Use]) -> Iterable[Decimal]:
-    start, end, subject = key.start, key.end, key.subject
-    wanted = read_filter(key.filter)
-    for use in uses:
-        if not (start <= use.counted_at < end and (not subject or subject == use.subject)):
-            continue
-        if not wanted or all(use.labels.get(name, "") == value for name, value in wanted.items()):
-            yield use.value
+class _Index:
+    """The uses of one meter, found by subject or by the values of some labels: a customer may have as many counters
+    as subjects, and each batch looks at all of them."""
+
+    def __init__(self, uses: Sequence[Use]) -> None:
+        self._uses = uses
+        self._by_subject: dict[str, list[Use]] | None = None
+        self._by_labels: dict[tuple[str, ...], dict[tuple[str, ...], list[Use]]] = {}
+
+    def candidates(self, key: CounterKey) -> Sequence[Use]:
+        """Uses that match the key's filter, or else its subject."""
+        if key.filter:
+            wanted = read_filter(key.filter)
+            return self._of_labels(tuple(wanted)).get(tuple(wanted.values()), ())
+        if not key.subject:
+            return self._uses
+        if self._by_subject is None:
+            self._by_subject = {}
+            for use in self._uses:
+                self._by_subject.setdefault(use.subject, []).append(use)
+        return self._by_subject.get(key.subject, ())
+
+    def _of_labels(self, names: tuple[str, ...]) -> dict[tuple[str, ...], list[Use]]:
+        found = self._by_labels.get(names)
+        if found is None:
+            found = self._by_labels[names] = {}
+            for use in self._uses:
+                found.setdefault(tuple([use.labels.get(name, "") for name in names]), []).append(use)
+        return found
 
 
 def born(keys: Iterable[CounterKey], sums: Mapping[CounterKey, Decimal]) -> dict[CounterKey, Figures]:

@@ -165,7 +165,7 @@ def look_at(ask: Ask, now: int) -> LimitState:
     left = quantity.subtract(limit.max, figures.taken)
     over = ZERO
     if left < 0:
-        left, over = ZERO, -left
+        left, over = ZERO, left.copy_negate()
     fits = amount <= left or limit.policy is Policy.SOFT
     return LimitState(
         limit,

@@ -115,12 +115,12 @@ def from_pb_amount(amount: str, index: int) -> Decimal:
 
 
 _TEMPLATES_MOST = 10_000
-_templates: dict[tuple[int, int, str], tuple[Limit, quota_pb2.LimitState]] = {}
+_templates: dict[tuple[int, int, int, str], tuple[Limit, quota_pb2.LimitState]] = {}
 
 
 def _template(limit: Limit, window: Window, filter_: str) -> quota_pb2.LimitState:
     """What is the same in all answers about a limit in one window. The limit is kept so that its id stays its own."""
-    place = (id(limit), window.start, filter_)
+    place = (id(limit), window.start, window.end, filter_)
     found = _templates.get(place)
     if found is not None:
         return found[1]

@@ -19,6 +19,7 @@ from metergate.rpc.interceptors.validate import check as check_rules
 from metergate.v1 import quota_pb2
 
 _NO_LABELS: Mapping[str, str] = {}
+_QUESTION_BYTES_MOST = 512
 _QUESTIONS_MOST = 50_000  # that are remembered; about 50 MB
 
 
@@ -82,7 +83,8 @@ class QuotaService:
             Amount(one.meter, from_pb_amount(one.amount, index), _labels(one) if one.labels else _NO_LABELS)
             for index, one in enumerate(request.amounts)
         ]
-        if request.token:  # it was made for one write, and will hardly come again
+        # One with a token was made for one write and will hardly come again; a long one is no question that many ask.
+        if request.token or len(asked[1]) > _QUESTION_BYTES_MOST:
             return Question(request.subject, amounts, self.sealer.open_write(call.caller.tenant, request.token))
         return self.asked.keep(asked, Question(request.subject, amounts))
 

@@ -122,8 +122,17 @@ class PostgresCustomerChange(PostgresOnce):
         if not customers:
             return
         people = [{"tenant": self._tenant, "customer": one.id, "name": one.name} for one in customers]
+        # Nothing is counted yet, so nothing is behind.
+        version = select(schema.tenants.c.metering_version).where(schema.tenants.c.tenant == self._tenant)
+        current = (await self._connection.execute(version)).scalar_one()
         heads = [
-            {"tenant": self._tenant, "customer": one.id, "plan": one.plan, "time_zone": one.time_zone}
+            {
+                "tenant": self._tenant,
+                "customer": one.id,
+                "plan": one.plan,
+                "time_zone": one.time_zone,
+                "metering_version": current,
+            }
             for one in customers
         ]
         await self._connection.execute(insert(schema.customers).on_conflict_do_nothing(), people)

@@ -26,6 +26,9 @@ from metergate.domain.usage import Event
 if TYPE_CHECKING:
     from metergate.app.ports import Commit
 
+_ACQUIRE_SECONDS = 5.0
+_CATCH_UP_SECONDS = 1800
+
 # No id stands in a slice that begins later; partitions made ahead are not looked into.
 _AHEAD = timedelta(days=32)
 
@@ -47,7 +50,7 @@ class PostgresLedger:
     @asynccontextmanager
     async def _commit(self, tenant: str) -> AsyncGenerator[PostgresCommit]:
         with driver_errors():
-            async with self._pool.acquire() as connection:
+            async with self._pool.acquire(timeout=_ACQUIRE_SECONDS) as connection:
                 transaction = connection.transaction()
                 await transaction.start()
                 try:
@@ -64,7 +67,7 @@ class PostgresLedger:
     async def figures(self, tenant: str, keys: Sequence[CounterKey]) -> tuple[int, dict[CounterKey, HeadView]]:
         """See `app.ports.Ledger`."""
         with driver_errors():
-            async with self._pool.acquire() as connection:
+            async with self._pool.acquire(timeout=_ACQUIRE_SECONDS) as connection:
                 rows = await connection.fetch(sql.FIGURES, tenant, *_columns(keys))
         if not rows or len(rows) < len(keys):
             raise LedgerUnavailableError("a customer's head is missing")
@@ -73,14 +76,14 @@ class PostgresLedger:
     async def metering_version(self, tenant: str, customer: str) -> int:
         """See `app.ports.Ledger`."""
         with driver_errors():
-            async with self._pool.acquire() as connection:
+            async with self._pool.acquire(timeout=_ACQUIRE_SECONDS) as connection:
                 version: int = await connection.fetchval(sql.METERING_VERSION, tenant, customer)
                 return version
 
     async def live_counters(self, tenant: str, customer: str, now: int) -> list[CounterKey]:
         """See `app.ports.Ledger`."""
         with driver_errors():
-            async with self._pool.acquire() as connection:
+            async with self._pool.acquire(timeout=_ACQUIRE_SECONDS) as connection:
                 return [CounterKey(*row) for row in await connection.fetch(sql.LIVE_COUNTERS, tenant, customer, now)]
 
 
@@ -138,8 +141,10 @@ class PostgresCommit:
 
     async def catch_up(self, customers: Sequence[str], meters: Sequence[str]) -> None:
         """See `app.ports.Commit`."""
+        # A whole history may have to be read; what cannot end could never be caught up with.
+        await self._connection.execute(f"SET LOCAL statement_timeout = {_CATCH_UP_SECONDS * 1000}")
         for statement in (sql.FORGET_COUNTERS, sql.FORGET_ROLLUPS, sql.ROLL_UP):
-            await self._connection.execute(statement, self._tenant, customers, meters)
+            await self._connection.execute(statement, self._tenant, customers, meters, timeout=_CATCH_UP_SECONDS)
 
     async def counters(self, pairs: Sequence[tuple[str, str]], oldest: int) -> dict[CounterKey, Figures]:
         """See `app.ports.Commit`."""

@@ -47,7 +47,7 @@ class DefinitionListener:
         while True:
             try:
                 await self._listen()
-            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except Exception as error:  # noqa: BLE001  a listener that ends would leave revoked keys believed
                 log.debug("not listening: %s", error)
             await self._missed()
             await asyncio.sleep(_HEARTBEAT)

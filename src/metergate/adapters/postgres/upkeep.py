@@ -15,8 +15,10 @@ _LOCK = 7_400_7402
 _OLD_COUNTERS = """
 DELETE FROM usage_counter WHERE ctid = ANY(ARRAY(
     SELECT ctid FROM usage_counter
-    WHERE end_at < now() - interval '1 day' AND reserved = 0 AND leased = 0 AND forfeited = 0 LIMIT 10000
+    WHERE end_at < now() - interval '1 day' AND reserved = 0 AND leased = 0 AND forfeited = 0
+    LIMIT 10000 FOR UPDATE SKIP LOCKED
 ))"""
+_AT_ONCE = 10_000
 _OLD_REQUESTS = "DELETE FROM request WHERE created_at < now() - interval '7 days'"
 
 
@@ -36,5 +38,10 @@ class Upkeep:
                 now: int = (await connection.execute(text("SELECT now()"))).scalar_one()
                 await ensure_partitions(connection)
                 await drop_id_slices(connection, oldest_slice(now, self._accept_age))
-                await connection.execute(text(_OLD_COUNTERS))
                 await connection.execute(text(_OLD_REQUESTS))
+            while await self._some_old_counters() == _AT_ONCE:
+                pass
+
+    async def _some_old_counters(self) -> int:
+        async with self._engine.begin() as connection:
+            return (await connection.execute(text(_OLD_COUNTERS))).rowcount

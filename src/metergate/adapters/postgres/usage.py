@@ -39,7 +39,7 @@ SELECT piece, groups, sum(count)::bigint, sum(sum) FROM (
         AND ($9 = '' OR e.subject = $9)
         AND ($10 = '' OR {sql.LABELS_MATCH.format(filter="$10::text::jsonb")})
     GROUP BY 1, 2
-) parts GROUP BY 1, 2"""
+) parts GROUP BY 1, 2 LIMIT $12"""
 
 _RECENT_HEADS = """
 SELECT t.tenant, t.catalog_version, h.customer, h.seq
@@ -67,14 +67,18 @@ class PostgresUsage:
                 as_of = await connection.fetchval("SELECT now()")
                 return as_of, [await _points(connection, tenant, query) for query in queries]
 
-    async def recent_heads(self, since: int) -> dict[tuple[str, int], list[tuple[str, int]]]:
+    async def recent_heads(
+        self, since: int | None, look_back: int
+    ) -> tuple[int, dict[tuple[str, int], list[tuple[str, int]]]]:
         """See `app.ports.SweepSource`."""
         heads: dict[tuple[str, int], list[tuple[str, int]]] = {}
         with engine_errors():
             async with self._engine.connect() as pooled:
-                for row in await (await driver(pooled)).fetch(_RECENT_HEADS, since):
+                connection = await driver(pooled)
+                now: int = await connection.fetchval("SELECT now()")
+                for row in await connection.fetch(_RECENT_HEADS, now - look_back if since is None else since):
                     heads.setdefault((row[0], row[1]), []).append((row[2], row[3]))
-        return heads
+        return now, heads
 
     async def events(self, tenant: str, query: EventQuery) -> list[RecordedEvent]:
         """See `app.ports.EventReader`."""
@@ -106,6 +110,7 @@ async def _points(connection: Any, tenant: str, query: SummaryQuery) -> list[Poi
         query.subject,
         json.dumps(dict(query.filters)) if query.filters else "",
         list(query.group_by),
+        query.most,
     )
     return [Point(row[0] - 1, tuple(row[1]), row[2], row[3]) for row in rows]
 

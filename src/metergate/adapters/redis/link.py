@@ -95,6 +95,11 @@ class RedisLink:
                 raise
             return await self.call([("EVAL", script.source, len(keys), *keys, *arguments)])
 
+    def let_go(self) -> None:
+        """Closes the connection; another is made before long."""
+        if self._pipe is not None:
+            self._pipe.close("let go")
+
     async def reconnect(self) -> None:
         """Lets go of the connection and makes another, if it can be made."""
         async with self._lock:

@@ -56,8 +56,9 @@ class Pipe(asyncio.Protocol):
         if transport is None:
             raise PipeBrokenError("not connected")
         future: asyncio.Future[list[Any]] = self._loop.create_future()
+        packed = b"".join([hiredis.pack_command(command) for command in commands])
         self._waiting.append((len(commands), [], future, self._loop.time()))
-        transport.write(b"".join([hiredis.pack_command(command) for command in commands]))
+        transport.write(packed)
         return future
 
     def close(self, reason: str = "closed") -> None:

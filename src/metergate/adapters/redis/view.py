@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from decimal import Decimal
+from functools import partial
 from hashlib import blake2b
 from importlib.resources import files
 
@@ -37,16 +38,24 @@ class RedisView:
     def __init__(self, url: str, ledger_identity: Callable[[], Awaitable[str]]) -> None:
         self._ledger_identity = ledger_identity
         self._epoch = ""
-        self._refused = False
+        # Hashes are not read before all that was recorded is known to them or was dropped: after a connection was
+        # lost, or Redis refused a commit, they may stand still.
+        self._trusted = False
         self._copies = Copies()
-        self._reading = RedisLink(url, self._found, self._copies.drop)
-        self._publishing = RedisLink(url, self._found, lambda changed: None)
+        self._met: dict[str, str] = {}
+        self._reading = RedisLink(url, partial(self._found, "reading"), self._copies.drop)
+        self._publishing = RedisLink(url, partial(self._found, "publishing"), lambda changed: None)
         self._publications: Coalescer[tuple[str, Publication, int], None] = Coalescer(self._publish_together)
 
     @property
     def up(self) -> bool:
         """Whether Redis can be reached."""
-        return self._reading.up and self._publishing.up
+        return self._reading.up and self._publishing.up and len(set(self._met.values())) == 1
+
+    @property
+    def trusted(self) -> bool:
+        """See `app.ports.View`."""
+        return self._trusted
 
     async def start(self) -> None:
         """Connects; a Redis that is away is no error."""
@@ -63,10 +72,18 @@ class RedisView:
         await self._reading.reconnect()
         await self._publishing.reconnect()
 
-    async def _found(self, redis_identity: str) -> None:
-        """Both connections must have met the same Redis: they name the epoch by the one they met last."""
+    async def _found(self, link: str, redis_identity: str) -> None:
+        """A connection met a Redis. While the two have met different ones, the view is not up, and what the other
+        connection has read is of a Redis that we no longer write to."""
         identity = f"{await self._ledger_identity()}/{redis_identity}"
-        self._epoch = blake2b(identity.encode(), digest_size=9).hexdigest()
+        self._met[link] = identity
+        self._trusted = False
+        epoch = blake2b(identity.encode(), digest_size=9).hexdigest()
+        if epoch != self._epoch:
+            self._epoch = epoch
+            self._copies.drop(None)
+        if len(set(self._met.values())) > 1:
+            (self._publishing if link == "reading" else self._reading).let_go()
 
     def _key(self, tenant: str, catalog_version: int, customer: str) -> str:
         # Lengths keep apart what a separator could not; the braces keep a customer in one slot of a cluster.
@@ -76,7 +93,7 @@ class RedisView:
         self, tenant: str, catalog_version: int, keys: Sequence[CounterKey], at_least: Mapping[str, int]
     ) -> list[Seen | None]:
         """See `app.ports.View`."""
-        if not self._reading.up or self._refused:
+        if not self.up or not self._trusted:
             raise ViewUnavailableError("not connected, or no commit can be made known")
         scope = (tenant, catalog_version)
         copies = self._copies.counters(scope)
@@ -106,19 +123,26 @@ class RedisView:
             if int(seq) >= at_least.get(key.customer, 0):
                 seen[place] = one
 
-    async def publish(self, tenant: str, catalog_version: int, now: int, publications: Sequence[Publication]) -> None:
+    async def publish(self, tenant: str, catalog_version: int, now: int, publications: Sequence[Publication]) -> bool:
         """See `app.ports.View`."""
-        if not self._publishing.up:
-            return
+        if not self.up:
+            self._trusted = False
+            return False
         items = [(self._key(tenant, catalog_version, one.customer), one, now) for one in publications]
         try:
             await self._publications.submit_all(items)
-            self._refused = False
         except ViewUnavailableError as error:
-            self._refused = self._publishing.up  # Redis is there and takes nothing: its hashes stand still
             log.debug("a publication was lost and will be swept: %s", error)
-        for name, _, _ in items:  # whoever wrote must not read his own copy from before
-            self._copies.drop_one(name)
+            self._trusted = False
+            return False
+        finally:
+            for name, _, _ in items:  # whoever wrote must not read his own copy from before
+                self._copies.drop_one(name)
+        return True
+
+    def trust(self) -> None:
+        """See `app.ports.View`."""
+        self._trusted = True
 
     async def _publish_together(self, items: Sequence[tuple[str, Publication, int]]) -> list[None]:
         for start in range(0, len(items), _KEYS_MOST):

@@ -5,11 +5,12 @@ The decisions are pure (`domain.posting`); this file is the order of the steps a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from metergate.app.catch_up import CatchUp, is_behind
 from metergate.app.directory import Directory
-from metergate.app.ports import Commit, Publication
+from metergate.app.ports import Commit, Look, Publication
 from metergate.app.ports import Ledger as LedgerPort
 from metergate.domain.catalog import Catalog
 from metergate.domain.period import window_at
@@ -22,7 +23,8 @@ from metergate.domain.usage import AcceptWindow, Receipt
 class Committed:
     """What a commit did: a receipt for each pending event or None where it has to come again, and what to publish.
 
-    `owners` are customers found for subjects that had none when the batch was made.
+    `owners` are customers found for subjects that had none when the batch was made, and `behind` those whose rollups
+    have to be brought up first.
     """
 
     receipts: list[Receipt | None]
@@ -31,15 +33,25 @@ class Committed:
     publications: list[Publication] = field(default_factory=list)
     catalog_version: int = 0
     now: int = 0
+    behind: Collection[str] = ()
 
 
 class UsageCommitter:
     """Commits batches of pending events of one tenant."""
 
-    def __init__(self, ledger: LedgerPort, directory: Directory, accept: AcceptWindow) -> None:
+    def __init__(self, ledger: LedgerPort, directory: Directory, accept: AcceptWindow, catch_up: CatchUp) -> None:
         self._ledger = ledger
         self._directory = directory
         self._accept = accept
+        self._catch_up = catch_up
+
+    async def bring_up(self, tenant: str, customers: Sequence[str]) -> None:
+        """Makes the rollups of customers complete that a commit found behind.
+
+        Raises:
+            LedgerUnavailableError, OutcomeUnknownError
+        """
+        await self._catch_up.bring_up(tenant, customers)
 
     async def commit(self, tenant: str, pending: Sequence[Pending], wait: bool, tried: dict[str, int]) -> Committed:
         """Commits those of the events whose customers' heads are free; with `wait`, waits for all heads.
@@ -52,17 +64,23 @@ class UsageCommitter:
         async with self._ledger.commit(tenant) as commit:
             heads = await commit.lock(sorted({one.customer for one in pending}), wait)
             owners = await self._found_meanwhile(commit, pending) if NOBODY in heads else {}
+            free = [one for one in pending if one.customer in heads]
+            if not free:
+                return Committed([None] * len(pending), owners)
+            look = await commit.look([one.event for one in free])
+            catalog = await self._catalog(commit, tenant, look.catalog_version)
+            behind = {head.customer for head in heads.values() if is_behind(head, catalog)}
             ready = [
-                one.customer in heads and not (one.customer == NOBODY and one.event.subject in owners)
+                one.customer in heads
+                and one.customer not in behind
+                and not (one.customer == NOBODY and one.event.subject in owners)
                 for one in pending
             ]
             batch = [one for one, now in zip(pending, ready, strict=True) if now]
-            if not batch:
-                return Committed([None] * len(pending), owners)
-            done = await self._write(commit, tenant, batch, heads, tried)
+            done = await self._write(commit, batch, heads, look, catalog, tried)
         receipts = iter(done.receipts)
         done.receipts = [next(receipts) if now else None for now in ready]
-        done.owners = owners
+        done.owners, done.behind = owners, behind
         return done
 
     async def _found_meanwhile(self, commit: Commit, pending: Sequence[Pending]) -> dict[str, str]:
@@ -71,29 +89,33 @@ class UsageCommitter:
         return await commit.owners(sorted(waiting))
 
     async def _write(
-        self, commit: Commit, tenant: str, batch: Sequence[Pending], heads: Mapping[str, Head], tried: dict[str, int]
+        self,
+        commit: Commit,
+        batch: Sequence[Pending],
+        heads: Mapping[str, Head],
+        look: Look,
+        catalog: Catalog,
+        tried: dict[str, int],
     ) -> Committed:
-        look = await commit.look([one.event for one in batch])
-        catalog = await self._catalog(commit, tenant, look.catalog_version)
         posting = post(batch, Ledger(heads, look.known, catalog, look.now, self._accept, dict(tried)))
         writing = sorted({row.customer for row in posting.rows})
         done = Committed([*posting.receipts], catalog_version=catalog.version, now=look.now)
         done.seqs, done.publications = _recorded_before(look.known, heads, tried)
         if not writing:
             return done
-        behind = await catch_up(commit, [heads[customer] for customer in writing], catalog)
         counters, forget = await self._move_counters(commit, posting, heads, catalog, look.now)
         tried.update({customer: heads[customer].seq + 1 for customer in writing})
         await commit.write(posting, counters, writing, catalog, look.now)
         done.seqs |= {customer: heads[customer].seq + 1 for customer in writing}
-        done.publications += _publications(writing, heads, counters, forget, behind, look.now)
+        done.publications += _publications(writing, heads, counters, forget, look.now)
         return done
 
     async def _catalog(self, commit: Commit, tenant: str, version: int) -> Catalog:
         catalog = await self._directory.catalog(tenant)
         if catalog.version != version:
+            generation = self._directory.generation
             catalog = await commit.catalog()
-            self._directory.learn(tenant, catalog)
+            self._directory.learn(tenant, catalog, generation)
         return catalog
 
     async def _move_counters(
@@ -113,18 +135,6 @@ class UsageCommitter:
                 before = window_at(wanted[key], heads[key.customer].time_zone, key.start - 1)
                 forget.append(key._replace(start=before.start, end=before.end))
         return move(counters, posting.uses), forget
-
-
-async def catch_up(commit: Commit, heads: Sequence[Head], catalog: Catalog) -> set[str]:
-    """Brings the rollups of locked customers up to the catalog's meters; returns those that were behind."""
-    behind = [head for head in heads if head.customer != NOBODY and head.metering_version < catalog.metering_version]
-    by_version: dict[int, list[str]] = {}
-    for head in behind:
-        by_version.setdefault(head.metering_version, []).append(head.customer)
-    for version, customers in sorted(by_version.items()):
-        changed = [meter.name for meter in catalog.meters if meter.since > version]
-        await commit.catch_up(sorted(customers), sorted(changed))
-    return {head.customer for head in behind}
 
 
 def _recorded_before(
@@ -147,14 +157,15 @@ def _publications(
     heads: Mapping[str, Head],
     counters: Mapping[CounterKey, Figures],
     forget: Sequence[CounterKey],
-    behind: set[str],
     now: int,
 ) -> list[Publication]:
     figures: dict[str, dict[CounterKey, Figures]] = {customer: {} for customer in customers}
+    over: dict[str, list[CounterKey]] = {}
     for key, value in counters.items():
         if key.end > now:
             figures[key.customer][key] = value
-    over: dict[str, list[CounterKey]] = {}
+        else:
+            over.setdefault(key.customer, []).append(key)
     for key in forget:
         over.setdefault(key.customer, []).append(key)
     return [
@@ -164,7 +175,6 @@ def _publications(
             heads[customer].seq + 1,
             figures[customer],
             over.get(customer, ()),
-            whole=customer in behind,
         )
         for customer in customers
         if customer != NOBODY

@@ -85,10 +85,7 @@ class Lane:
         if self._waiting + len(pending) > QUEUE_MOST:
             raise MetergateError(Reason.OVERLOADED, "too many events wait for the ledger; try again in a moment")
         entry = Entry(pending, asyncio.get_running_loop().create_future())
-        self._queue.append(entry)
-        self._waiting += len(pending)
-        if self._runner is None or self._runner.done():
-            self._runner = asyncio.create_task(self._run())
+        self._enqueue(entry)
         await entry.done
         return entry
 
@@ -98,6 +95,8 @@ class Lane:
             tasks = [task for task in (self._runner, *self._others) if task is not None and not task.done()]
             if tasks:
                 await asyncio.wait(tasks)
+            else:
+                await asyncio.sleep(0)
 
     async def _run(self) -> None:
         while self._queue:
@@ -117,7 +116,7 @@ class Lane:
             done = await self._persist(pending, wait, claimed)
         except MetergateError as error:
             for entry in entries:
-                entry.fail(error)
+                entry.fail(_given_up(unknown=True) if entry.seqs else error)
         except Exception as error:
             if len(entries) > 1:
                 for entry in entries:
@@ -129,7 +128,7 @@ class Lane:
         else:
             for entry in entries:
                 entry.claimed = claimed
-            self._settle(entries, places, done)
+            self._settle(entries, places, done, wait)
             self._start(self._publish(entries, done))
 
     def _wait_for_heads(self, entry: Entry) -> None:
@@ -144,12 +143,30 @@ class Lane:
 
     async def _commit_held(self, customers: tuple[str, ...]) -> None:
         """Waits for the busy heads, holding no others: what could be committed without them has been."""
-        async with self._waiters:
-            while held := self._held[customers]:
-                entries, _ = _take(held)
-                if entries:
-                    await self._commit(entries, wait=True)
-            del self._held[customers]
+        try:
+            async with self._waiters:
+                while held := self._held[customers]:
+                    entries, _ = _take(held)
+                    if entries:
+                        await self._commit(entries, wait=True)
+        finally:
+            for entry in self._held.pop(customers):  # none are left, unless something broke
+                entry.fail(MetergateError(Reason.SERVER_FAULT, "the request could not be committed"))
+
+    async def _bring_up(self, entry: Entry, customers: Sequence[str]) -> None:
+        """Has the rollups of customers brought up that the commit left out, and then lets the request come again."""
+        try:
+            await self._committer.bring_up(self._tenant, customers)
+        except (LedgerUnavailableError, OutcomeUnknownError):
+            entry.fail(_given_up(bool(entry.claimed or entry.seqs)))
+        else:
+            self._enqueue(entry)
+
+    def _enqueue(self, entry: Entry) -> None:
+        self._queue.append(entry)
+        self._waiting += len(entry.pending)
+        if self._runner is None or self._runner.done():
+            self._runner = asyncio.create_task(self._run())
 
     async def _persist(self, pending: Sequence[Pending], wait: bool, claimed: dict[str, int]) -> Committed:
         """Tries until the batch is committed, for as long as patience lasts. Its ids make each further try safe.
@@ -157,7 +174,7 @@ class Lane:
         `claimed` is what earlier tries may have committed; those of these tries are added.
         """
         loop = asyncio.get_running_loop()
-        until, pause, unknown = loop.time() + PATIENCE, _PAUSE, False
+        until, pause, unknown = loop.time() + PATIENCE, _PAUSE, bool(claimed)
         while True:
             tried = dict(claimed)
             try:
@@ -174,7 +191,9 @@ class Lane:
             await asyncio.sleep(pause * random.uniform(0.5, 1))
             pause = min(pause * 2, _PAUSE_MOST)
 
-    def _settle(self, entries: Sequence[Entry], places: Sequence[tuple[Entry, int]], done: Committed) -> None:
+    def _settle(
+        self, entries: Sequence[Entry], places: Sequence[tuple[Entry, int]], done: Committed, wait: bool
+    ) -> None:
         """Hands out the receipts and queues what has to come again."""
         for (entry, index), receipt in zip(places, done.receipts, strict=True):
             if receipt is not None:
@@ -186,12 +205,18 @@ class Lane:
                 entry.pending[index] = entry.pending[index]._replace(customer=owner)
         again: list[Entry] = []
         for entry in entries:
-            if entry.pending:
-                entry.tries += 1
-                if entry.tries >= TRIES_BEFORE_WAITING:
-                    self._wait_for_heads(entry)
-                else:
-                    again.append(entry)
+            if not entry.pending:
+                continue
+            behind = sorted({one.customer for one in entry.pending.values()} & set(done.behind))
+            entry.tries += 1
+            if behind:
+                self._start(self._bring_up(entry, behind))
+            elif wait and not done.owners:
+                entry.fail(_given_up(bool(entry.claimed)))  # it waited, and there is no head: a restored database
+            elif entry.tries >= TRIES_BEFORE_WAITING:
+                self._wait_for_heads(entry)
+            else:
+                again.append(entry)
         # They came before all that is queued.
         self._queue.extendleft(reversed(again))
         self._waiting += sum(len(entry.pending) for entry in again)

@@ -28,7 +28,7 @@ from metergate.domain.quantity import ZERO, add
 from metergate.domain.usage import MAX_LABEL_VALUE, check_text
 
 POINTS_MOST = 10_000  # in one series
-SERIES_MOST = 10_000  # groups in one answer
+CELLS_MOST = 100_000  # points of all series of one answer together
 METERS_MOST = 20
 
 
@@ -91,7 +91,9 @@ class SummarizeUsage:
         window = _window(request, request.time_zone or customer.time_zone)
         pieces = _pieces(window, request.granularity, request.time_zone or customer.time_zone)
         queries = [
-            SummaryQuery(customer.id, request.subject, meter.name, pieces, request.group_by, request.filters)
+            SummaryQuery(
+                customer.id, request.subject, meter.name, pieces, request.group_by, request.filters, CELLS_MOST + 1
+            )
             for meter in meters
         ]
         try:
@@ -99,13 +101,12 @@ class SummarizeUsage:
             as_of, points = await self._reader.summarize(tenant, queries)
         except (LedgerUnavailableError, OutcomeUnknownError):
             raise MetergateError(Reason.LEDGER_UNAVAILABLE, "the database cannot be reached") from None
+        _refuse_too_many(points, len(pieces))
         series = [
             one
             for meter, found in zip(meters, points, strict=True)
             for one in _series(meter.name, request.group_by, found, len(pieces))
         ]
-        if len(series) > SERIES_MOST:
-            raise invalid("group_by", f"gives {len(series)} groups; at most {SERIES_MOST} are answered, so filter more")
         return Summary(series, pieces if request.granularity else [], window, as_of)
 
     async def _customer(self, tenant: str, request: SummaryRequest) -> Customer:
@@ -176,6 +177,18 @@ def _pieces(window: Window, granularity: Period | None, time_zone: str) -> list[
     return pieces
 
 
+def _refuse_too_many(points: Sequence[Sequence[Point]], pieces: int) -> None:
+    """A series is as long as the range has pieces, however few of them are used."""
+    groups = sum(len({point.group for point in found}) for found in points)
+    if groups * pieces > CELLS_MOST:
+        raise MetergateError(
+            Reason.TOO_MANY_POINTS,
+            f"the answer would have at least {groups * pieces} points in {groups} series; at most {CELLS_MOST} are "
+            "answered, so filter more, or ask for a shorter range or longer points",
+            {"points": str(groups * pieces), "maximum": str(CELLS_MOST), "field": "group_by"},
+        )
+
+
 def _series(meter: str, group_by: tuple[str, ...], points: Sequence[Point], pieces: int) -> list[Series]:
     """The points by group, largest total first. Without groups there is always one series, be it empty."""
     groups: dict[tuple[str, ...], Series] = {}
@@ -189,4 +202,4 @@ def _series(meter: str, group_by: tuple[str, ...], points: Sequence[Point], piec
         series.points[piece] = total
         series.total = add(series.total, total)
         series.count += count
-    return sorted(groups.values(), key=lambda series: (-series.total, tuple(series.group.values())))
+    return sorted(groups.values(), key=lambda series: (series.total.copy_negate(), tuple(series.group.values())))
