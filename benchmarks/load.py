@@ -36,8 +36,8 @@ def _channel(address: str) -> grpc.aio.Channel:
     return grpc.aio.insecure_channel(address, options=[("grpc.max_receive_message_length", -1)])
 
 
-def _metadata(key: str) -> tuple[tuple[str, str], ...]:
-    return (("authorization", f"Bearer {key}"),)
+def _metadata(key: str) -> grpc.aio.Metadata:
+    return grpc.aio.Metadata(("authorization", f"Bearer {key}"))
 
 
 async def ingest(address: str, key: str, batches: int, size: int, in_flight: int, seed: int) -> Any:

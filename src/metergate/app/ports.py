@@ -166,6 +166,10 @@ class View(Protocol):
         """Whether it can be reached."""
         ...
 
+    def held(self, tenant: str, catalog_version: int) -> Mapping[CounterKey, Seen]:
+        """What is known without asking; empty while it is not to be read."""
+        ...
+
     async def read(
         self, tenant: str, catalog_version: int, keys: Sequence[CounterKey], at_least: Mapping[str, int]
     ) -> list[Seen | None]:

@@ -38,9 +38,7 @@ class GrpcServer:
         self._server = grpc.aio.server(options=[*_OPTIONS, ("grpc.so_reuseport", int(share_port))])
         self._health = HealthServicer()
         self._services = sorted({method.service for method in methods})
-        for service in self._services:
-            mine = {method.name: _handler(method) for method in methods if method.service == service}
-            self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, mine),))
+        self._server.add_generic_rpc_handlers((_Methods(methods),))  # the first to be asked
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         if reflect:
             names = [*self._services, "grpc.health.v1.Health", reflection.SERVICE_NAME]
@@ -73,28 +71,38 @@ class GrpcServer:
         await self._server.stop(grace)
 
 
-def _metadata(context: Any) -> dict[str, str]:
-    """Only what the interceptors look at: making a dict of everything would cost each call."""
-    for key, value in context.invocation_metadata() or ():
+class _Methods(grpc.GenericRpcHandler):
+    """Finds the method of a call. The metadata that gRPC has made for that is used for the call as well: asking the
+    context for it would make it anew."""
+
+    def __init__(self, methods: Sequence[Method]) -> None:
+        self._methods = {method.path: method for method in methods}
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
+        """From gRPC: the handler of one call, or None when it is not ours."""
+        method = self._methods.get(handler_call_details.method)
+        if method is None:
+            return None
+        handle, call = method.handle, Call(_metadata(handler_call_details.invocation_metadata))
+
+        async def answer(request: bytes, context: Any) -> Any:
+            try:
+                return await handle(request, call)
+            except Failure as failure:
+                if failure.pushback_ms is not None:
+                    context.set_trailing_metadata((("grpc-retry-pushback-ms", str(failure.pushback_ms)),))
+                await context.abort_with_status(rpc_status.to_status(failure.status))
+
+        # Requests stay bytes until the caller is known; see the validate interceptor.
+        return grpc.unary_unary_rpc_method_handler(answer, None, method.response_type.SerializeToString)
+
+
+def _metadata(pairs: Any) -> dict[str, str]:
+    """Only what the interceptors look at."""
+    for key, value in pairs or ():
         if key == "authorization":
             return {key: value}
     return {}
-
-
-def _handler(method: Method) -> Any:
-    handle = method.handle
-
-    async def answer(request: bytes, context: Any) -> Any:
-        call = Call(_metadata(context))
-        try:
-            return await handle(request, call)
-        except Failure as failure:
-            if failure.pushback_ms is not None:
-                context.set_trailing_metadata((("grpc-retry-pushback-ms", str(failure.pushback_ms)),))
-            await context.abort_with_status(rpc_status.to_status(failure.status))
-
-    # Requests stay bytes until the caller is known; see the validate interceptor.
-    return grpc.unary_unary_rpc_method_handler(answer, None, method.response_type.SerializeToString)
 
 
 class _NoSuchMethod(grpc.GenericRpcHandler):

@@ -43,6 +43,7 @@ class RedisView:
         self._trusted = False
         self._copies = Copies()
         self._met: dict[str, str] = {}
+        self._same = False
         self._reading = RedisLink(url, partial(self._found, "reading"), self._copies.drop)
         self._publishing = RedisLink(url, partial(self._found, "publishing"), lambda changed: None)
         self._publications: Coalescer[tuple[str, Publication, int], None] = Coalescer(self._publish_together)
@@ -50,7 +51,7 @@ class RedisView:
     @property
     def up(self) -> bool:
         """Whether Redis can be reached."""
-        return self._reading.up and self._publishing.up and len(set(self._met.values())) == 1
+        return self._same and self._reading.up and self._publishing.up
 
     @property
     def trusted(self) -> bool:
@@ -82,12 +83,19 @@ class RedisView:
         if epoch != self._epoch:
             self._epoch = epoch
             self._copies.drop(None)
-        if len(set(self._met.values())) > 1:
+        self._same = len(set(self._met.values())) == 1
+        if not self._same:
             (self._publishing if link == "reading" else self._reading).let_go()
 
     def _key(self, tenant: str, catalog_version: int, customer: str) -> str:
         # Lengths keep apart what a separator could not; the braces keep a customer in one slot of a cluster.
         return f"mg:{self._epoch}:{catalog_version}:{{{len(tenant)}:{tenant}:{customer}}}"
+
+    def held(self, tenant: str, catalog_version: int) -> Mapping[CounterKey, Seen]:
+        """See `app.ports.View`."""
+        if not self.up or not self._trusted:
+            return {}
+        return self._copies.counters((tenant, catalog_version))
 
     async def read(
         self, tenant: str, catalog_version: int, keys: Sequence[CounterKey], at_least: Mapping[str, int]
