@@ -144,6 +144,10 @@ class Directory:
             self._customer_of.keep((tenant, customer), loaded)
         return loaded
 
+    def known_key(self, key_id: str) -> StoredKey | None:
+        """The API key of that id, if it is remembered."""
+        return self._key_of.get(key_id)
+
     async def key(self, key_id: str) -> StoredKey | None:
         """The API key of that id. Unknown ids are not remembered."""
         remembered = self._key_of.get(key_id)

@@ -17,6 +17,14 @@ class Authenticate:
         self._directory = directory
         self._proven: Memory[str, Principal] = Memory(10_000)
 
+    def known(self, authorization: str | None) -> Principal | None:
+        """The principal of a header that has proved itself and whose key is remembered, still good; asks nobody."""
+        principal = self._proven.get(authorization) if authorization else None
+        stored = self._directory.known_key(principal.key_id) if principal else None
+        if stored is None or stored.revoked_at is not None or stored.expires_at is not None:
+            return None
+        return principal
+
     async def principal(self, authorization: str | None) -> Principal:
         """The principal of an `authorization` header.
 
