@@ -28,9 +28,10 @@ from metergate.app.catalog.apply import ApplyCatalog
 from metergate.app.catch_up import CatchUp
 from metergate.app.customer.manage import ManageCustomers
 from metergate.app.directory import Directory
-from metergate.app.ports import LedgerUnavailableError, StoredKey
+from metergate.app.ports import LedgerUnavailableError
 from metergate.app.quota.check import CheckQuota
 from metergate.app.quota.list_limits import ListLimits
+from metergate.app.stores import StoredKey
 from metergate.app.sweep import SweepView
 from metergate.app.tokens import Sealer
 from metergate.app.usage.commit import UsageCommitter

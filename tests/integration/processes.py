@@ -24,9 +24,9 @@ from metergate.app.catalog.apply import ApplyCatalog
 from metergate.app.catch_up import CatchUp
 from metergate.app.customer.manage import ManageCustomers
 from metergate.app.directory import Directory
-from metergate.app.ports import Customer
 from metergate.app.quota.check import Amount, CheckQuota, Question
 from metergate.app.quota.list_limits import ListLimits
+from metergate.app.stores import Customer
 from metergate.app.sweep import SweepView
 from metergate.app.usage.commit import UsageCommitter
 from metergate.app.usage.list_events import ListEvents

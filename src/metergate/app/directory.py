@@ -12,7 +12,7 @@ from collections.abc import Hashable, Iterable, Sequence
 from typing import Generic, NamedTuple, TypeVar
 
 from metergate.app.coalesce import Coalescer
-from metergate.app.ports import Catalogs, Customer, Customers, Keys, StoredKey
+from metergate.app.stores import Catalogs, Customer, Customers, Keys, StoredKey
 from metergate.domain.catalog import Catalog
 
 K = TypeVar("K", bound=Hashable)

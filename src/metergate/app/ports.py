@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from metergate.domain.catalog import Catalog
 from metergate.domain.period import Window
@@ -197,17 +197,6 @@ class View(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Customer:
-    """Who is billed."""
-
-    id: str
-    name: str
-    plan: str
-    time_zone: str
-    created_at: int
-
-
 class Point(NamedTuple):
     """A quantity of one group in one piece of a range."""
 
@@ -270,147 +259,4 @@ class EventReader(Protocol):
 
     async def events(self, tenant: str, query: EventQuery) -> list[RecordedEvent]:
         """A page of events."""
-        ...
-
-
-@dataclass(slots=True)
-class Once:
-    """A call that is done once: `digest` stands for its body, `encode` writes its result as it is answered.
-
-    `answer` is what the first call of this id was answered; None in the first call.
-    """
-
-    request_id: str
-    digest: bytes
-    encode: Callable[[Any], bytes]
-    answer: bytes | None = None
-
-
-class OnceStore(Protocol):
-    """Remembers answers in the transaction that they are the answers of."""
-
-    async def repeated(self, once: Once | None) -> bool:
-        """Whether this is a repeat; if so `once.answer` is the first answer.
-
-        Raises:
-            MetergateError: REQUEST_ID_REUSED when the first call had another body.
-        """
-        ...
-
-    async def remember(self, once: Once | None, result: object) -> None:
-        """Keeps the result for repeats."""
-        ...
-
-
-class CatalogChange(OnceStore, Protocol):
-    """A transaction that holds a tenant's catalog alone."""
-
-    async def current(self) -> Catalog:
-        """The catalog in force."""
-        ...
-
-    async def customers_on(self, plans: list[str]) -> dict[str, int]:
-        """How many customers are on each of the plans; plans without any are left out."""
-        ...
-
-    async def replace(self, new: Catalog) -> None:
-        """Puts the catalog in force."""
-        ...
-
-
-class Catalogs(Protocol):
-    """Where catalogs are kept."""
-
-    async def load(self, tenant: str) -> Catalog:
-        """The tenant's catalog."""
-        ...
-
-    def change(self, tenant: str) -> AbstractAsyncContextManager[CatalogChange]:
-        """Opens a change; leaving it without an exception commits."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """What is metered."""
-
-    id: str
-    customer: str
-    created_at: int
-
-
-class CustomerChange(OnceStore, Protocol):
-    """A transaction on a tenant's customers that holds the waiting room of unmatched events."""
-
-    async def owners(self, subjects: Sequence[str]) -> dict[str, str]:
-        """The customers of the subjects that are known."""
-        ...
-
-    async def get(self, customer: str) -> Customer | None:
-        """One customer, or None."""
-        ...
-
-    async def add(self, customers: Sequence[Customer]) -> None:
-        """Makes customers; those that exist stay as they are."""
-        ...
-
-    async def add_subject(self, subject: str, customer: str) -> None:
-        """Makes a subject; one that exists stays as it is."""
-        ...
-
-    async def assign(self, customer: str, plan: str) -> int:
-        """Puts the customer on a plan; returns the `seq` of this change."""
-        ...
-
-    async def now(self) -> int:
-        """The instant of this transaction."""
-        ...
-
-    async def adopt(self, owners: Sequence[tuple[str, str]]) -> dict[str, int]:
-        """Moves the waiting events of (subject, customer) pairs; returns how many, by customer."""
-        ...
-
-
-class Customers(Protocol):
-    """Where customers and subjects are kept."""
-
-    async def owners(self, tenant: str, subjects: Sequence[str]) -> dict[str, Customer]:
-        """The customers of the subjects that are known."""
-        ...
-
-    async def get(self, tenant: str, customer: str) -> Customer | None:
-        """One customer, or None."""
-        ...
-
-    async def list(self, tenant: str, after: str, most: int) -> list[Customer]:
-        """Customers by id, from behind `after`."""
-        ...
-
-    async def subjects(self, tenant: str, customer: str, after: str, most: int) -> Sequence[Subject]:
-        """A customer's subjects by id, from behind `after`."""
-        ...
-
-    def change(self, tenant: str) -> AbstractAsyncContextManager[CustomerChange]:
-        """Opens a change; leaving it without an exception commits."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class StoredKey:
-    """What is kept of an API key; times are instants."""
-
-    id: str
-    tenant: str
-    service: str
-    secret_hash: bytes
-    created_at: int
-    expires_at: int | None
-    revoked_at: int | None
-
-
-class Keys(Protocol):
-    """Where API keys are kept."""
-
-    async def get(self, key_id: str) -> StoredKey | None:
-        """The key of that id, revoked or not."""
         ...

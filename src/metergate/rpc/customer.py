@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from metergate.app.customer.manage import Made, ManageCustomers
-from metergate.app.ports import Customer, Subject
+from metergate.app.stores import Customer, Subject
 from metergate.app.tokens import Sealer
 from metergate.domain.usage import MAX_NAME, check_text
 from metergate.rpc.call import Call

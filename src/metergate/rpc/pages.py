@@ -8,7 +8,7 @@ from typing import Any
 
 from google.protobuf.message import Message
 
-from metergate.app.ports import Once
+from metergate.app.stores import Once
 
 _DEFAULT, _MOST = 100, 1_000
 

@@ -17,7 +17,7 @@ from metergate.adapters.postgres.errors import engine_errors
 from metergate.adapters.postgres.ledger import literal
 from metergate.adapters.postgres.notify import notify
 from metergate.adapters.postgres.once import PostgresOnce
-from metergate.app.ports import Customer, CustomerChange, Subject
+from metergate.app.stores import Customer, CustomerChange, Subject
 from metergate.domain.posting import NOBODY
 
 _customers, _heads, _subjects = schema.customers.c, schema.heads.c, schema.subjects.c
@@ -38,7 +38,7 @@ SELECT customer, count(*) FROM moved GROUP BY customer"""
 
 
 class PostgresCustomers:
-    """`app.ports.Customers` on PostgreSQL."""
+    """`app.stores.Customers` on PostgreSQL."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
@@ -100,7 +100,7 @@ def _select(tenant: str) -> Select[Any]:
 
 
 class PostgresCustomerChange(PostgresOnce):
-    """See `app.ports.CustomerChange`."""
+    """See `app.stores.CustomerChange`."""
 
     async def lock(self, customer: str) -> None:
         """Locks one head."""

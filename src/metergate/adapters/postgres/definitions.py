@@ -15,7 +15,7 @@ from metergate.adapters.postgres.connect import snapshots
 from metergate.adapters.postgres.errors import engine_errors
 from metergate.adapters.postgres.notify import notify
 from metergate.adapters.postgres.once import PostgresOnce
-from metergate.app.ports import CatalogChange
+from metergate.app.stores import CatalogChange
 from metergate.domain.catalog import Catalog, Plan
 from metergate.domain.meter import Meter
 from metergate.domain.period import Period
@@ -66,7 +66,7 @@ def _limit(row: Any) -> Limit:
 
 
 class PostgresCatalogs:
-    """`app.ports.Catalogs` on PostgreSQL."""
+    """`app.stores.Catalogs` on PostgreSQL."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
@@ -92,7 +92,7 @@ class PostgresCatalogs:
 
 
 class PostgresCatalogChange(PostgresOnce):
-    """See `app.ports.CatalogChange`."""
+    """See `app.stores.CatalogChange`."""
 
     async def current(self) -> Catalog:
         """The catalog in force."""

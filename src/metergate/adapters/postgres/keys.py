@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from metergate.adapters.postgres import schema
 from metergate.adapters.postgres.errors import engine_errors
 from metergate.adapters.postgres.notify import notify
-from metergate.app.ports import StoredKey
+from metergate.app.stores import StoredKey
 from metergate.domain.access import ApiKey
 from metergate.domain.posting import NOBODY
 
@@ -22,7 +22,7 @@ _COLUMNS = (
 
 
 class PostgresKeys:
-    """`app.ports.Keys` on PostgreSQL."""
+    """`app.stores.Keys` on PostgreSQL."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine

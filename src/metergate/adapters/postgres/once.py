@@ -7,21 +7,21 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from metergate.adapters.postgres import schema
-from metergate.app.ports import Once
+from metergate.app.stores import Once
 from metergate.domain.errors import MetergateError, Reason
 
 _requests = schema.requests.c
 
 
 class PostgresOnce:
-    """`app.ports.OnceStore`; the tenant's lock that each change holds keeps two calls of one id apart."""
+    """`app.stores.OnceStore`; the tenant's lock that each change holds keeps two calls of one id apart."""
 
     def __init__(self, connection: AsyncConnection, tenant: str) -> None:
         self._connection = connection
         self._tenant = tenant
 
     async def repeated(self, once: Once | None) -> bool:
-        """See `app.ports.OnceStore`."""
+        """See `app.stores.OnceStore`."""
         if once is None:
             return False
         mine = select(_requests.digest, _requests.answer).where(
@@ -37,7 +37,7 @@ class PostgresOnce:
         return True
 
     async def remember(self, once: Once | None, result: object) -> None:
-        """See `app.ports.OnceStore`."""
+        """See `app.stores.OnceStore`."""
         if once is not None:
             row = {"tenant": self._tenant, "request_id": once.request_id, "digest": once.digest}
             await self._connection.execute(insert(schema.requests), row | {"answer": once.encode(result)})

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from metergate.app.directory import Directory
-from metergate.app.ports import CatalogChange, Catalogs, Once
+from metergate.app.stores import CatalogChange, Catalogs, Once
 from metergate.domain.access import Principal
 from metergate.domain.catalog import Action, Catalog, Change, changes
 from metergate.domain.errors import MetergateError, Reason

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from metergate.app.catch_up import CatchUp
 from metergate.app.directory import Directory
-from metergate.app.ports import Customer, CustomerChange, Customers, Once, Subject
+from metergate.app.stores import Customer, CustomerChange, Customers, Once, Subject
 from metergate.domain import period
 from metergate.domain.access import Principal
 from metergate.domain.catalog import Catalog

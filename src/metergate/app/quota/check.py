@@ -11,7 +11,6 @@ from metergate.app import clock
 from metergate.app.catch_up import CatchUp
 from metergate.app.directory import Directory
 from metergate.app.ports import (
-    Customer,
     Ledger,
     LedgerUnavailableError,
     OutcomeUnknownError,
@@ -20,6 +19,7 @@ from metergate.app.ports import (
     View,
     ViewUnavailableError,
 )
+from metergate.app.stores import Customer
 from metergate.app.tokens import EVERYTHING
 from metergate.domain import period
 from metergate.domain.access import Principal

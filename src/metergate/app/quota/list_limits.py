@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from metergate.app import clock
 from metergate.app.catch_up import CatchUp
 from metergate.app.directory import Directory
-from metergate.app.ports import Customer, Ledger, LedgerUnavailableError, OutcomeUnknownError
+from metergate.app.ports import Ledger, LedgerUnavailableError, OutcomeUnknownError
+from metergate.app.stores import Customer
 from metergate.domain.access import Principal
 from metergate.domain.catalog import Catalog
 from metergate.domain.errors import MetergateError, Reason

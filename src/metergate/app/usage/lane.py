@@ -12,12 +12,7 @@ import random
 from collections import deque
 from collections.abc import Coroutine, Sequence
 
-from metergate.app.ports import (
-    LedgerUnavailableError,
-    OutcomeUnknownError,
-    RaceLostError,
-    View,
-)
+from metergate.app.ports import LedgerUnavailableError, OutcomeUnknownError, RaceLostError, View
 from metergate.app.usage.commit import Committed, UsageCommitter
 from metergate.domain.errors import MetergateError, Reason
 from metergate.domain.posting import Pending

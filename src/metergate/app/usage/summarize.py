@@ -9,15 +9,8 @@ from decimal import Decimal
 from metergate.app import clock
 from metergate.app.catch_up import CatchUp
 from metergate.app.directory import Directory
-from metergate.app.ports import (
-    Customer,
-    Ledger,
-    LedgerUnavailableError,
-    OutcomeUnknownError,
-    Point,
-    SummaryQuery,
-    UsageReader,
-)
+from metergate.app.ports import Ledger, LedgerUnavailableError, OutcomeUnknownError, Point, SummaryQuery, UsageReader
+from metergate.app.stores import Customer
 from metergate.domain import period
 from metergate.domain.access import Principal
 from metergate.domain.catalog import Catalog
