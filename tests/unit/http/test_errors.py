@@ -67,10 +67,10 @@ async def test_p10_overload_says_when_to_come_back(example: Example, client: htt
 
 
 async def test_p12_field_violations_arrive(client: httpx.AsyncClient) -> None:
-    response = await client.post(CHECK, json={"subject": "s" * 300, "amounts": QUESTION["amounts"]})
-    assert _refused(response, 400, "invalid_argument", Reason.FIELD_INVALID) == {"field": "subject"}
+    response = await client.post("/metergate.v1.UsageService/RecordUsage", json={})
+    assert _refused(response, 400, "invalid_argument", Reason.FIELD_INVALID) == {"field": "event"}
     bad = BadRequest.FromString(_detail(response, "google.rpc.BadRequest"))
-    assert [violation.field for violation in bad.field_violations] == ["subject"]
+    assert [violation.field for violation in bad.field_violations] == ["event"]
 
 
 @pytest.mark.parametrize(
