@@ -7,8 +7,6 @@ from collections.abc import Iterable
 
 import typer
 
-PAIRS_HELP = "Repeat it for more."
-
 
 def pairs(given: Iterable[str], option: str) -> dict[str, str]:
     """Reads NAME=VALUE options. Raises a usage error naming the option."""

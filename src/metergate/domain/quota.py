@@ -13,8 +13,6 @@ from metergate.domain import quantity
 from metergate.domain.period import Period, Window
 from metergate.domain.quantity import CONTEXT, ZERO
 
-UNLIMITED: Decimal | None = None
-
 
 class Policy(StrEnum):
     """What happens at a limit: HARD refuses, SOFT allows and shows the overrun."""

@@ -18,7 +18,9 @@ from metergate.rpc.errors import to_failure
 MESSAGE_MOST = 4 * 1024 * 1024  # bytes
 
 # Clients may ping every 30 s; connections are closed after some minutes so that clients spread over processes.
+# A second server on one port is an error: by default both would bind it, and share its connections in silence.
 _OPTIONS = [
+    ("grpc.so_reuseport", 0),
     ("grpc.max_receive_message_length", MESSAGE_MOST),
     ("grpc.max_concurrent_streams", 1_000),
     ("grpc.max_metadata_size", 16 * 1024),
@@ -34,8 +36,8 @@ _OPTIONS = [
 class GrpcServer:
     """Serves methods on one address."""
 
-    def __init__(self, methods: Sequence[Method], reflect: bool, share_port: bool = False) -> None:
-        self._server = grpc.aio.server(options=[*_OPTIONS, ("grpc.so_reuseport", int(share_port))])
+    def __init__(self, methods: Sequence[Method], reflect: bool) -> None:
+        self._server = grpc.aio.server(options=_OPTIONS)
         self._health = HealthServicer()
         self._services = sorted({method.service for method in methods})
         self._server.add_generic_rpc_handlers((_Methods(methods),))  # the first to be asked
