@@ -24,48 +24,115 @@ _sym_db = _symbol_database.Default()
 
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
-from metergate.v1 import catalog_pb2 as metergate_dot_v1_dot_catalog__pb2
+from metergate.v1 import decision_pb2 as metergate_dot_v1_dot_decision__pb2
+from metergate.v1 import usage_event_pb2 as metergate_dot_v1_dot_usage__event__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18metergate/v1/quota.proto\x12\x0cmetergate.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ametergate/v1/catalog.proto\"z\n\x06Window\x12\x39\n\nstart_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tstartTime\x12\x35\n\x08\x65nd_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x07\x65ndTime\"\xfc\x04\n\nLimitState\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n\x05meter\x18\x02 \x01(\tR\x05meter\x12,\n\x06window\x18\x03 \x01(\x0b\x32\x14.metergate.v1.WindowR\x06window\x12\x10\n\x03max\x18\x04 \x01(\tR\x03max\x12\x12\n\x04used\x18\x05 \x01(\tR\x04used\x12\x1a\n\x08reserved\x18\x06 \x01(\tR\x08reserved\x12\x16\n\x06leased\x18\x07 \x01(\tR\x06leased\x12\x1c\n\tforfeited\x18\x08 \x01(\tR\tforfeited\x12\x1c\n\tremaining\x18\t \x01(\tR\tremaining\x12\x1b\n\twould_fit\x18\n \x01(\tR\x08wouldFit\x12,\n\x06policy\x18\x0b \x01(\x0e\x32\x14.metergate.v1.PolicyR\x06policy\x12\x39\n\nreset_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tresetTime\x12\x18\n\x07overrun\x18\r \x01(\tR\x07overrun\x12<\n\x0c\x65xhausted_in\x18\x0e \x01(\x0b\x32\x19.google.protobuf.DurationR\x0b\x65xhaustedIn\x12)\n\x05scope\x18\x0f \x01(\x0e\x32\x13.metergate.v1.ScopeR\x05scope\x12<\n\x06labels\x18\x10 \x03(\x0b\x32$.metergate.v1.LimitState.LabelsEntryR\x06labels\x1a\x39\n\x0bLabelsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\"\x8c\x03\n\x08\x44\x65\x63ision\x12\x18\n\x07\x61llowed\x18\x01 \x01(\x08R\x07\x61llowed\x12\x1f\n\x0b\x64\x65\x63ision_id\x18\x02 \x01(\tR\ndecisionId\x12\x12\n\x04plan\x18\x03 \x01(\tR\x04plan\x12\x16\n\x06reason\x18\x04 \x01(\tR\x06reason\x12#\n\rbinding_limit\x18\x05 \x01(\tR\x0c\x62indingLimit\x12\x30\n\x06limits\x18\x06 \x03(\x0b\x32\x18.metergate.v1.LimitStateR\x06limits\x12:\n\x0bretry_after\x18\x07 \x01(\x0b\x32\x19.google.protobuf.DurationR\nretryAfter\x12/\n\x05\x61s_of\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x04\x61sOf\x12\x39\n\x0b\x61nswered_by\x18\t \x01(\x0e\x32\x18.metergate.v1.AnsweredByR\nansweredBy\x12\x1a\n\x08\x64\x65graded\x18\n \x01(\x08R\x08\x64\x65graded\"\xb5\x01\n\x0bQuotaAmount\x12\x14\n\x05meter\x18\x01 \x01(\tR\x05meter\x12\x16\n\x06\x61mount\x18\x02 \x01(\tR\x06\x61mount\x12=\n\x06labels\x18\x03 \x03(\x0b\x32%.metergate.v1.QuotaAmount.LabelsEntryR\x06labels\x1a\x39\n\x0bLabelsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\"\xa2\x01\n\x11\x43heckQuotaRequest\x12\x18\n\x07subject\x18\x01 \x01(\tR\x07subject\x12\x33\n\x07\x61mounts\x18\x02 \x03(\x0b\x32\x19.metergate.v1.QuotaAmountR\x07\x61mounts\x12(\n\x10refuse_as_status\x18\x03 \x01(\x08R\x0erefuseAsStatus\x12\x14\n\x05token\x18\x04 \x01(\tR\x05token\"H\n\x12\x43heckQuotaResponse\x12\x32\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0b\x32\x16.metergate.v1.DecisionR\x08\x64\x65\x63ision\"Q\n\x16\x42\x61tchCheckQuotaRequest\x12\x37\n\x06\x63hecks\x18\x01 \x03(\x0b\x32\x1f.metergate.v1.CheckQuotaRequestR\x06\x63hecks\"\x89\x01\n\x0b\x43heckResult\x12\x32\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0b\x32\x16.metergate.v1.DecisionR\x08\x64\x65\x63ision\x12!\n\x0c\x65rror_reason\x18\x02 \x01(\tR\x0b\x65rrorReason\x12#\n\rerror_message\x18\x03 \x01(\tR\x0c\x65rrorMessage\"N\n\x17\x42\x61tchCheckQuotaResponse\x12\x33\n\x07results\x18\x01 \x03(\x0b\x32\x19.metergate.v1.CheckResultR\x07results\"E\n\x11ListLimitsRequest\x12\x18\n\x07subject\x18\x01 \x01(\tR\x07subject\x12\x16\n\x06meters\x18\x02 \x03(\tR\x06meters\"\xa7\x01\n\x12ListLimitsResponse\x12\x1a\n\x08\x63ustomer\x18\x01 \x01(\tR\x08\x63ustomer\x12\x12\n\x04plan\x18\x02 \x01(\tR\x04plan\x12\x30\n\x06limits\x18\x03 \x03(\x0b\x32\x18.metergate.v1.LimitStateR\x06limits\x12/\n\x05\x61s_of\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x04\x61sOf*\x86\x01\n\nAnsweredBy\x12\x1b\n\x17\x41NSWERED_BY_UNSPECIFIED\x10\x00\x12\x16\n\x12\x41NSWERED_BY_LEDGER\x10\x01\x12\x14\n\x10\x41NSWERED_BY_VIEW\x10\x02\x12\x15\n\x11\x41NSWERED_BY_LEASE\x10\x03\x12\x16\n\x12\x41NSWERED_BY_MEMORY\x10\x04\x32\x90\x02\n\x0cQuotaService\x12O\n\nCheckQuota\x12\x1f.metergate.v1.CheckQuotaRequest\x1a .metergate.v1.CheckQuotaResponse\x12^\n\x0f\x42\x61tchCheckQuota\x12$.metergate.v1.BatchCheckQuotaRequest\x1a%.metergate.v1.BatchCheckQuotaResponse\x12O\n\nListLimits\x12\x1f.metergate.v1.ListLimitsRequest\x1a .metergate.v1.ListLimitsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18metergate/v1/quota.proto\x12\x0cmetergate.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bmetergate/v1/decision.proto\x1a\x1emetergate/v1/usage_event.proto\"\xb5\x01\n\x0bQuotaAmount\x12\x14\n\x05meter\x18\x01 \x01(\tR\x05meter\x12\x16\n\x06\x61mount\x18\x02 \x01(\tR\x06\x61mount\x12=\n\x06labels\x18\x03 \x03(\x0b\x32%.metergate.v1.QuotaAmount.LabelsEntryR\x06labels\x1a\x39\n\x0bLabelsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\"\xa2\x01\n\x11\x43heckQuotaRequest\x12\x18\n\x07subject\x18\x01 \x01(\tR\x07subject\x12\x33\n\x07\x61mounts\x18\x02 \x03(\x0b\x32\x19.metergate.v1.QuotaAmountR\x07\x61mounts\x12(\n\x10refuse_as_status\x18\x03 \x01(\x08R\x0erefuseAsStatus\x12\x14\n\x05token\x18\x04 \x01(\tR\x05token\"H\n\x12\x43heckQuotaResponse\x12\x32\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0b\x32\x16.metergate.v1.DecisionR\x08\x64\x65\x63ision\"Q\n\x16\x42\x61tchCheckQuotaRequest\x12\x37\n\x06\x63hecks\x18\x01 \x03(\x0b\x32\x1f.metergate.v1.CheckQuotaRequestR\x06\x63hecks\"\x89\x01\n\x0b\x43heckResult\x12\x32\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0b\x32\x16.metergate.v1.DecisionR\x08\x64\x65\x63ision\x12!\n\x0c\x65rror_reason\x18\x02 \x01(\tR\x0b\x65rrorReason\x12#\n\rerror_message\x18\x03 \x01(\tR\x0c\x65rrorMessage\"N\n\x17\x42\x61tchCheckQuotaResponse\x12\x33\n\x07results\x18\x01 \x03(\x0b\x32\x19.metergate.v1.CheckResultR\x07results\"E\n\x11ListLimitsRequest\x12\x18\n\x07subject\x18\x01 \x01(\tR\x07subject\x12\x16\n\x06meters\x18\x02 \x03(\tR\x06meters\"\xa7\x01\n\x12ListLimitsResponse\x12\x1a\n\x08\x63ustomer\x18\x01 \x01(\tR\x08\x63ustomer\x12\x12\n\x04plan\x18\x02 \x01(\tR\x04plan\x12\x30\n\x06limits\x18\x03 \x03(\x0b\x32\x18.metergate.v1.LimitStateR\x06limits\x12/\n\x05\x61s_of\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x04\x61sOf\"q\n\x13\x43onsumeQuotaRequest\x12\x30\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x18.metergate.v1.UsageEventR\x06\x65vents\x12(\n\x10refuse_as_status\x18\x02 \x01(\x08R\x0erefuseAsStatus\"\x98\x01\n\x14\x43onsumeQuotaResponse\x12\x32\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0b\x32\x16.metergate.v1.DecisionR\x08\x64\x65\x63ision\x12\x36\n\x08receipts\x18\x02 \x03(\x0b\x32\x1a.metergate.v1.UsageReceiptR\x08receipts\x12\x14\n\x05token\x18\x03 \x01(\tR\x05token\"s\n\x18\x42\x61tchConsumeQuotaRequest\x12=\n\x08\x63onsumes\x18\x01 \x03(\x0b\x32!.metergate.v1.ConsumeQuotaRequestR\x08\x63onsumes\x12\x18\n\x07\x64\x65tails\x18\x02 \x01(\x08R\x07\x64\x65tails\"\xb7\x02\n\rConsumeResult\x12\x18\n\x07\x61llowed\x18\x01 \x01(\x08R\x07\x61llowed\x12/\n\x07outcome\x18\x02 \x01(\x0e\x32\x15.metergate.v1.OutcomeR\x07outcome\x12#\n\rbinding_limit\x18\x03 \x01(\tR\x0c\x62indingLimit\x12:\n\x0bretry_after\x18\x04 \x01(\x0b\x32\x19.google.protobuf.DurationR\nretryAfter\x12\x32\n\x08\x64\x65\x63ision\x18\x05 \x01(\x0b\x32\x16.metergate.v1.DecisionR\x08\x64\x65\x63ision\x12!\n\x0c\x65rror_reason\x18\x06 \x01(\tR\x0b\x65rrorReason\x12#\n\rerror_message\x18\x07 \x01(\tR\x0c\x65rrorMessage\"h\n\x19\x42\x61tchConsumeQuotaResponse\x12\x35\n\x07results\x18\x01 \x03(\x0b\x32\x1b.metergate.v1.ConsumeResultR\x07results\x12\x14\n\x05token\x18\x02 \x01(\tR\x05token\"\xf9\x01\n\x13ReserveQuotaRequest\x12\x18\n\x07subject\x18\x01 \x01(\tR\x07subject\x12\x33\n\x07\x61mounts\x18\x02 \x03(\x0b\x32\x19.metergate.v1.QuotaAmountR\x07\x61mounts\x12+\n\x03ttl\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationR\x03ttl\x12\x1d\n\npartial_ok\x18\x04 \x01(\x08R\tpartialOk\x12\x1d\n\nrequest_id\x18\x05 \x01(\tR\trequestId\x12(\n\x10refuse_as_status\x18\x06 \x01(\x08R\x0erefuseAsStatus\"\xcf\x01\n\x0eReservedAmount\x12\x14\n\x05meter\x18\x01 \x01(\tR\x05meter\x12@\n\x06labels\x18\x02 \x03(\x0b\x32(.metergate.v1.ReservedAmount.LabelsEntryR\x06labels\x12\x16\n\x06\x61mount\x18\x03 \x01(\tR\x06\x61mount\x12\x12\n\x04used\x18\x04 \x01(\tR\x04used\x1a\x39\n\x0bLabelsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\"\xa8\x03\n\x0bReservation\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x1a\n\x08\x63ustomer\x18\x02 \x01(\tR\x08\x63ustomer\x12\x18\n\x07subject\x18\x03 \x01(\tR\x07subject\x12\x36\n\x07\x61mounts\x18\x04 \x03(\x0b\x32\x1c.metergate.v1.ReservedAmountR\x07\x61mounts\x12\x35\n\x05state\x18\x05 \x01(\x0e\x32\x1f.metergate.v1.Reservation.StateR\x05state\x12;\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\x12;\n\x0b\x65xpire_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nexpireTime\"j\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x0e\n\nSTATE_OPEN\x10\x01\x12\x13\n\x0fSTATE_COMMITTED\x10\x02\x12\x12\n\x0eSTATE_RELEASED\x10\x03\x12\x11\n\rSTATE_EXPIRED\x10\x04\"\x9d\x01\n\x14ReserveQuotaResponse\x12\x32\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0b\x32\x16.metergate.v1.DecisionR\x08\x64\x65\x63ision\x12;\n\x0breservation\x18\x02 \x01(\x0b\x32\x19.metergate.v1.ReservationR\x0breservation\x12\x14\n\x05token\x18\x03 \x01(\tR\x05token\"n\n\x18\x45xtendReservationRequest\x12%\n\x0ereservation_id\x18\x01 \x01(\tR\rreservationId\x12+\n\x03ttl\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationR\x03ttl\"X\n\x19\x45xtendReservationResponse\x12;\n\x0breservation\x18\x01 \x01(\x0b\x32\x19.metergate.v1.ReservationR\x0breservation\"s\n\x18\x43ommitReservationRequest\x12%\n\x0ereservation_id\x18\x01 \x01(\tR\rreservationId\x12\x30\n\x06\x65vents\x18\x02 \x03(\x0b\x32\x18.metergate.v1.UsageEventR\x06\x65vents\"\xec\x01\n\x19\x43ommitReservationResponse\x12;\n\x0breservation\x18\x01 \x01(\x0b\x32\x19.metergate.v1.ReservationR\x0breservation\x12\x36\n\x08receipts\x18\x02 \x03(\x0b\x32\x1a.metergate.v1.UsageReceiptR\x08receipts\x12\x12\n\x04late\x18\x03 \x01(\x08R\x04late\x12\x30\n\x06limits\x18\x04 \x03(\x0b\x32\x18.metergate.v1.LimitStateR\x06limits\x12\x14\n\x05token\x18\x05 \x01(\tR\x05token\"B\n\x19ReleaseReservationRequest\x12%\n\x0ereservation_id\x18\x01 \x01(\tR\rreservationId\"Y\n\x1aReleaseReservationResponse\x12;\n\x0breservation\x18\x01 \x01(\x0b\x32\x19.metergate.v1.ReservationR\x0breservation\"\xf5\x04\n\x05Lease\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x1a\n\x08\x63ustomer\x18\x02 \x01(\tR\x08\x63ustomer\x12\x18\n\x07subject\x18\x03 \x01(\tR\x07subject\x12\x14\n\x05meter\x18\x04 \x01(\tR\x05meter\x12\x37\n\x06labels\x18\x05 \x03(\x0b\x32\x1f.metergate.v1.Lease.LabelsEntryR\x06labels\x12\x16\n\x06holder\x18\x06 \x01(\tR\x06holder\x12\x18\n\x07granted\x18\x07 \x01(\tR\x07granted\x12\x1a\n\x08returned\x18\x08 \x01(\tR\x08returned\x12\x14\n\x05spent\x18\t \x01(\tR\x05spent\x12\x18\n\x07settled\x18\n \x01(\tR\x07settled\x12/\n\x05state\x18\x0b \x01(\x0e\x32\x19.metergate.v1.Lease.StateR\x05state\x12+\n\x03ttl\x18\x0c \x01(\x0b\x32\x19.google.protobuf.DurationR\x03ttl\x12;\n\x0b\x65xpire_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nexpireTime\x12\x16\n\x06recall\x18\x0e \x01(\tR\x06recall\x1a\x39\n\x0bLabelsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\"k\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x0e\n\nSTATE_OPEN\x10\x01\x12\x12\n\x0eSTATE_RETURNED\x10\x02\x12\x13\n\x0fSTATE_FORFEITED\x10\x03\x12\x12\n\x0eSTATE_RELEASED\x10\x04\"\x96\x02\n\x13\x41\x63quireLeaseRequest\x12\x18\n\x07subject\x18\x01 \x01(\tR\x07subject\x12\x14\n\x05meter\x18\x02 \x01(\tR\x05meter\x12\x45\n\x06labels\x18\x03 \x03(\x0b\x32-.metergate.v1.AcquireLeaseRequest.LabelsEntryR\x06labels\x12\x16\n\x06holder\x18\x04 \x01(\tR\x06holder\x12\x16\n\x06\x61mount\x18\x05 \x01(\tR\x06\x61mount\x12\x1d\n\nrequest_id\x18\x06 \x01(\tR\trequestId\x1a\x39\n\x0bLabelsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\"u\n\x14\x41\x63quireLeaseResponse\x12\x32\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0b\x32\x16.metergate.v1.DecisionR\x08\x64\x65\x63ision\x12)\n\x05lease\x18\x02 \x01(\x0b\x32\x13.metergate.v1.LeaseR\x05lease\"\x86\x01\n\tLeaseMark\x12\x19\n\x08lease_id\x18\x01 \x01(\tR\x07leaseId\x12\x14\n\x05spent\x18\x02 \x01(\tR\x05spent\x12\x1a\n\x08returned\x18\x03 \x01(\tR\x08returned\x12\x16\n\x06wanted\x18\x04 \x01(\tR\x06wanted\x12\x14\n\x05\x63lose\x18\x05 \x01(\x08R\x05\x63lose\"B\n\x11SyncLeasesRequest\x12-\n\x05marks\x18\x01 \x03(\x0b\x32\x17.metergate.v1.LeaseMarkR\x05marks\"\x80\x01\n\x0bLeaseResult\x12)\n\x05lease\x18\x01 \x01(\x0b\x32\x13.metergate.v1.LeaseR\x05lease\x12!\n\x0c\x65rror_reason\x18\x02 \x01(\tR\x0b\x65rrorReason\x12#\n\rerror_message\x18\x03 \x01(\tR\x0c\x65rrorMessage\"I\n\x12SyncLeasesResponse\x12\x33\n\x07results\x18\x01 \x03(\x0b\x32\x19.metergate.v1.LeaseResultR\x07results\"E\n\x12ReturnLeaseRequest\x12\x19\n\x08lease_id\x18\x01 \x01(\tR\x07leaseId\x12\x14\n\x05spent\x18\x02 \x01(\tR\x05spent\"@\n\x13ReturnLeaseResponse\x12)\n\x05lease\x18\x01 \x01(\x0b\x32\x13.metergate.v1.LeaseR\x05lease\"0\n\x13ReleaseLeaseRequest\x12\x19\n\x08lease_id\x18\x01 \x01(\tR\x07leaseId\"A\n\x14ReleaseLeaseResponse\x12)\n\x05lease\x18\x01 \x01(\x0b\x32\x13.metergate.v1.LeaseR\x05lease\"Q\n\x16\x45xplainDecisionRequest\x12\x1f\n\x0b\x64\x65\x63ision_id\x18\x01 \x01(\tR\ndecisionId\x12\x16\n\x06\x65vents\x18\x02 \x01(\x05R\x06\x65vents\"p\n\x0cHeldCapacity\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x1a\n\x08reserved\x18\x02 \x01(\tR\x08reserved\x12\x16\n\x06leased\x18\x03 \x01(\tR\x06leased\x12\x1c\n\tforfeited\x18\x04 \x01(\tR\tforfeited\"\xc5\x01\n\x0e\x45xplainedLimit\x12.\n\x05state\x18\x01 \x01(\x0b\x32\x18.metergate.v1.LimitStateR\x05state\x12\x30\n\x06\x65vents\x18\x02 \x03(\x0b\x32\x18.metergate.v1.RecordedIdR\x06\x65vents\x12\x1f\n\x0b\x65vent_count\x18\x03 \x01(\x03R\neventCount\x12\x30\n\x05holds\x18\x04 \x03(\x0b\x32\x1a.metergate.v1.HeldCapacityR\x05holds\"\\\n\nRecordedId\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n\x06source\x18\x02 \x01(\tR\x06source\x12\x10\n\x03seq\x18\x03 \x01(\x03R\x03seq\x12\x14\n\x05value\x18\x04 \x01(\tR\x05value\"\xcf\x01\n\x17\x45xplainDecisionResponse\x12\x32\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0b\x32\x16.metergate.v1.DecisionR\x08\x64\x65\x63ision\x12\x1c\n\tconfirmed\x18\x02 \x01(\x08R\tconfirmed\x12\x1a\n\x08\x63ustomer\x18\x03 \x01(\tR\x08\x63ustomer\x12\x10\n\x03seq\x18\x04 \x01(\x03R\x03seq\x12\x34\n\x06limits\x18\x05 \x03(\x0b\x32\x1c.metergate.v1.ExplainedLimitR\x06limits2\x8c\n\n\x0cQuotaService\x12O\n\nCheckQuota\x12\x1f.metergate.v1.CheckQuotaRequest\x1a .metergate.v1.CheckQuotaResponse\x12^\n\x0f\x42\x61tchCheckQuota\x12$.metergate.v1.BatchCheckQuotaRequest\x1a%.metergate.v1.BatchCheckQuotaResponse\x12O\n\nListLimits\x12\x1f.metergate.v1.ListLimitsRequest\x1a .metergate.v1.ListLimitsResponse\x12U\n\x0c\x43onsumeQuota\x12!.metergate.v1.ConsumeQuotaRequest\x1a\".metergate.v1.ConsumeQuotaResponse\x12\x64\n\x11\x42\x61tchConsumeQuota\x12&.metergate.v1.BatchConsumeQuotaRequest\x1a\'.metergate.v1.BatchConsumeQuotaResponse\x12U\n\x0cReserveQuota\x12!.metergate.v1.ReserveQuotaRequest\x1a\".metergate.v1.ReserveQuotaResponse\x12\x64\n\x11\x45xtendReservation\x12&.metergate.v1.ExtendReservationRequest\x1a\'.metergate.v1.ExtendReservationResponse\x12\x64\n\x11\x43ommitReservation\x12&.metergate.v1.CommitReservationRequest\x1a\'.metergate.v1.CommitReservationResponse\x12g\n\x12ReleaseReservation\x12\'.metergate.v1.ReleaseReservationRequest\x1a(.metergate.v1.ReleaseReservationResponse\x12U\n\x0c\x41\x63quireLease\x12!.metergate.v1.AcquireLeaseRequest\x1a\".metergate.v1.AcquireLeaseResponse\x12O\n\nSyncLeases\x12\x1f.metergate.v1.SyncLeasesRequest\x1a .metergate.v1.SyncLeasesResponse\x12R\n\x0bReturnLease\x12 .metergate.v1.ReturnLeaseRequest\x1a!.metergate.v1.ReturnLeaseResponse\x12U\n\x0cReleaseLease\x12!.metergate.v1.ReleaseLeaseRequest\x1a\".metergate.v1.ReleaseLeaseResponse\x12^\n\x0f\x45xplainDecision\x12$.metergate.v1.ExplainDecisionRequest\x1a%.metergate.v1.ExplainDecisionResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'metergate.v1.quota_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_LIMITSTATE_LABELSENTRY']._loaded_options = None
-  _globals['_LIMITSTATE_LABELSENTRY']._serialized_options = b'8\001'
   _globals['_QUOTAAMOUNT_LABELSENTRY']._loaded_options = None
   _globals['_QUOTAAMOUNT_LABELSENTRY']._serialized_options = b'8\001'
-  _globals['_ANSWEREDBY']._serialized_start=2265
-  _globals['_ANSWEREDBY']._serialized_end=2399
-  _globals['_WINDOW']._serialized_start=135
-  _globals['_WINDOW']._serialized_end=257
-  _globals['_LIMITSTATE']._serialized_start=260
-  _globals['_LIMITSTATE']._serialized_end=896
-  _globals['_LIMITSTATE_LABELSENTRY']._serialized_start=839
-  _globals['_LIMITSTATE_LABELSENTRY']._serialized_end=896
-  _globals['_DECISION']._serialized_start=899
-  _globals['_DECISION']._serialized_end=1295
-  _globals['_QUOTAAMOUNT']._serialized_start=1298
-  _globals['_QUOTAAMOUNT']._serialized_end=1479
-  _globals['_QUOTAAMOUNT_LABELSENTRY']._serialized_start=839
-  _globals['_QUOTAAMOUNT_LABELSENTRY']._serialized_end=896
-  _globals['_CHECKQUOTAREQUEST']._serialized_start=1482
-  _globals['_CHECKQUOTAREQUEST']._serialized_end=1644
-  _globals['_CHECKQUOTARESPONSE']._serialized_start=1646
-  _globals['_CHECKQUOTARESPONSE']._serialized_end=1718
-  _globals['_BATCHCHECKQUOTAREQUEST']._serialized_start=1720
-  _globals['_BATCHCHECKQUOTAREQUEST']._serialized_end=1801
-  _globals['_CHECKRESULT']._serialized_start=1804
-  _globals['_CHECKRESULT']._serialized_end=1941
-  _globals['_BATCHCHECKQUOTARESPONSE']._serialized_start=1943
-  _globals['_BATCHCHECKQUOTARESPONSE']._serialized_end=2021
-  _globals['_LISTLIMITSREQUEST']._serialized_start=2023
-  _globals['_LISTLIMITSREQUEST']._serialized_end=2092
-  _globals['_LISTLIMITSRESPONSE']._serialized_start=2095
-  _globals['_LISTLIMITSRESPONSE']._serialized_end=2262
-  _globals['_QUOTASERVICE']._serialized_start=2402
-  _globals['_QUOTASERVICE']._serialized_end=2674
+  _globals['_RESERVEDAMOUNT_LABELSENTRY']._loaded_options = None
+  _globals['_RESERVEDAMOUNT_LABELSENTRY']._serialized_options = b'8\001'
+  _globals['_LEASE_LABELSENTRY']._loaded_options = None
+  _globals['_LEASE_LABELSENTRY']._serialized_options = b'8\001'
+  _globals['_ACQUIRELEASEREQUEST_LABELSENTRY']._loaded_options = None
+  _globals['_ACQUIRELEASEREQUEST_LABELSENTRY']._serialized_options = b'8\001'
+  _globals['_QUOTAAMOUNT']._serialized_start=169
+  _globals['_QUOTAAMOUNT']._serialized_end=350
+  _globals['_QUOTAAMOUNT_LABELSENTRY']._serialized_start=293
+  _globals['_QUOTAAMOUNT_LABELSENTRY']._serialized_end=350
+  _globals['_CHECKQUOTAREQUEST']._serialized_start=353
+  _globals['_CHECKQUOTAREQUEST']._serialized_end=515
+  _globals['_CHECKQUOTARESPONSE']._serialized_start=517
+  _globals['_CHECKQUOTARESPONSE']._serialized_end=589
+  _globals['_BATCHCHECKQUOTAREQUEST']._serialized_start=591
+  _globals['_BATCHCHECKQUOTAREQUEST']._serialized_end=672
+  _globals['_CHECKRESULT']._serialized_start=675
+  _globals['_CHECKRESULT']._serialized_end=812
+  _globals['_BATCHCHECKQUOTARESPONSE']._serialized_start=814
+  _globals['_BATCHCHECKQUOTARESPONSE']._serialized_end=892
+  _globals['_LISTLIMITSREQUEST']._serialized_start=894
+  _globals['_LISTLIMITSREQUEST']._serialized_end=963
+  _globals['_LISTLIMITSRESPONSE']._serialized_start=966
+  _globals['_LISTLIMITSRESPONSE']._serialized_end=1133
+  _globals['_CONSUMEQUOTAREQUEST']._serialized_start=1135
+  _globals['_CONSUMEQUOTAREQUEST']._serialized_end=1248
+  _globals['_CONSUMEQUOTARESPONSE']._serialized_start=1251
+  _globals['_CONSUMEQUOTARESPONSE']._serialized_end=1403
+  _globals['_BATCHCONSUMEQUOTAREQUEST']._serialized_start=1405
+  _globals['_BATCHCONSUMEQUOTAREQUEST']._serialized_end=1520
+  _globals['_CONSUMERESULT']._serialized_start=1523
+  _globals['_CONSUMERESULT']._serialized_end=1834
+  _globals['_BATCHCONSUMEQUOTARESPONSE']._serialized_start=1836
+  _globals['_BATCHCONSUMEQUOTARESPONSE']._serialized_end=1940
+  _globals['_RESERVEQUOTAREQUEST']._serialized_start=1943
+  _globals['_RESERVEQUOTAREQUEST']._serialized_end=2192
+  _globals['_RESERVEDAMOUNT']._serialized_start=2195
+  _globals['_RESERVEDAMOUNT']._serialized_end=2402
+  _globals['_RESERVEDAMOUNT_LABELSENTRY']._serialized_start=293
+  _globals['_RESERVEDAMOUNT_LABELSENTRY']._serialized_end=350
+  _globals['_RESERVATION']._serialized_start=2405
+  _globals['_RESERVATION']._serialized_end=2829
+  _globals['_RESERVATION_STATE']._serialized_start=2723
+  _globals['_RESERVATION_STATE']._serialized_end=2829
+  _globals['_RESERVEQUOTARESPONSE']._serialized_start=2832
+  _globals['_RESERVEQUOTARESPONSE']._serialized_end=2989
+  _globals['_EXTENDRESERVATIONREQUEST']._serialized_start=2991
+  _globals['_EXTENDRESERVATIONREQUEST']._serialized_end=3101
+  _globals['_EXTENDRESERVATIONRESPONSE']._serialized_start=3103
+  _globals['_EXTENDRESERVATIONRESPONSE']._serialized_end=3191
+  _globals['_COMMITRESERVATIONREQUEST']._serialized_start=3193
+  _globals['_COMMITRESERVATIONREQUEST']._serialized_end=3308
+  _globals['_COMMITRESERVATIONRESPONSE']._serialized_start=3311
+  _globals['_COMMITRESERVATIONRESPONSE']._serialized_end=3547
+  _globals['_RELEASERESERVATIONREQUEST']._serialized_start=3549
+  _globals['_RELEASERESERVATIONREQUEST']._serialized_end=3615
+  _globals['_RELEASERESERVATIONRESPONSE']._serialized_start=3617
+  _globals['_RELEASERESERVATIONRESPONSE']._serialized_end=3706
+  _globals['_LEASE']._serialized_start=3709
+  _globals['_LEASE']._serialized_end=4338
+  _globals['_LEASE_LABELSENTRY']._serialized_start=293
+  _globals['_LEASE_LABELSENTRY']._serialized_end=350
+  _globals['_LEASE_STATE']._serialized_start=4231
+  _globals['_LEASE_STATE']._serialized_end=4338
+  _globals['_ACQUIRELEASEREQUEST']._serialized_start=4341
+  _globals['_ACQUIRELEASEREQUEST']._serialized_end=4619
+  _globals['_ACQUIRELEASEREQUEST_LABELSENTRY']._serialized_start=293
+  _globals['_ACQUIRELEASEREQUEST_LABELSENTRY']._serialized_end=350
+  _globals['_ACQUIRELEASERESPONSE']._serialized_start=4621
+  _globals['_ACQUIRELEASERESPONSE']._serialized_end=4738
+  _globals['_LEASEMARK']._serialized_start=4741
+  _globals['_LEASEMARK']._serialized_end=4875
+  _globals['_SYNCLEASESREQUEST']._serialized_start=4877
+  _globals['_SYNCLEASESREQUEST']._serialized_end=4943
+  _globals['_LEASERESULT']._serialized_start=4946
+  _globals['_LEASERESULT']._serialized_end=5074
+  _globals['_SYNCLEASESRESPONSE']._serialized_start=5076
+  _globals['_SYNCLEASESRESPONSE']._serialized_end=5149
+  _globals['_RETURNLEASEREQUEST']._serialized_start=5151
+  _globals['_RETURNLEASEREQUEST']._serialized_end=5220
+  _globals['_RETURNLEASERESPONSE']._serialized_start=5222
+  _globals['_RETURNLEASERESPONSE']._serialized_end=5286
+  _globals['_RELEASELEASEREQUEST']._serialized_start=5288
+  _globals['_RELEASELEASEREQUEST']._serialized_end=5336
+  _globals['_RELEASELEASERESPONSE']._serialized_start=5338
+  _globals['_RELEASELEASERESPONSE']._serialized_end=5403
+  _globals['_EXPLAINDECISIONREQUEST']._serialized_start=5405
+  _globals['_EXPLAINDECISIONREQUEST']._serialized_end=5486
+  _globals['_HELDCAPACITY']._serialized_start=5488
+  _globals['_HELDCAPACITY']._serialized_end=5600
+  _globals['_EXPLAINEDLIMIT']._serialized_start=5603
+  _globals['_EXPLAINEDLIMIT']._serialized_end=5800
+  _globals['_RECORDEDID']._serialized_start=5802
+  _globals['_RECORDEDID']._serialized_end=5894
+  _globals['_EXPLAINDECISIONRESPONSE']._serialized_start=5897
+  _globals['_EXPLAINDECISIONRESPONSE']._serialized_end=6104
+  _globals['_QUOTASERVICE']._serialized_start=6107
+  _globals['_QUOTASERVICE']._serialized_end=7399
 # @@protoc_insertion_point(module_scope)

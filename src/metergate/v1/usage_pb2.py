@@ -23,63 +23,51 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
-from metergate.v1 import error_reason_pb2 as metergate_dot_v1_dot_error__reason__pb2
-from metergate.v1 import quota_pb2 as metergate_dot_v1_dot_quota__pb2
+from metergate.v1 import decision_pb2 as metergate_dot_v1_dot_decision__pb2
+from metergate.v1 import usage_event_pb2 as metergate_dot_v1_dot_usage__event__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18metergate/v1/usage.proto\x12\x0cmetergate.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fmetergate/v1/error_reason.proto\x1a\x18metergate/v1/quota.proto\"\xb6\x03\n\nUsageEvent\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n\x06source\x18\x02 \x01(\tR\x06source\x12\x12\n\x04type\x18\x03 \x01(\tR\x04type\x12\x18\n\x07subject\x18\x04 \x01(\tR\x07subject\x12.\n\x04time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x04time\x12\x16\n\x06\x61mount\x18\x06 \x01(\tR\x06\x61mount\x12<\n\x06values\x18\x07 \x03(\x0b\x32$.metergate.v1.UsageEvent.ValuesEntryR\x06values\x12<\n\x06labels\x18\x08 \x03(\x0b\x32$.metergate.v1.UsageEvent.LabelsEntryR\x06labels\x12\x18\n\x07settles\x18\t \x01(\tR\x07settles\x1a\x39\n\x0bValuesEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\x1a\x39\n\x0bLabelsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\"\x8f\x02\n\x0cUsageReceipt\x12\x19\n\x08\x65vent_id\x18\x01 \x01(\tR\x07\x65ventId\x12/\n\x07outcome\x18\x02 \x01(\x0e\x32\x15.metergate.v1.OutcomeR\x07outcome\x12\x31\n\x06reason\x18\x03 \x01(\x0e\x32\x19.metergate.v1.ErrorReasonR\x06reason\x12\x14\n\x05\x66ield\x18\x04 \x01(\tR\x05\x66ield\x12\x18\n\x07message\x18\x05 \x01(\tR\x07message\x12\x1c\n\tunmatched\x18\x06 \x01(\tR\tunmatched\x12\x32\n\x08\x64\x65\x63ision\x18\x07 \x01(\x0b\x32\x16.metergate.v1.DecisionR\x08\x64\x65\x63ision\"\x87\x01\n\x12RecordUsageRequest\x12.\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x18.metergate.v1.UsageEventR\x05\x65vent\x12%\n\x0einclude_limits\x18\x02 \x01(\x08R\rincludeLimits\x12\x1a\n\x08\x62\x61\x63kfill\x18\x03 \x01(\x08R\x08\x62\x61\x63kfill\"\x93\x01\n\x13RecordUsageResponse\x12\x34\n\x07receipt\x18\x01 \x01(\x0b\x32\x1a.metergate.v1.UsageReceiptR\x07receipt\x12\x30\n\x06limits\x18\x02 \x03(\x0b\x32\x18.metergate.v1.LimitStateR\x06limits\x12\x14\n\x05token\x18\x03 \x01(\tR\x05token\"g\n\x17\x42\x61tchRecordUsageRequest\x12\x30\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x18.metergate.v1.UsageEventR\x06\x65vents\x12\x1a\n\x08\x62\x61\x63kfill\x18\x02 \x01(\x08R\x08\x62\x61\x63kfill\"h\n\x18\x42\x61tchRecordUsageResponse\x12\x36\n\x08receipts\x18\x01 \x03(\x0b\x32\x1a.metergate.v1.UsageReceiptR\x08receipts\x12\x14\n\x05token\x18\x02 \x01(\tR\x05token\"\xec\x03\n\x16GetUsageSummaryRequest\x12\x1a\n\x08\x63ustomer\x18\x01 \x01(\tR\x08\x63ustomer\x12\x18\n\x07subject\x18\x02 \x01(\tR\x07subject\x12\x16\n\x06meters\x18\x03 \x03(\tR\x06meters\x12\x39\n\nstart_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tstartTime\x12\x35\n\x08\x65nd_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x07\x65ndTime\x12;\n\x0bgranularity\x18\x06 \x01(\x0e\x32\x19.metergate.v1.GranularityR\x0bgranularity\x12\x1b\n\ttime_zone\x18\x07 \x01(\tR\x08timeZone\x12\x19\n\x08group_by\x18\x08 \x03(\tR\x07groupBy\x12K\n\x07\x66ilters\x18\t \x03(\x0b\x32\x31.metergate.v1.GetUsageSummaryRequest.FiltersEntryR\x07\x66ilters\x12\x14\n\x05token\x18\n \x01(\tR\x05token\x1a:\n\x0c\x46iltersEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\"\x94\x01\n\nUsagePoint\x12\x39\n\nstart_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tstartTime\x12\x35\n\x08\x65nd_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x07\x65ndTime\x12\x14\n\x05value\x18\x03 \x01(\tR\x05value\"\x82\x02\n\x0bUsageSeries\x12\x14\n\x05meter\x18\x01 \x01(\tR\x05meter\x12:\n\x05group\x18\x02 \x03(\x0b\x32$.metergate.v1.UsageSeries.GroupEntryR\x05group\x12\x14\n\x05total\x18\x03 \x01(\tR\x05total\x12\x30\n\x06points\x18\x04 \x03(\x0b\x32\x18.metergate.v1.UsagePointR\x06points\x12\x1f\n\x0b\x65vent_count\x18\x05 \x01(\x03R\neventCount\x1a\x38\n\nGroupEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\"\xab\x01\n\x17GetUsageSummaryResponse\x12\x31\n\x06series\x18\x01 \x03(\x0b\x32\x19.metergate.v1.UsageSeriesR\x06series\x12/\n\x05\x61s_of\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x04\x61sOf\x12,\n\x06window\x18\x03 \x01(\x0b\x32\x14.metergate.v1.WindowR\x06window\"\xb7\x02\n\x16ListUsageEventsRequest\x12\x1a\n\x08\x63ustomer\x18\x01 \x01(\tR\x08\x63ustomer\x12\x18\n\x07subject\x18\x02 \x01(\tR\x07subject\x12\x12\n\x04type\x18\x03 \x01(\tR\x04type\x12\x39\n\nstart_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tstartTime\x12\x35\n\x08\x65nd_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x07\x65ndTime\x12%\n\x0eunmatched_only\x18\x06 \x01(\x08R\runmatchedOnly\x12\x1b\n\tpage_size\x18\x07 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x08 \x01(\tR\tpageToken\"\x9b\x02\n\rRecordedEvent\x12.\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x18.metergate.v1.UsageEventR\x05\x65vent\x12\x1a\n\x08\x63ustomer\x18\x02 \x01(\tR\x08\x63ustomer\x12\x39\n\ncount_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tcountTime\x12;\n\x0brecord_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nrecordTime\x12\x10\n\x03seq\x18\x05 \x01(\x03R\x03seq\x12\x16\n\x06meters\x18\x06 \x03(\tR\x06meters\x12\x1c\n\tunmatched\x18\x07 \x01(\tR\tunmatched\"v\n\x17ListUsageEventsResponse\x12\x33\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1b.metergate.v1.RecordedEventR\x06\x65vents\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken*{\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x14\n\x10OUTCOME_ACCEPTED\x10\x01\x12\x15\n\x11OUTCOME_DUPLICATE\x10\x02\x12\x14\n\x10OUTCOME_CONFLICT\x10\x03\x12\x14\n\x10OUTCOME_REJECTED\x10\x04*\xb0\x01\n\x0bGranularity\x12\x1b\n\x17GRANULARITY_UNSPECIFIED\x10\x00\x12\x14\n\x10GRANULARITY_NONE\x10\x01\x12\x16\n\x12GRANULARITY_MINUTE\x10\x02\x12\x14\n\x10GRANULARITY_HOUR\x10\x03\x12\x13\n\x0fGRANULARITY_DAY\x10\x04\x12\x14\n\x10GRANULARITY_WEEK\x10\x05\x12\x15\n\x11GRANULARITY_MONTH\x10\x06\x32\x85\x03\n\x0cUsageService\x12R\n\x0bRecordUsage\x12 .metergate.v1.RecordUsageRequest\x1a!.metergate.v1.RecordUsageResponse\x12\x61\n\x10\x42\x61tchRecordUsage\x12%.metergate.v1.BatchRecordUsageRequest\x1a&.metergate.v1.BatchRecordUsageResponse\x12^\n\x0fGetUsageSummary\x12$.metergate.v1.GetUsageSummaryRequest\x1a%.metergate.v1.GetUsageSummaryResponse\x12^\n\x0fListUsageEvents\x12$.metergate.v1.ListUsageEventsRequest\x1a%.metergate.v1.ListUsageEventsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18metergate/v1/usage.proto\x12\x0cmetergate.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bmetergate/v1/decision.proto\x1a\x1emetergate/v1/usage_event.proto\"\x87\x01\n\x12RecordUsageRequest\x12.\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x18.metergate.v1.UsageEventR\x05\x65vent\x12%\n\x0einclude_limits\x18\x02 \x01(\x08R\rincludeLimits\x12\x1a\n\x08\x62\x61\x63kfill\x18\x03 \x01(\x08R\x08\x62\x61\x63kfill\"\x93\x01\n\x13RecordUsageResponse\x12\x34\n\x07receipt\x18\x01 \x01(\x0b\x32\x1a.metergate.v1.UsageReceiptR\x07receipt\x12\x30\n\x06limits\x18\x02 \x03(\x0b\x32\x18.metergate.v1.LimitStateR\x06limits\x12\x14\n\x05token\x18\x03 \x01(\tR\x05token\"g\n\x17\x42\x61tchRecordUsageRequest\x12\x30\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x18.metergate.v1.UsageEventR\x06\x65vents\x12\x1a\n\x08\x62\x61\x63kfill\x18\x02 \x01(\x08R\x08\x62\x61\x63kfill\"h\n\x18\x42\x61tchRecordUsageResponse\x12\x36\n\x08receipts\x18\x01 \x03(\x0b\x32\x1a.metergate.v1.UsageReceiptR\x08receipts\x12\x14\n\x05token\x18\x02 \x01(\tR\x05token\"\xec\x03\n\x16GetUsageSummaryRequest\x12\x1a\n\x08\x63ustomer\x18\x01 \x01(\tR\x08\x63ustomer\x12\x18\n\x07subject\x18\x02 \x01(\tR\x07subject\x12\x16\n\x06meters\x18\x03 \x03(\tR\x06meters\x12\x39\n\nstart_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tstartTime\x12\x35\n\x08\x65nd_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x07\x65ndTime\x12;\n\x0bgranularity\x18\x06 \x01(\x0e\x32\x19.metergate.v1.GranularityR\x0bgranularity\x12\x1b\n\ttime_zone\x18\x07 \x01(\tR\x08timeZone\x12\x19\n\x08group_by\x18\x08 \x03(\tR\x07groupBy\x12K\n\x07\x66ilters\x18\t \x03(\x0b\x32\x31.metergate.v1.GetUsageSummaryRequest.FiltersEntryR\x07\x66ilters\x12\x14\n\x05token\x18\n \x01(\tR\x05token\x1a:\n\x0c\x46iltersEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\"\x94\x01\n\nUsagePoint\x12\x39\n\nstart_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tstartTime\x12\x35\n\x08\x65nd_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x07\x65ndTime\x12\x14\n\x05value\x18\x03 \x01(\tR\x05value\"\x82\x02\n\x0bUsageSeries\x12\x14\n\x05meter\x18\x01 \x01(\tR\x05meter\x12:\n\x05group\x18\x02 \x03(\x0b\x32$.metergate.v1.UsageSeries.GroupEntryR\x05group\x12\x14\n\x05total\x18\x03 \x01(\tR\x05total\x12\x30\n\x06points\x18\x04 \x03(\x0b\x32\x18.metergate.v1.UsagePointR\x06points\x12\x1f\n\x0b\x65vent_count\x18\x05 \x01(\x03R\neventCount\x1a\x38\n\nGroupEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\"\xd8\x01\n\x17GetUsageSummaryResponse\x12\x31\n\x06series\x18\x01 \x03(\x0b\x32\x19.metergate.v1.UsageSeriesR\x06series\x12/\n\x05\x61s_of\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x04\x61sOf\x12,\n\x06window\x18\x03 \x01(\x0b\x32\x14.metergate.v1.WindowR\x06window\x12+\n\x04held\x18\x04 \x03(\x0b\x32\x17.metergate.v1.HeldUsageR\x04held\"s\n\tHeldUsage\x12\x14\n\x05meter\x18\x01 \x01(\tR\x05meter\x12\x1a\n\x08reserved\x18\x02 \x01(\tR\x08reserved\x12\x16\n\x06leased\x18\x03 \x01(\tR\x06leased\x12\x1c\n\tforfeited\x18\x04 \x01(\tR\tforfeited\"\xb7\x02\n\x16ListUsageEventsRequest\x12\x1a\n\x08\x63ustomer\x18\x01 \x01(\tR\x08\x63ustomer\x12\x18\n\x07subject\x18\x02 \x01(\tR\x07subject\x12\x12\n\x04type\x18\x03 \x01(\tR\x04type\x12\x39\n\nstart_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tstartTime\x12\x35\n\x08\x65nd_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x07\x65ndTime\x12%\n\x0eunmatched_only\x18\x06 \x01(\x08R\runmatchedOnly\x12\x1b\n\tpage_size\x18\x07 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x08 \x01(\tR\tpageToken\"\x9b\x02\n\rRecordedEvent\x12.\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x18.metergate.v1.UsageEventR\x05\x65vent\x12\x1a\n\x08\x63ustomer\x18\x02 \x01(\tR\x08\x63ustomer\x12\x39\n\ncount_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tcountTime\x12;\n\x0brecord_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nrecordTime\x12\x10\n\x03seq\x18\x05 \x01(\x03R\x03seq\x12\x16\n\x06meters\x18\x06 \x03(\tR\x06meters\x12\x1c\n\tunmatched\x18\x07 \x01(\tR\tunmatched\"v\n\x17ListUsageEventsResponse\x12\x33\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1b.metergate.v1.RecordedEventR\x06\x65vents\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken*\xb0\x01\n\x0bGranularity\x12\x1b\n\x17GRANULARITY_UNSPECIFIED\x10\x00\x12\x14\n\x10GRANULARITY_NONE\x10\x01\x12\x16\n\x12GRANULARITY_MINUTE\x10\x02\x12\x14\n\x10GRANULARITY_HOUR\x10\x03\x12\x13\n\x0fGRANULARITY_DAY\x10\x04\x12\x14\n\x10GRANULARITY_WEEK\x10\x05\x12\x15\n\x11GRANULARITY_MONTH\x10\x06\x32\x85\x03\n\x0cUsageService\x12R\n\x0bRecordUsage\x12 .metergate.v1.RecordUsageRequest\x1a!.metergate.v1.RecordUsageResponse\x12\x61\n\x10\x42\x61tchRecordUsage\x12%.metergate.v1.BatchRecordUsageRequest\x1a&.metergate.v1.BatchRecordUsageResponse\x12^\n\x0fGetUsageSummary\x12$.metergate.v1.GetUsageSummaryRequest\x1a%.metergate.v1.GetUsageSummaryResponse\x12^\n\x0fListUsageEvents\x12$.metergate.v1.ListUsageEventsRequest\x1a%.metergate.v1.ListUsageEventsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'metergate.v1.usage_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_USAGEEVENT_VALUESENTRY']._loaded_options = None
-  _globals['_USAGEEVENT_VALUESENTRY']._serialized_options = b'8\001'
-  _globals['_USAGEEVENT_LABELSENTRY']._loaded_options = None
-  _globals['_USAGEEVENT_LABELSENTRY']._serialized_options = b'8\001'
   _globals['_GETUSAGESUMMARYREQUEST_FILTERSENTRY']._loaded_options = None
   _globals['_GETUSAGESUMMARYREQUEST_FILTERSENTRY']._serialized_options = b'8\001'
   _globals['_USAGESERIES_GROUPENTRY']._loaded_options = None
   _globals['_USAGESERIES_GROUPENTRY']._serialized_options = b'8\001'
-  _globals['_OUTCOME']._serialized_start=3149
-  _globals['_OUTCOME']._serialized_end=3272
-  _globals['_GRANULARITY']._serialized_start=3275
-  _globals['_GRANULARITY']._serialized_end=3451
-  _globals['_USAGEEVENT']._serialized_start=135
-  _globals['_USAGEEVENT']._serialized_end=573
-  _globals['_USAGEEVENT_VALUESENTRY']._serialized_start=457
-  _globals['_USAGEEVENT_VALUESENTRY']._serialized_end=514
-  _globals['_USAGEEVENT_LABELSENTRY']._serialized_start=516
-  _globals['_USAGEEVENT_LABELSENTRY']._serialized_end=573
-  _globals['_USAGERECEIPT']._serialized_start=576
-  _globals['_USAGERECEIPT']._serialized_end=847
-  _globals['_RECORDUSAGEREQUEST']._serialized_start=850
-  _globals['_RECORDUSAGEREQUEST']._serialized_end=985
-  _globals['_RECORDUSAGERESPONSE']._serialized_start=988
-  _globals['_RECORDUSAGERESPONSE']._serialized_end=1135
-  _globals['_BATCHRECORDUSAGEREQUEST']._serialized_start=1137
-  _globals['_BATCHRECORDUSAGEREQUEST']._serialized_end=1240
-  _globals['_BATCHRECORDUSAGERESPONSE']._serialized_start=1242
-  _globals['_BATCHRECORDUSAGERESPONSE']._serialized_end=1346
-  _globals['_GETUSAGESUMMARYREQUEST']._serialized_start=1349
-  _globals['_GETUSAGESUMMARYREQUEST']._serialized_end=1841
-  _globals['_GETUSAGESUMMARYREQUEST_FILTERSENTRY']._serialized_start=1783
-  _globals['_GETUSAGESUMMARYREQUEST_FILTERSENTRY']._serialized_end=1841
-  _globals['_USAGEPOINT']._serialized_start=1844
-  _globals['_USAGEPOINT']._serialized_end=1992
-  _globals['_USAGESERIES']._serialized_start=1995
-  _globals['_USAGESERIES']._serialized_end=2253
-  _globals['_USAGESERIES_GROUPENTRY']._serialized_start=2197
-  _globals['_USAGESERIES_GROUPENTRY']._serialized_end=2253
-  _globals['_GETUSAGESUMMARYRESPONSE']._serialized_start=2256
-  _globals['_GETUSAGESUMMARYRESPONSE']._serialized_end=2427
-  _globals['_LISTUSAGEEVENTSREQUEST']._serialized_start=2430
-  _globals['_LISTUSAGEEVENTSREQUEST']._serialized_end=2741
-  _globals['_RECORDEDEVENT']._serialized_start=2744
-  _globals['_RECORDEDEVENT']._serialized_end=3027
-  _globals['_LISTUSAGEEVENTSRESPONSE']._serialized_start=3029
-  _globals['_LISTUSAGEEVENTSRESPONSE']._serialized_end=3147
-  _globals['_USAGESERVICE']._serialized_start=3454
-  _globals['_USAGESERVICE']._serialized_end=3843
+  _globals['_GRANULARITY']._serialized_start=2599
+  _globals['_GRANULARITY']._serialized_end=2775
+  _globals['_RECORDUSAGEREQUEST']._serialized_start=137
+  _globals['_RECORDUSAGEREQUEST']._serialized_end=272
+  _globals['_RECORDUSAGERESPONSE']._serialized_start=275
+  _globals['_RECORDUSAGERESPONSE']._serialized_end=422
+  _globals['_BATCHRECORDUSAGEREQUEST']._serialized_start=424
+  _globals['_BATCHRECORDUSAGEREQUEST']._serialized_end=527
+  _globals['_BATCHRECORDUSAGERESPONSE']._serialized_start=529
+  _globals['_BATCHRECORDUSAGERESPONSE']._serialized_end=633
+  _globals['_GETUSAGESUMMARYREQUEST']._serialized_start=636
+  _globals['_GETUSAGESUMMARYREQUEST']._serialized_end=1128
+  _globals['_GETUSAGESUMMARYREQUEST_FILTERSENTRY']._serialized_start=1070
+  _globals['_GETUSAGESUMMARYREQUEST_FILTERSENTRY']._serialized_end=1128
+  _globals['_USAGEPOINT']._serialized_start=1131
+  _globals['_USAGEPOINT']._serialized_end=1279
+  _globals['_USAGESERIES']._serialized_start=1282
+  _globals['_USAGESERIES']._serialized_end=1540
+  _globals['_USAGESERIES_GROUPENTRY']._serialized_start=1484
+  _globals['_USAGESERIES_GROUPENTRY']._serialized_end=1540
+  _globals['_GETUSAGESUMMARYRESPONSE']._serialized_start=1543
+  _globals['_GETUSAGESUMMARYRESPONSE']._serialized_end=1759
+  _globals['_HELDUSAGE']._serialized_start=1761
+  _globals['_HELDUSAGE']._serialized_end=1876
+  _globals['_LISTUSAGEEVENTSREQUEST']._serialized_start=1879
+  _globals['_LISTUSAGEEVENTSREQUEST']._serialized_end=2190
+  _globals['_RECORDEDEVENT']._serialized_start=2193
+  _globals['_RECORDEDEVENT']._serialized_end=2476
+  _globals['_LISTUSAGEEVENTSRESPONSE']._serialized_start=2478
+  _globals['_LISTUSAGEEVENTSRESPONSE']._serialized_end=2596
+  _globals['_USAGESERVICE']._serialized_start=2778
+  _globals['_USAGESERVICE']._serialized_end=3167
 # @@protoc_insertion_point(module_scope)

@@ -22,9 +22,10 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ametergate/v1/catalog.proto\x12\x0cmetergate.v1\"\x8a\x02\n\x05Meter\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x1d\n\nevent_type\x18\x02 \x01(\tR\teventType\x12;\n\x0b\x61ggregation\x18\x03 \x01(\x0e\x32\x19.metergate.v1.AggregationR\x0b\x61ggregation\x12\x14\n\x05value\x18\x04 \x01(\tR\x05value\x12\x1e\n\ndimensions\x18\x05 \x03(\tR\ndimensions\x12%\n\x0e\x61llow_negative\x18\x06 \x01(\x08R\rallowNegative\x12\x12\n\x04unit\x18\x07 \x01(\tR\x04unit\x12 \n\x0b\x64\x65scription\x18\x08 \x01(\tR\x0b\x64\x65scription\"\xdd\x02\n\x05Limit\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n\x05meter\x18\x02 \x01(\tR\x05meter\x12\x10\n\x03max\x18\x03 \x01(\tR\x03max\x12,\n\x06period\x18\x04 \x01(\x0e\x32\x14.metergate.v1.PeriodR\x06period\x12,\n\x06policy\x18\x05 \x01(\x0e\x32\x14.metergate.v1.PolicyR\x06policy\x12)\n\x05scope\x18\x06 \x01(\x0e\x32\x13.metergate.v1.ScopeR\x05scope\x12\x37\n\x06labels\x18\x07 \x03(\x0b\x32\x1f.metergate.v1.Limit.LabelsEntryR\x06labels\x12\x1d\n\nper_labels\x18\x08 \x03(\tR\tperLabels\x1a\x39\n\x0bLabelsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\"j\n\x04Plan\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12+\n\x06limits\x18\x02 \x03(\x0b\x32\x13.metergate.v1.LimitR\x06limits\x12!\n\x0c\x64isplay_name\x18\x03 \x01(\tR\x0b\x64isplayName\"\x83\x01\n\x07\x43\x61talog\x12+\n\x06meters\x18\x01 \x03(\x0b\x32\x13.metergate.v1.MeterR\x06meters\x12(\n\x05plans\x18\x02 \x03(\x0b\x32\x12.metergate.v1.PlanR\x05plans\x12!\n\x0c\x64\x65\x66\x61ult_plan\x18\x03 \x01(\tR\x0b\x64\x65\x66\x61ultPlan\"\xf0\x01\n\rCatalogChange\x12:\n\x06\x61\x63tion\x18\x01 \x01(\x0e\x32\".metergate.v1.CatalogChange.ActionR\x06\x61\x63tion\x12\x12\n\x04kind\x18\x02 \x01(\tR\x04kind\x12\x12\n\x04name\x18\x03 \x01(\tR\x04name\x12 \n\x0b\x64ifferences\x18\x04 \x03(\tR\x0b\x64ifferences\"Y\n\x06\x41\x63tion\x12\x16\n\x12\x41\x43TION_UNSPECIFIED\x10\x00\x12\x11\n\rACTION_CREATE\x10\x01\x12\x11\n\rACTION_UPDATE\x10\x02\x12\x11\n\rACTION_DELETE\x10\x03\"~\n\x13\x41pplyCatalogRequest\x12/\n\x07\x63\x61talog\x18\x01 \x01(\x0b\x32\x15.metergate.v1.CatalogR\x07\x63\x61talog\x12\x17\n\x07\x64ry_run\x18\x02 \x01(\x08R\x06\x64ryRun\x12\x1d\n\nrequest_id\x18\x03 \x01(\tR\trequestId\"g\n\x14\x41pplyCatalogResponse\x12\x35\n\x07\x63hanges\x18\x01 \x03(\x0b\x32\x1b.metergate.v1.CatalogChangeR\x07\x63hanges\x12\x18\n\x07version\x18\x02 \x01(\x03R\x07version\"\x13\n\x11GetCatalogRequest\"_\n\x12GetCatalogResponse\x12/\n\x07\x63\x61talog\x18\x01 \x01(\x0b\x32\x15.metergate.v1.CatalogR\x07\x63\x61talog\x12\x18\n\x07version\x18\x02 \x01(\x03R\x07version\"o\n\x0fSetLimitRequest\x12\x12\n\x04plan\x18\x01 \x01(\tR\x04plan\x12)\n\x05limit\x18\x02 \x01(\x0b\x32\x13.metergate.v1.LimitR\x05limit\x12\x1d\n\nrequest_id\x18\x03 \x01(\tR\trequestId\"\xa2\x01\n\x10SetLimitResponse\x12)\n\x05limit\x18\x01 \x01(\x0b\x32\x13.metergate.v1.LimitR\x05limit\x12\x12\n\x04plan\x18\x02 \x01(\tR\x04plan\x12\x35\n\x07\x63hanges\x18\x03 \x03(\x0b\x32\x1b.metergate.v1.CatalogChangeR\x07\x63hanges\x12\x18\n\x07version\x18\x04 \x01(\x03R\x07version*V\n\x0b\x41ggregation\x12\x1b\n\x17\x41GGREGATION_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x41GGREGATION_SUM\x10\x01\x12\x15\n\x11\x41GGREGATION_COUNT\x10\x02*\x88\x01\n\x06Period\x12\x16\n\x12PERIOD_UNSPECIFIED\x10\x00\x12\x11\n\rPERIOD_MINUTE\x10\x01\x12\x0f\n\x0bPERIOD_HOUR\x10\x02\x12\x0e\n\nPERIOD_DAY\x10\x03\x12\x0f\n\x0bPERIOD_WEEK\x10\x04\x12\x10\n\x0cPERIOD_MONTH\x10\x05\x12\x0f\n\x0bPERIOD_YEAR\x10\x06*B\n\x06Policy\x12\x16\n\x12POLICY_UNSPECIFIED\x10\x00\x12\x0f\n\x0bPOLICY_HARD\x10\x01\x12\x0f\n\x0bPOLICY_SOFT\x10\x02*E\n\x05Scope\x12\x15\n\x11SCOPE_UNSPECIFIED\x10\x00\x12\x12\n\x0eSCOPE_CUSTOMER\x10\x01\x12\x11\n\rSCOPE_SUBJECT\x10\x02\x32\x83\x02\n\x0e\x43\x61talogService\x12U\n\x0c\x41pplyCatalog\x12!.metergate.v1.ApplyCatalogRequest\x1a\".metergate.v1.ApplyCatalogResponse\x12O\n\nGetCatalog\x12\x1f.metergate.v1.GetCatalogRequest\x1a .metergate.v1.GetCatalogResponse\x12I\n\x08SetLimit\x12\x1d.metergate.v1.SetLimitRequest\x1a\x1e.metergate.v1.SetLimitResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ametergate/v1/catalog.proto\x12\x0cmetergate.v1\x1a\x1egoogle/protobuf/duration.proto\"\x8a\x02\n\x05Meter\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x1d\n\nevent_type\x18\x02 \x01(\tR\teventType\x12;\n\x0b\x61ggregation\x18\x03 \x01(\x0e\x32\x19.metergate.v1.AggregationR\x0b\x61ggregation\x12\x14\n\x05value\x18\x04 \x01(\tR\x05value\x12\x1e\n\ndimensions\x18\x05 \x03(\tR\ndimensions\x12%\n\x0e\x61llow_negative\x18\x06 \x01(\x08R\rallowNegative\x12\x12\n\x04unit\x18\x07 \x01(\tR\x04unit\x12 \n\x0b\x64\x65scription\x18\x08 \x01(\tR\x0b\x64\x65scription\"\xba\x05\n\x05Limit\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n\x05meter\x18\x02 \x01(\tR\x05meter\x12\x10\n\x03max\x18\x03 \x01(\tR\x03max\x12,\n\x06period\x18\x04 \x01(\x0e\x32\x14.metergate.v1.PeriodR\x06period\x12,\n\x06policy\x18\x05 \x01(\x0e\x32\x14.metergate.v1.PolicyR\x06policy\x12)\n\x05scope\x18\x06 \x01(\x0e\x32\x13.metergate.v1.ScopeR\x05scope\x12\x37\n\x06labels\x18\x07 \x03(\x0b\x32\x1f.metergate.v1.Limit.LabelsEntryR\x06labels\x12\x1d\n\nper_labels\x18\x08 \x03(\tR\tperLabels\x12+\n\x04kind\x18\t \x01(\x0e\x32\x17.metergate.v1.LimitKindR\x04kind\x12\x31\n\x06length\x18\n \x01(\x0b\x32\x19.google.protobuf.DurationR\x06length\x12\x1f\n\x0bsub_windows\x18\x0b \x01(\x05R\nsubWindows\x12\x34\n\nweek_start\x18\x0c \x01(\x0e\x32\x15.metergate.v1.WeekdayR\tweekStart\x12\x14\n\x05\x62urst\x18\r \x01(\tR\x05\x62urst\x12\x14\n\x05grace\x18\x0e \x01(\tR\x05grace\x12\x16\n\x06shadow\x18\x0f \x01(\x08R\x06shadow\x12\x1e\n\nthresholds\x18\x10 \x03(\x05R\nthresholds\x12@\n\x0ewhen_view_gone\x18\x11 \x01(\x0e\x32\x1a.metergate.v1.WhenViewGoneR\x0cwhenViewGone\x1a\x39\n\x0bLabelsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\"j\n\x04Plan\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12+\n\x06limits\x18\x02 \x03(\x0b\x32\x13.metergate.v1.LimitR\x06limits\x12!\n\x0c\x64isplay_name\x18\x03 \x01(\tR\x0b\x64isplayName\"\x83\x01\n\x07\x43\x61talog\x12+\n\x06meters\x18\x01 \x03(\x0b\x32\x13.metergate.v1.MeterR\x06meters\x12(\n\x05plans\x18\x02 \x03(\x0b\x32\x12.metergate.v1.PlanR\x05plans\x12!\n\x0c\x64\x65\x66\x61ult_plan\x18\x03 \x01(\tR\x0b\x64\x65\x66\x61ultPlan\"\xf0\x01\n\rCatalogChange\x12:\n\x06\x61\x63tion\x18\x01 \x01(\x0e\x32\".metergate.v1.CatalogChange.ActionR\x06\x61\x63tion\x12\x12\n\x04kind\x18\x02 \x01(\tR\x04kind\x12\x12\n\x04name\x18\x03 \x01(\tR\x04name\x12 \n\x0b\x64ifferences\x18\x04 \x03(\tR\x0b\x64ifferences\"Y\n\x06\x41\x63tion\x12\x16\n\x12\x41\x43TION_UNSPECIFIED\x10\x00\x12\x11\n\rACTION_CREATE\x10\x01\x12\x11\n\rACTION_UPDATE\x10\x02\x12\x11\n\rACTION_DELETE\x10\x03\"~\n\x13\x41pplyCatalogRequest\x12/\n\x07\x63\x61talog\x18\x01 \x01(\x0b\x32\x15.metergate.v1.CatalogR\x07\x63\x61talog\x12\x17\n\x07\x64ry_run\x18\x02 \x01(\x08R\x06\x64ryRun\x12\x1d\n\nrequest_id\x18\x03 \x01(\tR\trequestId\"g\n\x14\x41pplyCatalogResponse\x12\x35\n\x07\x63hanges\x18\x01 \x03(\x0b\x32\x1b.metergate.v1.CatalogChangeR\x07\x63hanges\x12\x18\n\x07version\x18\x02 \x01(\x03R\x07version\"\x13\n\x11GetCatalogRequest\"_\n\x12GetCatalogResponse\x12/\n\x07\x63\x61talog\x18\x01 \x01(\x0b\x32\x15.metergate.v1.CatalogR\x07\x63\x61talog\x12\x18\n\x07version\x18\x02 \x01(\x03R\x07version\"o\n\x0fSetLimitRequest\x12\x12\n\x04plan\x18\x01 \x01(\tR\x04plan\x12)\n\x05limit\x18\x02 \x01(\x0b\x32\x13.metergate.v1.LimitR\x05limit\x12\x1d\n\nrequest_id\x18\x03 \x01(\tR\trequestId\"\xa2\x01\n\x10SetLimitResponse\x12)\n\x05limit\x18\x01 \x01(\x0b\x32\x13.metergate.v1.LimitR\x05limit\x12\x12\n\x04plan\x18\x02 \x01(\tR\x04plan\x12\x35\n\x07\x63hanges\x18\x03 \x03(\x0b\x32\x1b.metergate.v1.CatalogChangeR\x07\x63hanges\x12\x18\n\x07version\x18\x04 \x01(\x03R\x07version*V\n\x0b\x41ggregation\x12\x1b\n\x17\x41GGREGATION_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x41GGREGATION_SUM\x10\x01\x12\x15\n\x11\x41GGREGATION_COUNT\x10\x02*\x88\x01\n\x06Period\x12\x16\n\x12PERIOD_UNSPECIFIED\x10\x00\x12\x11\n\rPERIOD_MINUTE\x10\x01\x12\x0f\n\x0bPERIOD_HOUR\x10\x02\x12\x0e\n\nPERIOD_DAY\x10\x03\x12\x0f\n\x0bPERIOD_WEEK\x10\x04\x12\x10\n\x0cPERIOD_MONTH\x10\x05\x12\x0f\n\x0bPERIOD_YEAR\x10\x06*T\n\x06Policy\x12\x16\n\x12POLICY_UNSPECIFIED\x10\x00\x12\x0f\n\x0bPOLICY_HARD\x10\x01\x12\x0f\n\x0bPOLICY_SOFT\x10\x02\x12\x10\n\x0cPOLICY_GRACE\x10\x03*\xd1\x01\n\tLimitKind\x12\x1a\n\x16LIMIT_KIND_UNSPECIFIED\x10\x00\x12\x17\n\x13LIMIT_KIND_CALENDAR\x10\x01\x12\x17\n\x13LIMIT_KIND_ANCHORED\x10\x02\x12\x14\n\x10LIMIT_KIND_FIXED\x10\x03\x12\x16\n\x12LIMIT_KIND_ROLLING\x10\x04\x12\x17\n\x13LIMIT_KIND_LIFETIME\x10\x05\x12\x13\n\x0fLIMIT_KIND_RATE\x10\x06\x12\x1a\n\x16LIMIT_KIND_CONCURRENCY\x10\x07*\xb6\x01\n\x07Weekday\x12\x17\n\x13WEEKDAY_UNSPECIFIED\x10\x00\x12\x12\n\x0eWEEKDAY_MONDAY\x10\x01\x12\x13\n\x0fWEEKDAY_TUESDAY\x10\x02\x12\x15\n\x11WEEKDAY_WEDNESDAY\x10\x03\x12\x14\n\x10WEEKDAY_THURSDAY\x10\x04\x12\x12\n\x0eWEEKDAY_FRIDAY\x10\x05\x12\x14\n\x10WEEKDAY_SATURDAY\x10\x06\x12\x12\n\x0eWEEKDAY_SUNDAY\x10\x07*|\n\x0cWhenViewGone\x12\x1e\n\x1aWHEN_VIEW_GONE_UNSPECIFIED\x10\x00\x12\x19\n\x15WHEN_VIEW_GONE_LEDGER\x10\x01\x12\x18\n\x14WHEN_VIEW_GONE_ALLOW\x10\x02\x12\x17\n\x13WHEN_VIEW_GONE_DENY\x10\x03*E\n\x05Scope\x12\x15\n\x11SCOPE_UNSPECIFIED\x10\x00\x12\x12\n\x0eSCOPE_CUSTOMER\x10\x01\x12\x11\n\rSCOPE_SUBJECT\x10\x02\x32\x83\x02\n\x0e\x43\x61talogService\x12U\n\x0c\x41pplyCatalog\x12!.metergate.v1.ApplyCatalogRequest\x1a\".metergate.v1.ApplyCatalogResponse\x12O\n\nGetCatalog\x12\x1f.metergate.v1.GetCatalogRequest\x1a .metergate.v1.GetCatalogResponse\x12I\n\x08SetLimit\x12\x1d.metergate.v1.SetLimitRequest\x1a\x1e.metergate.v1.SetLimitResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,40 +34,46 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_LIMIT_LABELSENTRY']._loaded_options = None
   _globals['_LIMIT_LABELSENTRY']._serialized_options = b'8\001'
-  _globals['_AGGREGATION']._serialized_start=1779
-  _globals['_AGGREGATION']._serialized_end=1865
-  _globals['_PERIOD']._serialized_start=1868
-  _globals['_PERIOD']._serialized_end=2004
-  _globals['_POLICY']._serialized_start=2006
-  _globals['_POLICY']._serialized_end=2072
-  _globals['_SCOPE']._serialized_start=2074
-  _globals['_SCOPE']._serialized_end=2143
-  _globals['_METER']._serialized_start=45
-  _globals['_METER']._serialized_end=311
-  _globals['_LIMIT']._serialized_start=314
-  _globals['_LIMIT']._serialized_end=663
-  _globals['_LIMIT_LABELSENTRY']._serialized_start=606
-  _globals['_LIMIT_LABELSENTRY']._serialized_end=663
-  _globals['_PLAN']._serialized_start=665
-  _globals['_PLAN']._serialized_end=771
-  _globals['_CATALOG']._serialized_start=774
-  _globals['_CATALOG']._serialized_end=905
-  _globals['_CATALOGCHANGE']._serialized_start=908
-  _globals['_CATALOGCHANGE']._serialized_end=1148
-  _globals['_CATALOGCHANGE_ACTION']._serialized_start=1059
-  _globals['_CATALOGCHANGE_ACTION']._serialized_end=1148
-  _globals['_APPLYCATALOGREQUEST']._serialized_start=1150
-  _globals['_APPLYCATALOGREQUEST']._serialized_end=1276
-  _globals['_APPLYCATALOGRESPONSE']._serialized_start=1278
-  _globals['_APPLYCATALOGRESPONSE']._serialized_end=1381
-  _globals['_GETCATALOGREQUEST']._serialized_start=1383
-  _globals['_GETCATALOGREQUEST']._serialized_end=1402
-  _globals['_GETCATALOGRESPONSE']._serialized_start=1404
-  _globals['_GETCATALOGRESPONSE']._serialized_end=1499
-  _globals['_SETLIMITREQUEST']._serialized_start=1501
-  _globals['_SETLIMITREQUEST']._serialized_end=1612
-  _globals['_SETLIMITRESPONSE']._serialized_start=1615
-  _globals['_SETLIMITRESPONSE']._serialized_end=1777
-  _globals['_CATALOGSERVICE']._serialized_start=2146
-  _globals['_CATALOGSERVICE']._serialized_end=2405
+  _globals['_AGGREGATION']._serialized_start=2160
+  _globals['_AGGREGATION']._serialized_end=2246
+  _globals['_PERIOD']._serialized_start=2249
+  _globals['_PERIOD']._serialized_end=2385
+  _globals['_POLICY']._serialized_start=2387
+  _globals['_POLICY']._serialized_end=2471
+  _globals['_LIMITKIND']._serialized_start=2474
+  _globals['_LIMITKIND']._serialized_end=2683
+  _globals['_WEEKDAY']._serialized_start=2686
+  _globals['_WEEKDAY']._serialized_end=2868
+  _globals['_WHENVIEWGONE']._serialized_start=2870
+  _globals['_WHENVIEWGONE']._serialized_end=2994
+  _globals['_SCOPE']._serialized_start=2996
+  _globals['_SCOPE']._serialized_end=3065
+  _globals['_METER']._serialized_start=77
+  _globals['_METER']._serialized_end=343
+  _globals['_LIMIT']._serialized_start=346
+  _globals['_LIMIT']._serialized_end=1044
+  _globals['_LIMIT_LABELSENTRY']._serialized_start=987
+  _globals['_LIMIT_LABELSENTRY']._serialized_end=1044
+  _globals['_PLAN']._serialized_start=1046
+  _globals['_PLAN']._serialized_end=1152
+  _globals['_CATALOG']._serialized_start=1155
+  _globals['_CATALOG']._serialized_end=1286
+  _globals['_CATALOGCHANGE']._serialized_start=1289
+  _globals['_CATALOGCHANGE']._serialized_end=1529
+  _globals['_CATALOGCHANGE_ACTION']._serialized_start=1440
+  _globals['_CATALOGCHANGE_ACTION']._serialized_end=1529
+  _globals['_APPLYCATALOGREQUEST']._serialized_start=1531
+  _globals['_APPLYCATALOGREQUEST']._serialized_end=1657
+  _globals['_APPLYCATALOGRESPONSE']._serialized_start=1659
+  _globals['_APPLYCATALOGRESPONSE']._serialized_end=1762
+  _globals['_GETCATALOGREQUEST']._serialized_start=1764
+  _globals['_GETCATALOGREQUEST']._serialized_end=1783
+  _globals['_GETCATALOGRESPONSE']._serialized_start=1785
+  _globals['_GETCATALOGRESPONSE']._serialized_end=1880
+  _globals['_SETLIMITREQUEST']._serialized_start=1882
+  _globals['_SETLIMITREQUEST']._serialized_end=1993
+  _globals['_SETLIMITRESPONSE']._serialized_start=1996
+  _globals['_SETLIMITRESPONSE']._serialized_end=2158
+  _globals['_CATALOGSERVICE']._serialized_start=3068
+  _globals['_CATALOGSERVICE']._serialized_end=3327
 # @@protoc_insertion_point(module_scope)

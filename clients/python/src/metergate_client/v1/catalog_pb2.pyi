@@ -1,3 +1,6 @@
+import datetime
+
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
@@ -28,6 +31,36 @@ class Policy(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     POLICY_UNSPECIFIED: _ClassVar[Policy]
     POLICY_HARD: _ClassVar[Policy]
     POLICY_SOFT: _ClassVar[Policy]
+    POLICY_GRACE: _ClassVar[Policy]
+
+class LimitKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    LIMIT_KIND_UNSPECIFIED: _ClassVar[LimitKind]
+    LIMIT_KIND_CALENDAR: _ClassVar[LimitKind]
+    LIMIT_KIND_ANCHORED: _ClassVar[LimitKind]
+    LIMIT_KIND_FIXED: _ClassVar[LimitKind]
+    LIMIT_KIND_ROLLING: _ClassVar[LimitKind]
+    LIMIT_KIND_LIFETIME: _ClassVar[LimitKind]
+    LIMIT_KIND_RATE: _ClassVar[LimitKind]
+    LIMIT_KIND_CONCURRENCY: _ClassVar[LimitKind]
+
+class Weekday(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    WEEKDAY_UNSPECIFIED: _ClassVar[Weekday]
+    WEEKDAY_MONDAY: _ClassVar[Weekday]
+    WEEKDAY_TUESDAY: _ClassVar[Weekday]
+    WEEKDAY_WEDNESDAY: _ClassVar[Weekday]
+    WEEKDAY_THURSDAY: _ClassVar[Weekday]
+    WEEKDAY_FRIDAY: _ClassVar[Weekday]
+    WEEKDAY_SATURDAY: _ClassVar[Weekday]
+    WEEKDAY_SUNDAY: _ClassVar[Weekday]
+
+class WhenViewGone(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    WHEN_VIEW_GONE_UNSPECIFIED: _ClassVar[WhenViewGone]
+    WHEN_VIEW_GONE_LEDGER: _ClassVar[WhenViewGone]
+    WHEN_VIEW_GONE_ALLOW: _ClassVar[WhenViewGone]
+    WHEN_VIEW_GONE_DENY: _ClassVar[WhenViewGone]
 
 class Scope(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -47,6 +80,27 @@ PERIOD_YEAR: Period
 POLICY_UNSPECIFIED: Policy
 POLICY_HARD: Policy
 POLICY_SOFT: Policy
+POLICY_GRACE: Policy
+LIMIT_KIND_UNSPECIFIED: LimitKind
+LIMIT_KIND_CALENDAR: LimitKind
+LIMIT_KIND_ANCHORED: LimitKind
+LIMIT_KIND_FIXED: LimitKind
+LIMIT_KIND_ROLLING: LimitKind
+LIMIT_KIND_LIFETIME: LimitKind
+LIMIT_KIND_RATE: LimitKind
+LIMIT_KIND_CONCURRENCY: LimitKind
+WEEKDAY_UNSPECIFIED: Weekday
+WEEKDAY_MONDAY: Weekday
+WEEKDAY_TUESDAY: Weekday
+WEEKDAY_WEDNESDAY: Weekday
+WEEKDAY_THURSDAY: Weekday
+WEEKDAY_FRIDAY: Weekday
+WEEKDAY_SATURDAY: Weekday
+WEEKDAY_SUNDAY: Weekday
+WHEN_VIEW_GONE_UNSPECIFIED: WhenViewGone
+WHEN_VIEW_GONE_LEDGER: WhenViewGone
+WHEN_VIEW_GONE_ALLOW: WhenViewGone
+WHEN_VIEW_GONE_DENY: WhenViewGone
 SCOPE_UNSPECIFIED: Scope
 SCOPE_CUSTOMER: Scope
 SCOPE_SUBJECT: Scope
@@ -72,7 +126,7 @@ class Meter(_message.Message):
     def __init__(self, name: _Optional[str] = ..., event_type: _Optional[str] = ..., aggregation: _Optional[_Union[Aggregation, str]] = ..., value: _Optional[str] = ..., dimensions: _Optional[_Iterable[str]] = ..., allow_negative: _Optional[bool] = ..., unit: _Optional[str] = ..., description: _Optional[str] = ...) -> None: ...
 
 class Limit(_message.Message):
-    __slots__ = ("name", "meter", "max", "period", "policy", "scope", "labels", "per_labels")
+    __slots__ = ("name", "meter", "max", "period", "policy", "scope", "labels", "per_labels", "kind", "length", "sub_windows", "week_start", "burst", "grace", "shadow", "thresholds", "when_view_gone")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -88,6 +142,15 @@ class Limit(_message.Message):
     SCOPE_FIELD_NUMBER: _ClassVar[int]
     LABELS_FIELD_NUMBER: _ClassVar[int]
     PER_LABELS_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    LENGTH_FIELD_NUMBER: _ClassVar[int]
+    SUB_WINDOWS_FIELD_NUMBER: _ClassVar[int]
+    WEEK_START_FIELD_NUMBER: _ClassVar[int]
+    BURST_FIELD_NUMBER: _ClassVar[int]
+    GRACE_FIELD_NUMBER: _ClassVar[int]
+    SHADOW_FIELD_NUMBER: _ClassVar[int]
+    THRESHOLDS_FIELD_NUMBER: _ClassVar[int]
+    WHEN_VIEW_GONE_FIELD_NUMBER: _ClassVar[int]
     name: str
     meter: str
     max: str
@@ -96,7 +159,16 @@ class Limit(_message.Message):
     scope: Scope
     labels: _containers.ScalarMap[str, str]
     per_labels: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, name: _Optional[str] = ..., meter: _Optional[str] = ..., max: _Optional[str] = ..., period: _Optional[_Union[Period, str]] = ..., policy: _Optional[_Union[Policy, str]] = ..., scope: _Optional[_Union[Scope, str]] = ..., labels: _Optional[_Mapping[str, str]] = ..., per_labels: _Optional[_Iterable[str]] = ...) -> None: ...
+    kind: LimitKind
+    length: _duration_pb2.Duration
+    sub_windows: int
+    week_start: Weekday
+    burst: str
+    grace: str
+    shadow: bool
+    thresholds: _containers.RepeatedScalarFieldContainer[int]
+    when_view_gone: WhenViewGone
+    def __init__(self, name: _Optional[str] = ..., meter: _Optional[str] = ..., max: _Optional[str] = ..., period: _Optional[_Union[Period, str]] = ..., policy: _Optional[_Union[Policy, str]] = ..., scope: _Optional[_Union[Scope, str]] = ..., labels: _Optional[_Mapping[str, str]] = ..., per_labels: _Optional[_Iterable[str]] = ..., kind: _Optional[_Union[LimitKind, str]] = ..., length: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., sub_windows: _Optional[int] = ..., week_start: _Optional[_Union[Weekday, str]] = ..., burst: _Optional[str] = ..., grace: _Optional[str] = ..., shadow: _Optional[bool] = ..., thresholds: _Optional[_Iterable[int]] = ..., when_view_gone: _Optional[_Union[WhenViewGone, str]] = ...) -> None: ...
 
 class Plan(_message.Message):
     __slots__ = ("name", "limits", "display_name")

@@ -26,7 +26,8 @@ if _version_not_supported:
 
 
 class QuotaServiceStub:
-    """QuotaService says what is left.
+    """QuotaService says what is left, and hands it out: at once (consume), for a while (reserve) or to be spent locally
+    (lease). What it hands out never passes a HARD limit.
     """
 
     def __init__(self, channel):
@@ -50,10 +51,66 @@ class QuotaServiceStub:
                 request_serializer=metergate_dot_v1_dot_quota__pb2.ListLimitsRequest.SerializeToString,
                 response_deserializer=metergate_dot_v1_dot_quota__pb2.ListLimitsResponse.FromString,
                 _registered_method=True)
+        self.ConsumeQuota = channel.unary_unary(
+                '/metergate.v1.QuotaService/ConsumeQuota',
+                request_serializer=metergate_dot_v1_dot_quota__pb2.ConsumeQuotaRequest.SerializeToString,
+                response_deserializer=metergate_dot_v1_dot_quota__pb2.ConsumeQuotaResponse.FromString,
+                _registered_method=True)
+        self.BatchConsumeQuota = channel.unary_unary(
+                '/metergate.v1.QuotaService/BatchConsumeQuota',
+                request_serializer=metergate_dot_v1_dot_quota__pb2.BatchConsumeQuotaRequest.SerializeToString,
+                response_deserializer=metergate_dot_v1_dot_quota__pb2.BatchConsumeQuotaResponse.FromString,
+                _registered_method=True)
+        self.ReserveQuota = channel.unary_unary(
+                '/metergate.v1.QuotaService/ReserveQuota',
+                request_serializer=metergate_dot_v1_dot_quota__pb2.ReserveQuotaRequest.SerializeToString,
+                response_deserializer=metergate_dot_v1_dot_quota__pb2.ReserveQuotaResponse.FromString,
+                _registered_method=True)
+        self.ExtendReservation = channel.unary_unary(
+                '/metergate.v1.QuotaService/ExtendReservation',
+                request_serializer=metergate_dot_v1_dot_quota__pb2.ExtendReservationRequest.SerializeToString,
+                response_deserializer=metergate_dot_v1_dot_quota__pb2.ExtendReservationResponse.FromString,
+                _registered_method=True)
+        self.CommitReservation = channel.unary_unary(
+                '/metergate.v1.QuotaService/CommitReservation',
+                request_serializer=metergate_dot_v1_dot_quota__pb2.CommitReservationRequest.SerializeToString,
+                response_deserializer=metergate_dot_v1_dot_quota__pb2.CommitReservationResponse.FromString,
+                _registered_method=True)
+        self.ReleaseReservation = channel.unary_unary(
+                '/metergate.v1.QuotaService/ReleaseReservation',
+                request_serializer=metergate_dot_v1_dot_quota__pb2.ReleaseReservationRequest.SerializeToString,
+                response_deserializer=metergate_dot_v1_dot_quota__pb2.ReleaseReservationResponse.FromString,
+                _registered_method=True)
+        self.AcquireLease = channel.unary_unary(
+                '/metergate.v1.QuotaService/AcquireLease',
+                request_serializer=metergate_dot_v1_dot_quota__pb2.AcquireLeaseRequest.SerializeToString,
+                response_deserializer=metergate_dot_v1_dot_quota__pb2.AcquireLeaseResponse.FromString,
+                _registered_method=True)
+        self.SyncLeases = channel.unary_unary(
+                '/metergate.v1.QuotaService/SyncLeases',
+                request_serializer=metergate_dot_v1_dot_quota__pb2.SyncLeasesRequest.SerializeToString,
+                response_deserializer=metergate_dot_v1_dot_quota__pb2.SyncLeasesResponse.FromString,
+                _registered_method=True)
+        self.ReturnLease = channel.unary_unary(
+                '/metergate.v1.QuotaService/ReturnLease',
+                request_serializer=metergate_dot_v1_dot_quota__pb2.ReturnLeaseRequest.SerializeToString,
+                response_deserializer=metergate_dot_v1_dot_quota__pb2.ReturnLeaseResponse.FromString,
+                _registered_method=True)
+        self.ReleaseLease = channel.unary_unary(
+                '/metergate.v1.QuotaService/ReleaseLease',
+                request_serializer=metergate_dot_v1_dot_quota__pb2.ReleaseLeaseRequest.SerializeToString,
+                response_deserializer=metergate_dot_v1_dot_quota__pb2.ReleaseLeaseResponse.FromString,
+                _registered_method=True)
+        self.ExplainDecision = channel.unary_unary(
+                '/metergate.v1.QuotaService/ExplainDecision',
+                request_serializer=metergate_dot_v1_dot_quota__pb2.ExplainDecisionRequest.SerializeToString,
+                response_deserializer=metergate_dot_v1_dot_quota__pb2.ExplainDecisionResponse.FromString,
+                _registered_method=True)
 
 
 class QuotaServiceServicer:
-    """QuotaService says what is left.
+    """QuotaService says what is left, and hands it out: at once (consume), for a while (reserve) or to be spent locally
+    (lease). What it hands out never passes a HARD limit.
     """
 
     def CheckQuota(self, request, context):
@@ -77,6 +134,86 @@ class QuotaServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ConsumeQuota(self, request, context):
+        """ConsumeQuota admits and records events in one commit, all of them or none. A refusal changes nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def BatchConsumeQuota(self, request, context):
+        """BatchConsumeQuota decides on up to 5,000 units, each on its own, in their order.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReserveQuota(self, request, context):
+        """ReserveQuota holds capacity for work whose cost is known only afterwards.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExtendReservation(self, request, context):
+        """ExtendReservation moves the end of an open reservation.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CommitReservation(self, request, context):
+        """CommitReservation records what really happened and gives the rest back. It is never refused: what goes beyond the
+        reservation, or comes after its end, and does not fit is overrun.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReleaseReservation(self, request, context):
+        """ReleaseReservation gives all that is left of a reservation back.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AcquireLease(self, request, context):
+        """AcquireLease hands out a slice of capacity, to be spent without a call until its end.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SyncLeases(self, request, context):
+        """SyncLeases tells how far up to 1,000 leases were spent, and asks for more, for longer, or gives back. All that it
+        carries is cumulative: repeated or reordered calls change nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReturnLease(self, request, context):
+        """ReturnLease ends a lease: what was not spent is free again at once.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReleaseLease(self, request, context):
+        """ReleaseLease frees what a silent holder never reported, for operators: should it have spent it after all, the
+        limit is passed by as much.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExplainDecision(self, request, context):
+        """ExplainDecision works a decision out again from the ledger, as it was, and shows what stands behind it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_QuotaServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -95,6 +232,61 @@ def add_QuotaServiceServicer_to_server(servicer, server):
                     request_deserializer=metergate_dot_v1_dot_quota__pb2.ListLimitsRequest.FromString,
                     response_serializer=metergate_dot_v1_dot_quota__pb2.ListLimitsResponse.SerializeToString,
             ),
+            'ConsumeQuota': grpc.unary_unary_rpc_method_handler(
+                    servicer.ConsumeQuota,
+                    request_deserializer=metergate_dot_v1_dot_quota__pb2.ConsumeQuotaRequest.FromString,
+                    response_serializer=metergate_dot_v1_dot_quota__pb2.ConsumeQuotaResponse.SerializeToString,
+            ),
+            'BatchConsumeQuota': grpc.unary_unary_rpc_method_handler(
+                    servicer.BatchConsumeQuota,
+                    request_deserializer=metergate_dot_v1_dot_quota__pb2.BatchConsumeQuotaRequest.FromString,
+                    response_serializer=metergate_dot_v1_dot_quota__pb2.BatchConsumeQuotaResponse.SerializeToString,
+            ),
+            'ReserveQuota': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReserveQuota,
+                    request_deserializer=metergate_dot_v1_dot_quota__pb2.ReserveQuotaRequest.FromString,
+                    response_serializer=metergate_dot_v1_dot_quota__pb2.ReserveQuotaResponse.SerializeToString,
+            ),
+            'ExtendReservation': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExtendReservation,
+                    request_deserializer=metergate_dot_v1_dot_quota__pb2.ExtendReservationRequest.FromString,
+                    response_serializer=metergate_dot_v1_dot_quota__pb2.ExtendReservationResponse.SerializeToString,
+            ),
+            'CommitReservation': grpc.unary_unary_rpc_method_handler(
+                    servicer.CommitReservation,
+                    request_deserializer=metergate_dot_v1_dot_quota__pb2.CommitReservationRequest.FromString,
+                    response_serializer=metergate_dot_v1_dot_quota__pb2.CommitReservationResponse.SerializeToString,
+            ),
+            'ReleaseReservation': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReleaseReservation,
+                    request_deserializer=metergate_dot_v1_dot_quota__pb2.ReleaseReservationRequest.FromString,
+                    response_serializer=metergate_dot_v1_dot_quota__pb2.ReleaseReservationResponse.SerializeToString,
+            ),
+            'AcquireLease': grpc.unary_unary_rpc_method_handler(
+                    servicer.AcquireLease,
+                    request_deserializer=metergate_dot_v1_dot_quota__pb2.AcquireLeaseRequest.FromString,
+                    response_serializer=metergate_dot_v1_dot_quota__pb2.AcquireLeaseResponse.SerializeToString,
+            ),
+            'SyncLeases': grpc.unary_unary_rpc_method_handler(
+                    servicer.SyncLeases,
+                    request_deserializer=metergate_dot_v1_dot_quota__pb2.SyncLeasesRequest.FromString,
+                    response_serializer=metergate_dot_v1_dot_quota__pb2.SyncLeasesResponse.SerializeToString,
+            ),
+            'ReturnLease': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReturnLease,
+                    request_deserializer=metergate_dot_v1_dot_quota__pb2.ReturnLeaseRequest.FromString,
+                    response_serializer=metergate_dot_v1_dot_quota__pb2.ReturnLeaseResponse.SerializeToString,
+            ),
+            'ReleaseLease': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReleaseLease,
+                    request_deserializer=metergate_dot_v1_dot_quota__pb2.ReleaseLeaseRequest.FromString,
+                    response_serializer=metergate_dot_v1_dot_quota__pb2.ReleaseLeaseResponse.SerializeToString,
+            ),
+            'ExplainDecision': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExplainDecision,
+                    request_deserializer=metergate_dot_v1_dot_quota__pb2.ExplainDecisionRequest.FromString,
+                    response_serializer=metergate_dot_v1_dot_quota__pb2.ExplainDecisionResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'metergate.v1.QuotaService', rpc_method_handlers)
@@ -104,7 +296,8 @@ def add_QuotaServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class QuotaService:
-    """QuotaService says what is left.
+    """QuotaService says what is left, and hands it out: at once (consume), for a while (reserve) or to be spent locally
+    (lease). What it hands out never passes a HARD limit.
     """
 
     @staticmethod
@@ -178,6 +371,303 @@ class QuotaService:
             '/metergate.v1.QuotaService/ListLimits',
             metergate_dot_v1_dot_quota__pb2.ListLimitsRequest.SerializeToString,
             metergate_dot_v1_dot_quota__pb2.ListLimitsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ConsumeQuota(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/metergate.v1.QuotaService/ConsumeQuota',
+            metergate_dot_v1_dot_quota__pb2.ConsumeQuotaRequest.SerializeToString,
+            metergate_dot_v1_dot_quota__pb2.ConsumeQuotaResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BatchConsumeQuota(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/metergate.v1.QuotaService/BatchConsumeQuota',
+            metergate_dot_v1_dot_quota__pb2.BatchConsumeQuotaRequest.SerializeToString,
+            metergate_dot_v1_dot_quota__pb2.BatchConsumeQuotaResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReserveQuota(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/metergate.v1.QuotaService/ReserveQuota',
+            metergate_dot_v1_dot_quota__pb2.ReserveQuotaRequest.SerializeToString,
+            metergate_dot_v1_dot_quota__pb2.ReserveQuotaResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExtendReservation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/metergate.v1.QuotaService/ExtendReservation',
+            metergate_dot_v1_dot_quota__pb2.ExtendReservationRequest.SerializeToString,
+            metergate_dot_v1_dot_quota__pb2.ExtendReservationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CommitReservation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/metergate.v1.QuotaService/CommitReservation',
+            metergate_dot_v1_dot_quota__pb2.CommitReservationRequest.SerializeToString,
+            metergate_dot_v1_dot_quota__pb2.CommitReservationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReleaseReservation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/metergate.v1.QuotaService/ReleaseReservation',
+            metergate_dot_v1_dot_quota__pb2.ReleaseReservationRequest.SerializeToString,
+            metergate_dot_v1_dot_quota__pb2.ReleaseReservationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AcquireLease(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/metergate.v1.QuotaService/AcquireLease',
+            metergate_dot_v1_dot_quota__pb2.AcquireLeaseRequest.SerializeToString,
+            metergate_dot_v1_dot_quota__pb2.AcquireLeaseResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SyncLeases(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/metergate.v1.QuotaService/SyncLeases',
+            metergate_dot_v1_dot_quota__pb2.SyncLeasesRequest.SerializeToString,
+            metergate_dot_v1_dot_quota__pb2.SyncLeasesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReturnLease(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/metergate.v1.QuotaService/ReturnLease',
+            metergate_dot_v1_dot_quota__pb2.ReturnLeaseRequest.SerializeToString,
+            metergate_dot_v1_dot_quota__pb2.ReturnLeaseResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReleaseLease(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/metergate.v1.QuotaService/ReleaseLease',
+            metergate_dot_v1_dot_quota__pb2.ReleaseLeaseRequest.SerializeToString,
+            metergate_dot_v1_dot_quota__pb2.ReleaseLeaseResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExplainDecision(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/metergate.v1.QuotaService/ExplainDecision',
+            metergate_dot_v1_dot_quota__pb2.ExplainDecisionRequest.SerializeToString,
+            metergate_dot_v1_dot_quota__pb2.ExplainDecisionResponse.FromString,
             options,
             channel_credentials,
             insecure,

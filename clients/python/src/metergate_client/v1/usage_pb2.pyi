@@ -1,8 +1,8 @@
 import datetime
 
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
-from metergate_client.v1 import error_reason_pb2 as _error_reason_pb2
-from metergate_client.v1 import quota_pb2 as _quota_pb2
+from metergate_client.v1 import decision_pb2 as _decision_pb2
+from metergate_client.v1 import usage_event_pb2 as _usage_event_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
@@ -11,14 +11,6 @@ from collections.abc import Iterable as _Iterable, Mapping as _Mapping
 from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
-
-class Outcome(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
-    __slots__ = ()
-    OUTCOME_UNSPECIFIED: _ClassVar[Outcome]
-    OUTCOME_ACCEPTED: _ClassVar[Outcome]
-    OUTCOME_DUPLICATE: _ClassVar[Outcome]
-    OUTCOME_CONFLICT: _ClassVar[Outcome]
-    OUTCOME_REJECTED: _ClassVar[Outcome]
 
 class Granularity(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -29,11 +21,6 @@ class Granularity(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     GRANULARITY_DAY: _ClassVar[Granularity]
     GRANULARITY_WEEK: _ClassVar[Granularity]
     GRANULARITY_MONTH: _ClassVar[Granularity]
-OUTCOME_UNSPECIFIED: Outcome
-OUTCOME_ACCEPTED: Outcome
-OUTCOME_DUPLICATE: Outcome
-OUTCOME_CONFLICT: Outcome
-OUTCOME_REJECTED: Outcome
 GRANULARITY_UNSPECIFIED: Granularity
 GRANULARITY_NONE: Granularity
 GRANULARITY_MINUTE: Granularity
@@ -42,95 +29,41 @@ GRANULARITY_DAY: Granularity
 GRANULARITY_WEEK: Granularity
 GRANULARITY_MONTH: Granularity
 
-class UsageEvent(_message.Message):
-    __slots__ = ("id", "source", "type", "subject", "time", "amount", "values", "labels", "settles")
-    class ValuesEntry(_message.Message):
-        __slots__ = ("key", "value")
-        KEY_FIELD_NUMBER: _ClassVar[int]
-        VALUE_FIELD_NUMBER: _ClassVar[int]
-        key: str
-        value: str
-        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
-    class LabelsEntry(_message.Message):
-        __slots__ = ("key", "value")
-        KEY_FIELD_NUMBER: _ClassVar[int]
-        VALUE_FIELD_NUMBER: _ClassVar[int]
-        key: str
-        value: str
-        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
-    ID_FIELD_NUMBER: _ClassVar[int]
-    SOURCE_FIELD_NUMBER: _ClassVar[int]
-    TYPE_FIELD_NUMBER: _ClassVar[int]
-    SUBJECT_FIELD_NUMBER: _ClassVar[int]
-    TIME_FIELD_NUMBER: _ClassVar[int]
-    AMOUNT_FIELD_NUMBER: _ClassVar[int]
-    VALUES_FIELD_NUMBER: _ClassVar[int]
-    LABELS_FIELD_NUMBER: _ClassVar[int]
-    SETTLES_FIELD_NUMBER: _ClassVar[int]
-    id: str
-    source: str
-    type: str
-    subject: str
-    time: _timestamp_pb2.Timestamp
-    amount: str
-    values: _containers.ScalarMap[str, str]
-    labels: _containers.ScalarMap[str, str]
-    settles: str
-    def __init__(self, id: _Optional[str] = ..., source: _Optional[str] = ..., type: _Optional[str] = ..., subject: _Optional[str] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., amount: _Optional[str] = ..., values: _Optional[_Mapping[str, str]] = ..., labels: _Optional[_Mapping[str, str]] = ..., settles: _Optional[str] = ...) -> None: ...
-
-class UsageReceipt(_message.Message):
-    __slots__ = ("event_id", "outcome", "reason", "field", "message", "unmatched", "decision")
-    EVENT_ID_FIELD_NUMBER: _ClassVar[int]
-    OUTCOME_FIELD_NUMBER: _ClassVar[int]
-    REASON_FIELD_NUMBER: _ClassVar[int]
-    FIELD_FIELD_NUMBER: _ClassVar[int]
-    MESSAGE_FIELD_NUMBER: _ClassVar[int]
-    UNMATCHED_FIELD_NUMBER: _ClassVar[int]
-    DECISION_FIELD_NUMBER: _ClassVar[int]
-    event_id: str
-    outcome: Outcome
-    reason: _error_reason_pb2.ErrorReason
-    field: str
-    message: str
-    unmatched: str
-    decision: _quota_pb2.Decision
-    def __init__(self, event_id: _Optional[str] = ..., outcome: _Optional[_Union[Outcome, str]] = ..., reason: _Optional[_Union[_error_reason_pb2.ErrorReason, str]] = ..., field: _Optional[str] = ..., message: _Optional[str] = ..., unmatched: _Optional[str] = ..., decision: _Optional[_Union[_quota_pb2.Decision, _Mapping]] = ...) -> None: ...
-
 class RecordUsageRequest(_message.Message):
     __slots__ = ("event", "include_limits", "backfill")
     EVENT_FIELD_NUMBER: _ClassVar[int]
     INCLUDE_LIMITS_FIELD_NUMBER: _ClassVar[int]
     BACKFILL_FIELD_NUMBER: _ClassVar[int]
-    event: UsageEvent
+    event: _usage_event_pb2.UsageEvent
     include_limits: bool
     backfill: bool
-    def __init__(self, event: _Optional[_Union[UsageEvent, _Mapping]] = ..., include_limits: _Optional[bool] = ..., backfill: _Optional[bool] = ...) -> None: ...
+    def __init__(self, event: _Optional[_Union[_usage_event_pb2.UsageEvent, _Mapping]] = ..., include_limits: _Optional[bool] = ..., backfill: _Optional[bool] = ...) -> None: ...
 
 class RecordUsageResponse(_message.Message):
     __slots__ = ("receipt", "limits", "token")
     RECEIPT_FIELD_NUMBER: _ClassVar[int]
     LIMITS_FIELD_NUMBER: _ClassVar[int]
     TOKEN_FIELD_NUMBER: _ClassVar[int]
-    receipt: UsageReceipt
-    limits: _containers.RepeatedCompositeFieldContainer[_quota_pb2.LimitState]
+    receipt: _usage_event_pb2.UsageReceipt
+    limits: _containers.RepeatedCompositeFieldContainer[_decision_pb2.LimitState]
     token: str
-    def __init__(self, receipt: _Optional[_Union[UsageReceipt, _Mapping]] = ..., limits: _Optional[_Iterable[_Union[_quota_pb2.LimitState, _Mapping]]] = ..., token: _Optional[str] = ...) -> None: ...
+    def __init__(self, receipt: _Optional[_Union[_usage_event_pb2.UsageReceipt, _Mapping]] = ..., limits: _Optional[_Iterable[_Union[_decision_pb2.LimitState, _Mapping]]] = ..., token: _Optional[str] = ...) -> None: ...
 
 class BatchRecordUsageRequest(_message.Message):
     __slots__ = ("events", "backfill")
     EVENTS_FIELD_NUMBER: _ClassVar[int]
     BACKFILL_FIELD_NUMBER: _ClassVar[int]
-    events: _containers.RepeatedCompositeFieldContainer[UsageEvent]
+    events: _containers.RepeatedCompositeFieldContainer[_usage_event_pb2.UsageEvent]
     backfill: bool
-    def __init__(self, events: _Optional[_Iterable[_Union[UsageEvent, _Mapping]]] = ..., backfill: _Optional[bool] = ...) -> None: ...
+    def __init__(self, events: _Optional[_Iterable[_Union[_usage_event_pb2.UsageEvent, _Mapping]]] = ..., backfill: _Optional[bool] = ...) -> None: ...
 
 class BatchRecordUsageResponse(_message.Message):
     __slots__ = ("receipts", "token")
     RECEIPTS_FIELD_NUMBER: _ClassVar[int]
     TOKEN_FIELD_NUMBER: _ClassVar[int]
-    receipts: _containers.RepeatedCompositeFieldContainer[UsageReceipt]
+    receipts: _containers.RepeatedCompositeFieldContainer[_usage_event_pb2.UsageReceipt]
     token: str
-    def __init__(self, receipts: _Optional[_Iterable[_Union[UsageReceipt, _Mapping]]] = ..., token: _Optional[str] = ...) -> None: ...
+    def __init__(self, receipts: _Optional[_Iterable[_Union[_usage_event_pb2.UsageReceipt, _Mapping]]] = ..., token: _Optional[str] = ...) -> None: ...
 
 class GetUsageSummaryRequest(_message.Message):
     __slots__ = ("customer", "subject", "meters", "start_time", "end_time", "granularity", "time_zone", "group_by", "filters", "token")
@@ -195,14 +128,28 @@ class UsageSeries(_message.Message):
     def __init__(self, meter: _Optional[str] = ..., group: _Optional[_Mapping[str, str]] = ..., total: _Optional[str] = ..., points: _Optional[_Iterable[_Union[UsagePoint, _Mapping]]] = ..., event_count: _Optional[int] = ...) -> None: ...
 
 class GetUsageSummaryResponse(_message.Message):
-    __slots__ = ("series", "as_of", "window")
+    __slots__ = ("series", "as_of", "window", "held")
     SERIES_FIELD_NUMBER: _ClassVar[int]
     AS_OF_FIELD_NUMBER: _ClassVar[int]
     WINDOW_FIELD_NUMBER: _ClassVar[int]
+    HELD_FIELD_NUMBER: _ClassVar[int]
     series: _containers.RepeatedCompositeFieldContainer[UsageSeries]
     as_of: _timestamp_pb2.Timestamp
-    window: _quota_pb2.Window
-    def __init__(self, series: _Optional[_Iterable[_Union[UsageSeries, _Mapping]]] = ..., as_of: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., window: _Optional[_Union[_quota_pb2.Window, _Mapping]] = ...) -> None: ...
+    window: _decision_pb2.Window
+    held: _containers.RepeatedCompositeFieldContainer[HeldUsage]
+    def __init__(self, series: _Optional[_Iterable[_Union[UsageSeries, _Mapping]]] = ..., as_of: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., window: _Optional[_Union[_decision_pb2.Window, _Mapping]] = ..., held: _Optional[_Iterable[_Union[HeldUsage, _Mapping]]] = ...) -> None: ...
+
+class HeldUsage(_message.Message):
+    __slots__ = ("meter", "reserved", "leased", "forfeited")
+    METER_FIELD_NUMBER: _ClassVar[int]
+    RESERVED_FIELD_NUMBER: _ClassVar[int]
+    LEASED_FIELD_NUMBER: _ClassVar[int]
+    FORFEITED_FIELD_NUMBER: _ClassVar[int]
+    meter: str
+    reserved: str
+    leased: str
+    forfeited: str
+    def __init__(self, meter: _Optional[str] = ..., reserved: _Optional[str] = ..., leased: _Optional[str] = ..., forfeited: _Optional[str] = ...) -> None: ...
 
 class ListUsageEventsRequest(_message.Message):
     __slots__ = ("customer", "subject", "type", "start_time", "end_time", "unmatched_only", "page_size", "page_token")
@@ -233,14 +180,14 @@ class RecordedEvent(_message.Message):
     SEQ_FIELD_NUMBER: _ClassVar[int]
     METERS_FIELD_NUMBER: _ClassVar[int]
     UNMATCHED_FIELD_NUMBER: _ClassVar[int]
-    event: UsageEvent
+    event: _usage_event_pb2.UsageEvent
     customer: str
     count_time: _timestamp_pb2.Timestamp
     record_time: _timestamp_pb2.Timestamp
     seq: int
     meters: _containers.RepeatedScalarFieldContainer[str]
     unmatched: str
-    def __init__(self, event: _Optional[_Union[UsageEvent, _Mapping]] = ..., customer: _Optional[str] = ..., count_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., record_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., seq: _Optional[int] = ..., meters: _Optional[_Iterable[str]] = ..., unmatched: _Optional[str] = ...) -> None: ...
+    def __init__(self, event: _Optional[_Union[_usage_event_pb2.UsageEvent, _Mapping]] = ..., customer: _Optional[str] = ..., count_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., record_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., seq: _Optional[int] = ..., meters: _Optional[_Iterable[str]] = ..., unmatched: _Optional[str] = ...) -> None: ...
 
 class ListUsageEventsResponse(_message.Message):
     __slots__ = ("events", "next_page_token")
