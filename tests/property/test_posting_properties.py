@@ -9,11 +9,13 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
+from metergate.domain.counting import move
 from metergate.domain.period import QUARTER
-from metergate.domain.posting import NOBODY, Head, Known, Ledger, Pending, Posting, Use, move, post
+from metergate.domain.posting import NOBODY, Head, Known, Ledger, Posting, Use, post
 from metergate.domain.quantity import ZERO
 from metergate.domain.quota import CounterKey, Figures, write_filter
-from metergate.domain.usage import AcceptWindow, Event, Outcome
+from metergate.domain.usage import AcceptWindow, Event, Outcome, Receipt
+from metergate.domain.work import Fact
 from tests.property.strategies import CATALOG, METERS, NOW, events, small, words
 
 HEADS = {name: Head(name, 9, "", "UTC", 0) for name in ("", "c0", "c1", "c2")}
@@ -23,9 +25,17 @@ def customer_of(event: Event) -> str:
     return f"c{sum(event.subject.encode()) % 3}"
 
 
-def run(batch: list[Event], known: dict[tuple[str, str], Known] | None = None) -> Posting:
+class Posted(Posting):
+    """A posting with the receipts of what it was made from."""
+
+    receipts: list[Receipt]
+
+
+def run(batch: list[Event], known: dict[tuple[str, str], Known] | None = None) -> Posted:
     ledger = Ledger(HEADS, known or {}, CATALOG, NOW, AcceptWindow())
-    return post([Pending(one, customer_of(one), False) for one in batch], ledger)
+    posted = Posted()
+    posted.receipts = post([Fact(one, customer_of(one), False) for one in batch], ledger, posted)
+    return posted
 
 
 def remembered(posting: Posting) -> dict[tuple[str, str], Known]:
@@ -113,7 +123,8 @@ def test_p1_each_event_has_its_receipt_in_its_place(batch: list[Event]) -> None:
 @given(colliding)
 def test_what_waits_for_its_customer_counts_nowhere(batch: list[Event]) -> None:
     ledger = Ledger(HEADS, {}, CATALOG, NOW, AcceptWindow())
-    posting = post([Pending(one, NOBODY, False) for one in batch], ledger)
+    posting = Posted()
+    posting.receipts = post([Fact(one, NOBODY, False) for one in batch], ledger, posting)
     assert (posting.rollups, posting.uses) == ({}, {})
     assert {receipt.unmatched for receipt in posting.receipts if receipt.outcome is Outcome.ACCEPTED} <= {"subject"}
 

@@ -6,13 +6,16 @@ import re
 from collections import Counter as Tally
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields, replace
+from decimal import Decimal
 from enum import StrEnum
 from functools import cached_property
 from typing import Any
 
 from metergate.domain.errors import MetergateError, Reason, Violation
 from metergate.domain.meter import AGGREGATIONS, Meter
-from metergate.domain.quota import Limit, Policy, text_of_max
+from metergate.domain.period import DAY, SECOND, Period, Weekday, length_to_text
+from metergate.domain.quantity import to_text
+from metergate.domain.quota import DEFAULT_SUB_WINDOWS, Kind, Limit, Policy, text_of_max
 from metergate.domain.usage import MAX_LABEL_VALUE
 
 DEFAULT_PLAN = "default"
@@ -20,6 +23,10 @@ MAX_DIMENSIONS = 5
 MAX_METERS = 500
 MAX_PLANS = 500
 MAX_LIMITS_PER_PLAN = 100
+MAX_THRESHOLDS = 20
+THRESHOLD_MAX = 1_000  # percent
+LENGTH_MAX = 3_660 * DAY
+SUB_WINDOWS_MIN, SUB_WINDOWS_MAX = 2, 60
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./\-]{0,63}")
 _TYPE_MAX = 128
 _WORDS_MAX = 256  # bytes of a unit or a display name
@@ -154,6 +161,7 @@ def _check(catalog: Catalog) -> Iterable[Violation]:
         yield from _check_names(where, [limit.name for limit in plan.limits], MAX_LIMITS_PER_PLAN)
         for place, limit in enumerate(plan.limits):
             yield from _check_limit(f"{where}[{place}]", limit, catalog.meter_of.get(limit.meter))
+        yield from _check_rates(where, plan.limits)
     if not _NAME.fullmatch(catalog.default_plan):
         yield Violation("default_plan", f"{catalog.default_plan[:80]!r} is not a name")
     elif catalog.plans and catalog.default_plan not in catalog.plan_of:
@@ -208,9 +216,80 @@ def _check_limit(where: str, limit: Limit, meter: Meter | None) -> Iterable[Viol
             yield Violation(f"{where}.labels", f"{value[:80]!r} is not a label's value")
     if set(dict(limit.labels)) & set(limit.per_labels) or len(set(limit.per_labels)) < len(limit.per_labels):
         yield Violation(f"{where}.per_labels", "must name each label once, and none that labels fixes")
-    grows = meter.aggregation in AGGREGATIONS and AGGREGATIONS[meter.aggregation].grows
-    if limit.policy is Policy.HARD and (meter.allow_negative or not grows):
-        yield Violation(f"{where}.policy", f"HARD needs a meter that only grows, and {meter.name!r} can shrink")
+    yield from _check_window(where, limit)
+    yield from _check_policy(where, limit, meter)
+    yield from _check_thresholds(f"{where}.thresholds", limit)
+
+
+_OF_A_LENGTH = (Kind.FIXED, Kind.ROLLING, Kind.RATE)
+
+
+def _check_window(where: str, limit: Limit) -> Iterable[Violation]:
+    kind = limit.kind
+    if kind in _OF_A_LENGTH:
+        if not SECOND <= limit.length <= LENGTH_MAX or limit.length % SECOND:
+            most = length_to_text(LENGTH_MAX)
+            yield Violation(f"{where}.length", f"must be whole seconds, from 1s to {most}, where the kind is {kind}")
+    elif limit.length:
+        yield Violation(f"{where}.length", f"has no meaning where the kind is {kind}")
+    if kind is Kind.ANCHORED and limit.period in (Period.MINUTE, Period.HOUR):
+        yield Violation(f"{where}.period", "an anchored window is a day, week, month or year")
+    if limit.week_start is not Weekday.MONDAY and (kind is not Kind.CALENDAR or limit.period is not Period.WEEK):
+        yield Violation(f"{where}.week_start", "has a meaning for calendar weeks only")
+    if kind is Kind.ROLLING:
+        if not SUB_WINDOWS_MIN <= limit.sub_windows <= SUB_WINDOWS_MAX:
+            yield Violation(f"{where}.sub_windows", f"must be {SUB_WINDOWS_MIN} to {SUB_WINDOWS_MAX}")
+        elif limit.length % limit.sub_windows or limit.length < limit.sub_windows * SECOND:
+            yield Violation(f"{where}.sub_windows", "must cut the length into equal parts of at least 1s")
+    elif limit.sub_windows != DEFAULT_SUB_WINDOWS:
+        yield Violation(f"{where}.sub_windows", "has a meaning for rolling windows only")
+
+
+def _check_policy(where: str, limit: Limit, meter: Meter) -> Iterable[Violation]:
+    rate = limit.kind is Kind.RATE
+    if limit.burst is not None and (not rate or limit.burst <= 0):
+        yield Violation(f"{where}.burst", "must be more than 0" if rate else "has a meaning for rates only")
+    if rate and limit.policy is Policy.GRACE:
+        yield Violation(f"{where}.policy", "a rate has no grace: give it a larger burst")
+    elif (limit.policy is Policy.GRACE) != (limit.grace is not None):
+        yield Violation(f"{where}.grace", "must be given with the policy GRACE, and only with it")
+    elif limit.grace is not None and limit.grace <= 0:
+        yield Violation(f"{where}.grace", "must be more than 0")
+    grows = meter.aggregation in AGGREGATIONS and AGGREGATIONS[meter.aggregation].grows and not meter.allow_negative
+    if grows:
+        return
+    if limit.policy is not Policy.SOFT:
+        policy = limit.policy.name
+        yield Violation(f"{where}.policy", f"{policy} needs a meter that only grows, and {meter.name!r} can shrink")
+    if limit.kind in (Kind.RATE, Kind.CONCURRENCY):
+        yield Violation(f"{where}.kind", f"{limit.kind} needs a meter that only grows, and {meter.name!r} can shrink")
+
+
+def _check_rates(where: str, limits: Sequence[Limit]) -> Iterable[Violation]:
+    """A rate's state lies in its counter, which two rates of one length would both move."""
+    for place, limit in enumerate(limits):
+        if limit.kind is Kind.RATE and any(_share_a_counter(limit, other) for other in limits[:place]):
+            yield Violation(
+                f"{where}[{place}].length", "another rate of this meter, scope and labels has the same length"
+            )
+
+
+def _share_a_counter(one: Limit, other: Limit) -> bool:
+    if (one.kind, one.meter, one.scope, one.length) != (other.kind, other.meter, other.scope, other.length):
+        return False
+    mine, others = dict(one.labels), dict(other.labels)
+    if {*mine, *one.per_labels} != {*others, *other.per_labels}:
+        return False
+    return all(mine[name] == others[name] for name in mine.keys() & others.keys())
+
+
+def _check_thresholds(where: str, limit: Limit) -> Iterable[Violation]:
+    if len(limit.thresholds) > MAX_THRESHOLDS or len(set(limit.thresholds)) < len(limit.thresholds):
+        yield Violation(where, f"must be at most {MAX_THRESHOLDS}, each once")
+    if any(not 1 <= percent <= THRESHOLD_MAX for percent in limit.thresholds):
+        yield Violation(where, f"must be percents from 1 to {THRESHOLD_MAX}")
+    if limit.thresholds and (limit.max is None or limit.kind is Kind.RATE):
+        yield Violation(where, "need a maximum that is used up: neither a rate nor unlimited")
 
 
 def changes(old: Catalog, new: Catalog) -> list[Change]:
@@ -254,4 +333,8 @@ def _shown(name: str, value: Any) -> str:
         return text_of_max(value)
     if isinstance(value, tuple):
         return "[" + ", ".join("=".join(one) if isinstance(one, tuple) else str(one) for one in value) + "]"
-    return str(value) or "''"
+    if name == "length":
+        return length_to_text(value) if value else "none"
+    if isinstance(value, Decimal):
+        return to_text(value)
+    return "none" if value is None else str(value) or "''"

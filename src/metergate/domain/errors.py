@@ -43,6 +43,14 @@ class Reason(StrEnum):
     SERVER_FAULT = auto()
     MESSAGE_TOO_LARGE = auto()
     METHOD_NOT_FOUND = auto()
+    UNIT_PARTLY_KNOWN = auto()
+    RESERVATION_NOT_FOUND = auto()
+    RESERVATION_CLOSED = auto()
+    LEASE_NOT_FOUND = auto()
+    LEASE_MARK_INVALID = auto()
+    LEASE_NOT_POSSIBLE = auto()
+    METER_CAN_SHRINK = auto()
+    LEASE_NOT_FORFEITED = auto()
 
 
 @dataclass(frozen=True, slots=True)

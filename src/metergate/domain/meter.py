@@ -50,6 +50,11 @@ class Meter:
     description: str = ""
     since: int = 0
 
+    @property
+    def only_grows(self) -> bool:
+        """Whether its quantity can never fall, so that a limit on it can refuse and capacity of it can be held."""
+        return AGGREGATIONS[self.aggregation].grows and not self.allow_negative
+
     def contribution(self, event: Event) -> Decimal | None:
         """What the event adds to this meter; None when it has no such value, or one that the meter forbids."""
         value = self.read(event)

@@ -1,4 +1,5 @@
-"""Time: instants, calendar windows in a time zone, and the quarter hours of the rollups.
+"""Time: instants, windows (of the calendar in a time zone, anchored, of fixed length, rolling), and the quarter hours
+of the rollups.
 
 An instant is an int: microseconds since 1970-01-01T00:00Z. Windows of one period partition time:
 each instant lies in exactly one, whatever the zone's clocks do.
@@ -6,6 +7,8 @@ each instant lies in exactly one, whatever the zone's clocks do.
 
 from __future__ import annotations
 
+from calendar import monthrange
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -40,12 +43,37 @@ class Period(StrEnum):
     YEAR = "year"
 
 
+class Weekday(StrEnum):
+    """The day with which a week begins."""
+
+    MONDAY = "monday"
+    TUESDAY = "tuesday"
+    WEDNESDAY = "wednesday"
+    THURSDAY = "thursday"
+    FRIDAY = "friday"
+    SATURDAY = "saturday"
+    SUNDAY = "sunday"
+
+
+# Days after Monday.
+WEEKDAYS = {day: number for number, day in enumerate(Weekday)}
+
+
 @dataclass(frozen=True, slots=True)
 class Window:
     """From `start` up to and not including `end`, both instants."""
 
     start: int
     end: int
+
+
+def span(windows: Sequence[Window]) -> Window:
+    """From the start of the first to the end of the last."""
+    return windows[0] if len(windows) == 1 else Window(windows[0].start, windows[-1].end)
+
+
+# The window of what never begins anew.
+LIFETIME = Window(EARLIEST, LATEST)
 
 
 def to_datetime(instant: int) -> datetime:
@@ -79,21 +107,32 @@ def zone(name: str) -> ZoneInfo:
         raise invalid("time_zone", f"no IANA time zone is called {shown!r}", value=shown) from None
 
 
-def window_at(period: Period, time_zone: str, instant: int) -> Window:
-    """The window of that period, in that zone, that holds the instant."""
-    return _window_at(period, time_zone, instant // SECOND)
+def length_to_text(length: int) -> str:
+    """A stretch of whole seconds in its largest whole unit: 90s, 1m, 2h, 30d."""
+    for unit, name in ((DAY, "d"), (HOUR, "h"), (MINUTE, "m")):
+        if length % unit == 0:
+            return f"{length // unit}{name}"
+    return f"{length // SECOND}s"
+
+
+def window_at(period: Period, time_zone: str, instant: int, week_start: int = 0) -> Window:
+    """The calendar window of that period, in that zone, that holds the instant.
+
+    `week_start` is the day with which weeks begin, in days after Monday.
+    """
+    return _window_at(period, time_zone, instant // SECOND, week_start)
 
 
 @lru_cache(maxsize=16384)
-def _window_at(period: Period, time_zone: str, second: int) -> Window:
+def _window_at(period: Period, time_zone: str, second: int, week_start: int) -> Window:
     instant = second * SECOND
     if period in (Period.MINUTE, Period.HOUR):
         return _clock_window(HOUR if period is Period.HOUR else MINUTE, time_zone, instant)
     where = zone(time_zone)
-    first = _floor(period, to_datetime(instant).astimezone(where).replace(tzinfo=None))
+    first = _floor(period, to_datetime(instant).astimezone(where).replace(tzinfo=None), week_start)
     start, after = _local(first, where), _next(period, first)
     if instant < start:  # midnight fell into a gap of the clock and the new day began late
-        first, after = _floor(period, first - timedelta(days=1)), first
+        first, after = _floor(period, first - timedelta(days=1), week_start), first
         start = _local(first, where)
     end = _local(after, where)
     if instant >= end:  # the clock was put back over midnight: a day begins once, with its first midnight
@@ -133,10 +172,10 @@ def _change(where: ZoneInfo, low: int, high: int) -> int:
     return high * SECOND
 
 
-def _floor(period: Period, local: datetime) -> datetime:
+def _floor(period: Period, local: datetime, week_start: int) -> datetime:
     day = local.replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
     if period is Period.WEEK:
-        return day - timedelta(days=day.weekday())
+        return day - timedelta(days=(day.weekday() - week_start) % 7)
     if period is Period.MONTH:
         return day.replace(day=1)
     if period is Period.YEAR:
@@ -156,6 +195,67 @@ def _next(period: Period, first: datetime) -> datetime:
 
 def _local(naive: datetime, where: ZoneInfo) -> int:
     return from_datetime(naive.replace(tzinfo=where).astimezone(UTC))
+
+
+def anchored_at(period: Period, time_zone: str, anchor: int, instant: int) -> Window:
+    """The window of that period (DAY to YEAR) that holds the instant, where windows begin at the anchor's day and
+    time of day on the zone's clock, before and after the anchor.
+
+    Each is computed from the anchor and not from the one before it: where a month lacks the anchor's day, its window
+    begins on the month's last day, and the next one on the anchor's day again (31 Jan, 28 Feb, 31 Mar). Anchors are
+    cut to whole seconds.
+    """
+    return _anchored_at(period, time_zone, anchor // SECOND, instant // SECOND)
+
+
+@lru_cache(maxsize=16384)
+def _anchored_at(period: Period, time_zone: str, anchor: int, second: int) -> Window:
+    where, instant = zone(time_zone), second * SECOND
+    first = to_datetime(anchor * SECOND).astimezone(where).replace(tzinfo=None)
+    number = _steps(period, first, to_datetime(instant).astimezone(where).replace(tzinfo=None))
+    # Clock changes and months' ends put the estimate off by a step or two.
+    while (start := _local(_step(period, first, number), where)) > instant:
+        number -= 1
+    while (end := _local(_step(period, first, number + 1), where)) <= instant:
+        number, start = number + 1, end
+    return Window(start, end)
+
+
+_MONTHS_OF = {Period.MONTH: 1, Period.YEAR: 12}
+_DAYS_OF = {Period.DAY: 1, Period.WEEK: 7}
+
+
+def _steps(period: Period, first: datetime, local: datetime) -> int:
+    """About how many periods lie between."""
+    if period in _MONTHS_OF:
+        return ((local.year - first.year) * 12 + local.month - first.month) // _MONTHS_OF[period]
+    return (local - first).days // _DAYS_OF[period]
+
+
+def _step(period: Period, first: datetime, number: int) -> datetime:
+    """`first` and that many periods later, or earlier where it is negative."""
+    if period in _DAYS_OF:
+        return first + timedelta(days=_DAYS_OF[period] * number)
+    months = first.year * 12 + first.month - 1 + _MONTHS_OF[period] * number
+    year, month = months // 12, months % 12 + 1
+    return first.replace(year=year, month=month, day=min(first.day, monthrange(year, month)[1]))
+
+
+def fixed_at(length: int, anchor: int, instant: int) -> Window:
+    """The window that holds the instant, of those of this length that follow each other before and after the anchor."""
+    start = instant - (instant - anchor) % length
+    return Window(start, start + length)
+
+
+def rolling_at(length: int, count: int, instant: int) -> tuple[Window, ...]:
+    """The sub-windows, `count` to a length and one more, that together cover the length before the instant.
+
+    They are aligned to 1970; the last holds the instant, and the oldest counts whole: so what they sum up is never
+    less than what the rolling window holds.
+    """
+    each = length // count
+    last = instant - instant % each
+    return tuple([Window(start, start + each) for start in range(last - count * each, last + each, each)])
 
 
 def split(window: Window, period: Period, time_zone: str, most: int) -> list[Window]:

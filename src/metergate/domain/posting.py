@@ -1,7 +1,7 @@
-"""Posting: what one commit makes of a batch of events. The ledger's law as pure functions.
+"""Posting: what one commit writes of events and holds. The ledger's law as pure functions.
 
-`post` decides on each event under the locks of its customers' heads; `move` says what the counters
-become. Neither knows a database: what was looked up is an argument, what to write is the result.
+`post` decides on each fact under the locks of its customers' heads. It knows no database: what was looked up is an
+argument, what to write is the result.
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ from typing import NamedTuple
 
 from metergate.domain.catalog import Catalog
 from metergate.domain.errors import MetergateError, Reason, invalid
+from metergate.domain.hold import Hold, Shift, settle, shifts
 from metergate.domain.meter import Meter
-from metergate.domain.period import QUARTER, Period, Window, window_at
-from metergate.domain.quantity import ZERO, add
-from metergate.domain.quota import CounterKey, Figures, read_filter
+from metergate.domain.period import QUARTER
+from metergate.domain.quantity import add
 from metergate.domain.usage import AcceptWindow, Event, Outcome, Receipt, compare, conflict
+from metergate.domain.work import Fact
 
 # The customer of events whose subject is unknown: a waiting room with a head of its own.
 NOBODY = ""
@@ -35,16 +36,8 @@ class Head:
     metering_version: int
 
 
-class Pending(NamedTuple):
-    """An event on its way into the ledger, and the customer whose head it needs."""
-
-    event: Event
-    customer: str
-    backfill: bool
-
-
 class Known(NamedTuple):
-    """What the ledger remembers of an id: who recorded it at which `seq`, and its first content.
+    """What the ledger remembers of an id: who recorded it at which `seq`, when it counts, and its first content.
 
     `event` is there only where the digest differs from the one that was asked for.
     """
@@ -53,6 +46,7 @@ class Known(NamedTuple):
     seq: int
     digest: bytes
     event: Event | None
+    counted_at: int = 0
 
 
 class Row(NamedTuple):
@@ -85,17 +79,24 @@ class Use(NamedTuple):
 
 @dataclass(slots=True)
 class Posting:
-    """What a commit writes. `receipts` stand in the order of the events; `uses` are by (customer, meter)."""
+    """What a commit writes. `uses` are by (customer, meter); `fresh` are the events that it accepted, by (source, id);
+    `holds` are those that it changes or makes, as they are afterwards."""
 
-    receipts: list[Receipt] = field(default_factory=list)
     rows: list[Row] = field(default_factory=list)
     rollups: dict[RollupKey, tuple[int, Decimal]] = field(default_factory=dict)
     uses: dict[tuple[str, str], list[Use]] = field(default_factory=dict)
+    fresh: dict[tuple[str, str], Event] = field(default_factory=dict)
+    holds: dict[str, Hold] = field(default_factory=dict)
+
+    @property
+    def customers(self) -> set[str]:
+        """Those whose ledger it changes."""
+        return {row.customer for row in self.rows} | {hold.customer for hold in self.holds.values()}
 
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """What `post` needs to know, as it was read under the locks."""
+    """What deciding needs to know, as it was read under the locks."""
 
     heads: Mapping[str, Head]
     known: Mapping[tuple[str, str], Known]
@@ -104,33 +105,34 @@ class Ledger:
     accept: AcceptWindow
     # (customer -> seq) that an earlier, unanswered try of this batch would have written.
     tried: Mapping[str, int] = field(default_factory=dict)
+    holds: Mapping[str, Hold] = field(default_factory=dict)
+
+    def hold(self, posting: Posting, id: str) -> Hold | None:
+        """The hold of that id as this commit has left it so far."""
+        return posting.holds.get(id) or self.holds.get(id)
 
 
-def post(pending: Sequence[Pending], ledger: Ledger) -> Posting:
+def post(facts: Iterable[Fact], ledger: Ledger, posting: Posting) -> list[Receipt]:
     """Decides on the events in order of arrival. Ids are looked up before any other rule is applied."""
-    posting = Posting()
-    fresh: dict[tuple[str, str], Event] = {}
-    receipts, now, catalog = posting.receipts, ledger.now, ledger.catalog
-    for one in pending:
-        event = one.event
+    receipts: list[Receipt] = []
+    for fact in facts:
+        event = fact.event
         key = (event.source, event.id)
-        if key in ledger.known and key not in fresh:
-            receipt = _again(event, ledger.known[key], ledger.tried)
-            receipts.append(receipt)
+        if key in posting.fresh:
+            receipt = _same_or_conflict(event, posting.fresh[key])
+        elif key in ledger.known:
+            receipt = again(event, ledger.known[key], ledger.tried)
             if receipt.outcome is Outcome.ACCEPTED:  # by a try of ours whose answer was lost
-                fresh[key] = event
-                receipt.unmatched = _unmatched(one, catalog)
-        elif key in fresh:
-            receipts.append(_same_or_conflict(event, fresh[key]))
+                posting.fresh[key] = event
+                receipt.unmatched = _unmatched(fact, ledger.catalog)
         else:
-            receipt = _admit(one, ledger, now, catalog, posting)
-            receipts.append(receipt)
-            if receipt.outcome is Outcome.ACCEPTED:
-                fresh[key] = event
-    return posting
+            receipt = _record(fact, ledger, posting)
+        receipts.append(receipt)
+    return receipts
 
 
-def _again(event: Event, known: Known, tried: Mapping[str, int]) -> Receipt:
+def again(event: Event, known: Known, tried: Mapping[str, int]) -> Receipt:
+    """The receipt of an event whose id is known."""
     if event.digest == known.digest:
         ours = tried.get(known.customer) == known.seq
         return Receipt(event.id, Outcome.ACCEPTED if ours else Outcome.DUPLICATE)
@@ -138,11 +140,11 @@ def _again(event: Event, known: Known, tried: Mapping[str, int]) -> Receipt:
     return Receipt(event.id, Outcome.CONFLICT, conflict(event, field_ or ""))
 
 
-def _unmatched(one: Pending, catalog: Catalog) -> str:
-    if one.customer == NOBODY:
+def _unmatched(fact: Fact, catalog: Catalog) -> str:
+    if fact.customer == NOBODY:
         return "subject"
-    meters = catalog.meters_of_type.get(one.event.type, ())
-    return "" if any(meter.contribution(one.event) is not None for meter in meters) else "meter"
+    meters = catalog.meters_of_type.get(fact.event.type, ())
+    return "" if any(meter.contribution(fact.event) is not None for meter in meters) else "meter"
 
 
 def _same_or_conflict(event: Event, first: Event) -> Receipt:
@@ -152,25 +154,32 @@ def _same_or_conflict(event: Event, first: Event) -> Receipt:
     return Receipt(event.id, Outcome.CONFLICT, conflict(event, field_))
 
 
-def _admit(one: Pending, ledger: Ledger, now: int, catalog: Catalog, posting: Posting) -> Receipt:
-    event = one.event
-    counted_at = now if event.time is None else event.time
-    if event.time is not None and (error := ledger.accept.check(event.time, now, one.backfill)):
+def _record(fact: Fact, ledger: Ledger, posting: Posting) -> Receipt:
+    event, customer, now = fact.event, fact.customer, ledger.now
+    if event.time is not None and (error := ledger.accept.check(event.time, now, fact.backfill)):
         return Receipt(event.id, Outcome.REJECTED, error)
+    parts = contributions(event, ledger.catalog)
+    if isinstance(parts, MetergateError):
+        return Receipt(event.id, Outcome.REJECTED, parts)
+    counted_at = now if event.time is None else event.time
+    unsettled = ""
+    if event.settles and customer != NOBODY:
+        counted_at, unsettled = _settle(event, customer, counted_at, parts, ledger, posting)
+    append(posting, ledger, event, customer, counted_at, parts)
+    unmatched = "subject" if customer == NOBODY else "" if parts else "meter"
+    return Receipt(event.id, Outcome.ACCEPTED, None, unmatched, unsettled)
+
+
+def contributions(event: Event, catalog: Catalog) -> list[tuple[Meter, Decimal]] | MetergateError:
+    """What the event adds to which meters, or why it may not be recorded."""
     parts: list[tuple[Meter, Decimal]] = []
     for meter in catalog.meters_of_type.get(event.type, ()):
         value = meter.contribution(event)
         if value is not None:
             parts.append((meter, value))
         elif meter.read(event) is not None:
-            return Receipt(event.id, Outcome.REJECTED, _shrinks(meter))
-    customer = one.customer
-    posting.rows.append(Row(event, customer, ledger.heads[customer].seq + 1, counted_at))
-    if customer == NOBODY:
-        return Receipt(event.id, Outcome.ACCEPTED, None, "subject")
-    for meter, value in parts:
-        _count(posting, customer, meter, event, counted_at, value)
-    return Receipt(event.id, Outcome.ACCEPTED, None, "" if parts else "meter")
+            return _shrinks(meter)
+    return parts
 
 
 def _shrinks(meter: Meter) -> MetergateError:
@@ -178,6 +187,43 @@ def _shrinks(meter: Meter) -> MetergateError:
     return invalid(
         field_, f"must not be negative: meter {meter.name!r} only grows", Reason.QUANTITY_NEGATIVE, meter=meter.name
     )
+
+
+def _settle(
+    event: Event,
+    customer: str,
+    counted_at: int,
+    parts: Sequence[tuple[Meter, Decimal]],
+    ledger: Ledger,
+    posting: Posting,
+) -> tuple[int, str]:
+    """Takes what the event used out of the hold that it names: when it counts then, and why nothing was taken."""
+    hold = ledger.hold(posting, event.settles)
+    if hold is None or hold.customer != customer:
+        return counted_at, "unknown"
+    counted_at = hold.window_time(event.time, ledger.now)
+    reasons = ["other"]
+    for meter, value in parts:
+        hold, reason = settle(hold, meter, event.subject, event.labels, value)
+        reasons.append(reason)
+    posting.holds[hold.id] = hold
+    return counted_at, "" if "" in reasons else reasons[-1]
+
+
+def append(
+    posting: Posting,
+    ledger: Ledger,
+    event: Event,
+    customer: str,
+    counted_at: int,
+    parts: Iterable[tuple[Meter, Decimal]],
+) -> None:
+    """Appends an event with what it adds to its meters."""
+    posting.fresh[event.source, event.id] = event
+    posting.rows.append(Row(event, customer, ledger.heads[customer].seq + 1, counted_at))
+    if customer != NOBODY:
+        for meter, value in parts:
+            _count(posting, customer, meter, event, counted_at, value)
 
 
 def _count(posting: Posting, customer: str, meter: Meter, event: Event, counted_at: int, value: Decimal) -> None:
@@ -194,82 +240,11 @@ def _count(posting: Posting, customer: str, meter: Meter, event: Event, counted_
         uses.append(use)
 
 
-def needed(posting: Posting, ledger: Ledger) -> dict[CounterKey, Period]:
-    """The counters that have to exist after this commit: those of the limits in force whose window isn't over.
-
-    Counters of past windows are moved where they exist and are not born: nothing is decided by them.
-    """
-    keys: dict[CounterKey, Period] = {}
-    nearby: dict[tuple[int, str], Window] = {}  # most events of a batch lie in one window of each limit
-    for (customer, meter), uses in posting.uses.items():
-        head = ledger.heads[customer]
-        zone = head.time_zone
-        for limit in ledger.catalog.limits(head.plan, meter):
-            place = (id(limit), zone)
-            window = nearby.get(place)
-            for use in uses:
-                filter_ = limit.filter_of(use.labels)
-                if filter_ is None:
-                    continue
-                if window is None or not window.start <= use.counted_at < window.end:
-                    window = nearby[place] = window_at(limit.period, zone, use.counted_at)
-                if window.end > ledger.now:
-                    subject = limit.subject_of(use.subject)
-                    keys[CounterKey(customer, meter, subject, filter_, window.start, window.end)] = limit.period
-    return keys
-
-
-def move(
-    counters: Mapping[CounterKey, Figures], uses: Mapping[tuple[str, str], list[Use]]
-) -> dict[CounterKey, Figures]:
-    """The counters that the uses change, as they are afterwards. A counter counts whatever lies in its window
-    and matches its subject and filter, whichever limit it was made for."""
-    moved: dict[CounterKey, Figures] = {}
-    indexes = {pair: _Index(mine) for pair, mine in uses.items()}
-    for key, figures in counters.items():
-        index = indexes.get((key.customer, key.meter))
-        if index is None:
-            continue
-        total, found = figures.used, False
-        for use in index.candidates(key):
-            if key.start <= use.counted_at < key.end and (not key.subject or key.subject == use.subject):
-                total, found = add(total, use.value), True
-        if found:
-            moved[key] = figures._replace(used=total)
-    return moved
-
-
-class _Index:
-    """The uses of one meter, found by subject or by the values of some labels: a customer may have as many counters
-    as subjects, and each batch looks at all of them."""
-
-    def __init__(self, uses: Sequence[Use]) -> None:
-        self._uses = uses
-        self._by_subject: dict[str, list[Use]] | None = None
-        self._by_labels: dict[tuple[str, ...], dict[tuple[str, ...], list[Use]]] = {}
-
-    def candidates(self, key: CounterKey) -> Sequence[Use]:
-        """Uses that match the key's filter, or else its subject."""
-        if key.filter:
-            wanted = read_filter(key.filter)
-            return self._of_labels(tuple(wanted)).get(tuple(wanted.values()), ())
-        if not key.subject:
-            return self._uses
-        if self._by_subject is None:
-            self._by_subject = {}
-            for use in self._uses:
-                self._by_subject.setdefault(use.subject, []).append(use)
-        return self._by_subject.get(key.subject, ())
-
-    def _of_labels(self, names: tuple[str, ...]) -> dict[tuple[str, ...], list[Use]]:
-        found = self._by_labels.get(names)
-        if found is None:
-            found = self._by_labels[names] = {}
-            for use in self._uses:
-                found.setdefault(tuple([use.labels.get(name, "") for name in names]), []).append(use)
-        return found
-
-
-def born(keys: Iterable[CounterKey], sums: Mapping[CounterKey, Decimal]) -> dict[CounterKey, Figures]:
-    """New counters as they were just before this commit: the ledger's sums over their windows."""
-    return {key: Figures(used=sums.get(key, ZERO)) for key in keys}
+def shifted(posting: Posting, ledger: Ledger) -> list[Shift]:
+    """What the commit's changes of holds add to the counters."""
+    return [
+        shift
+        for id_, hold in posting.holds.items()
+        if hold is not ledger.holds.get(id_)
+        for shift in shifts(ledger.holds.get(id_), hold)
+    ]

@@ -9,16 +9,30 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import NamedTuple
 
-from metergate.domain import quantity
-from metergate.domain.period import Period, Window
+from metergate.domain import period, quantity
+from metergate.domain.period import WEEKDAYS, Period, Weekday, Window
 from metergate.domain.quantity import CONTEXT, ZERO
+from metergate.domain.rate import Rate
 
 
 class Policy(StrEnum):
-    """What happens at a limit: HARD refuses, SOFT allows and shows the overrun."""
+    """What happens at a limit: HARD refuses, SOFT allows and shows the overrun, GRACE allows a stated overrun."""
 
     HARD = "hard"
     SOFT = "soft"
+    GRACE = "grace"
+
+
+class Kind(StrEnum):
+    """What a limit holds down: what is used in windows of some kind, a rate, or what is reserved at once."""
+
+    CALENDAR = "calendar"
+    ANCHORED = "anchored"
+    FIXED = "fixed"
+    ROLLING = "rolling"
+    LIFETIME = "lifetime"
+    RATE = "rate"
+    CONCURRENCY = "concurrency"
 
 
 class Scope(StrEnum):
@@ -28,11 +42,30 @@ class Scope(StrEnum):
     SUBJECT = "subject"
 
 
+class WhenViewGone(StrEnum):
+    """How a question is answered while the fast view is away: from the ledger, or without looking."""
+
+    LEDGER = "ledger"
+    ALLOW = "allow"
+    DENY = "deny"
+
+
+# Looked up once: `fits` is asked for each admission.
+_SOFT, _RATE, _CONCURRENCY, _add = Policy.SOFT, Kind.RATE, Kind.CONCURRENCY, CONTEXT.add
+_HUNDRED = Decimal(100)
+DEFAULT_SUB_WINDOWS = 10
+
+
 @dataclass(frozen=True, slots=True)
 class Limit:
     """The most of a meter per window. `max` None = unlimited.
 
     Only usage with all of `labels` counts; each value of `per_labels` has a counter of its own.
+
+    `period` is of CALENDAR and ANCHORED windows, `week_start` of calendar weeks. `length`, in microseconds, is that of
+    FIXED and ROLLING windows and of a RATE's period: a rate admits `max` per `length`, and `burst` (None = `max`) at
+    once. `sub_windows` is into how many a ROLLING window is cut. GRACE allows an overrun of `grace`.
+    A `shadow` limit decides and counts, and never refuses. `thresholds` are percents of `max`.
     """
 
     name: str
@@ -43,6 +76,70 @@ class Limit:
     scope: Scope = Scope.CUSTOMER
     labels: tuple[tuple[str, str], ...] = ()
     per_labels: tuple[str, ...] = ()
+    kind: Kind = Kind.CALENDAR
+    length: int = 0
+    sub_windows: int = DEFAULT_SUB_WINDOWS
+    week_start: Weekday = Weekday.MONDAY
+    burst: Decimal | None = None
+    grace: Decimal | None = None
+    shadow: bool = False
+    thresholds: tuple[int, ...] = ()
+    when_view_gone: WhenViewGone = WhenViewGone.LEDGER
+
+    def windows(self, time_zone: str, at: int, anchor: int | None = None) -> tuple[Window, ...]:
+        """The windows whose counters are added up at that instant; the last one holds it.
+
+        There is one, but for ROLLING. Without the customer's anchor, ANCHORED windows are those of the calendar, and
+        FIXED ones begin in 1970. A rate's and a concurrency limit's window covers all time; that of a rate begins its
+        `length` before 1970, which keeps rates of different lengths apart.
+        """
+        kind = self.kind
+        if kind is Kind.CALENDAR or (kind is Kind.ANCHORED and anchor is None):
+            start = WEEKDAYS[self.week_start] if self.period is Period.WEEK else 0
+            return (period.window_at(self.period, time_zone, at, start),)
+        if kind is Kind.ROLLING:
+            return period.rolling_at(self.length, self.sub_windows, at)
+        if kind is Kind.FIXED:
+            return (period.fixed_at(self.length, anchor or 0, at),)
+        if kind is Kind.ANCHORED and anchor is not None:
+            return (period.anchored_at(self.period, time_zone, anchor, at),)
+        return (Window(-self.length, period.LATEST) if kind is Kind.RATE else period.LIFETIME,)
+
+    @property
+    def rate(self) -> Rate | None:
+        """The rate that a RATE limit holds down; None where it is unlimited or nothing at all."""
+        if not self.max:
+            return None
+        return Rate(self.max, self.length, self.max if self.burst is None else self.burst)
+
+    @property
+    def looks_back(self) -> int:
+        """How long, in microseconds, a window still counts after its end: a sub-window as long as the rolling one."""
+        return self.length if self.kind is Kind.ROLLING else 0
+
+    @property
+    def window_name(self) -> str:
+        """Its window in a word, of which a limit without a name makes one."""
+        if self.kind in (Kind.LIFETIME, Kind.CONCURRENCY):
+            return str(self.kind)
+        span_ = period.length_to_text(self.length) if self.length else str(self.period)
+        return span_ if self.kind in (Kind.CALENDAR, Kind.FIXED) else f"{self.kind}-{span_}"
+
+    @property
+    def rule(self) -> str:
+        """What it allows, in words."""
+        most = text_of_max(self.max)
+        if self.kind in (Kind.CALENDAR, Kind.ANCHORED):
+            return f"{most} per {self.period}"
+        if self.kind is Kind.LIFETIME:
+            return f"{most} in all"
+        if self.kind is Kind.CONCURRENCY:
+            return f"{most} at once"
+        length = period.length_to_text(self.length)
+        if self.kind is Kind.ROLLING:
+            return f"{most} in any {length}"
+        burst = "" if self.burst is None else f" with bursts of {quantity.to_text(self.burst)}"
+        return f"{most} per {length}{burst}"
 
     def filter_of(self, labels: Mapping[str, str]) -> str | None:
         """The label filter of the counter in which usage with these labels counts; None when it does not count."""
@@ -80,12 +177,14 @@ class CounterKey(NamedTuple):
 
 
 class Figures(NamedTuple):
-    """What a counter holds."""
+    """What a counter holds. `tat` is a rate's state, 0 for all else: an instant in microseconds, with a fraction of up
+    to 36 places that must be kept (a numeric column): see `rate`."""
 
     used: Decimal = ZERO
     reserved: Decimal = ZERO
     leased: Decimal = ZERO
     forfeited: Decimal = ZERO
+    tat: Decimal = ZERO
 
     @property
     def taken(self) -> Decimal:
@@ -94,60 +193,9 @@ class Figures(NamedTuple):
             return self.used
         return CONTEXT.add(CONTEXT.add(self.used, self.reserved), CONTEXT.add(self.leased, self.forfeited))
 
-
-class Ask(NamedTuple):
-    """An amount asked of one limit in one window."""
-
-    limit: Limit
-    window: Window
-    filter: str
-    amount: Decimal
-    figures: Figures
-
-
-@dataclass(slots=True)
-class LimitState:
-    """A limit, its counter, and what they mean for the amount asked. `remaining` None = unlimited."""
-
-    limit: Limit
-    window: Window
-    filter: str
-    figures: Figures
-    remaining: Decimal | None
-    would_fit: Decimal | None
-    overrun: Decimal
-    exhausted_in: int | None
-    fits: bool
-
-
-class AnsweredBy(StrEnum):
-    """Who answered."""
-
-    LEDGER = "ledger"
-    VIEW = "view"
-
-
-@dataclass(slots=True)
-class Decision:
-    """All of it or nothing; `binding` is the limit that refuses and is whole again last."""
-
-    allowed: bool
-    plan: str
-    states: list[LimitState]
-    binding: LimitState | None
-    retry_after: int | None
-    as_of: int
-    answered_by: AnsweredBy
-    degraded: bool = False
-
-    @property
-    def reason(self) -> str:
-        """Why not, in words."""
-        if self.binding is None:
-            return ""
-        state = self.binding
-        left = quantity.to_text(state.remaining or ZERO)
-        return f"{state.limit.name} allows {text_of_max(state.limit.max)} per {state.limit.period}; {left} left"
+    def plus(self, other: Figures) -> Figures:
+        """Both together; of rates there is nothing to add up."""
+        return Figures(*[CONTEXT.add(mine, others) for mine, others in zip(self[:4], other[:4], strict=True)])
 
 
 def text_of_max(most: Decimal | None) -> str:
@@ -155,47 +203,53 @@ def text_of_max(most: Decimal | None) -> str:
     return "unlimited" if most is None else quantity.to_text(most)
 
 
-def look_at(ask: Ask, now: int) -> LimitState:
-    """The state of one limit for one ask at that instant."""
-    limit, window, filter_, amount, figures = ask
-    if limit.max is None:
-        return LimitState(limit, window, filter_, figures, None, None, ZERO, None, fits=True)
-    left = quantity.subtract(limit.max, figures.taken)
-    over = ZERO
-    if left < 0:
-        left, over = ZERO, left.copy_negate()
-    fits = amount <= left or limit.policy is Policy.SOFT
-    return LimitState(
-        limit,
-        window,
-        filter_,
-        figures,
-        remaining=left,
-        would_fit=amount if fits else left,
-        overrun=over,
-        exhausted_in=_exhausted_in(figures.used, left, window, now),
-        fits=fits,
-    )
+def taken(limit: Limit, figures: Figures) -> Decimal:
+    """What of a counter counts against this limit. Not for rates: what they take is `tat`."""
+    return figures.reserved if limit.kind is _CONCURRENCY else figures.taken
 
 
-def _exhausted_in(used: Decimal, left: Decimal, window: Window, now: int) -> int | None:
-    """Microseconds until the limit is reached if use goes on as it did since the window began; None if it is not."""
-    elapsed = now - window.start
-    if used <= 0 or elapsed <= 0:
-        return None
-    ahead = quantity.proportion(left, used, elapsed)
-    return ahead if now + ahead < window.end else None
+def fits(limit: Limit, figures: Figures, amount: Decimal, now: int) -> bool:
+    """Whether the limit lets the amount be admitted beside these figures (added up over the limit's windows)."""
+    if limit.max is None or limit.policy is _SOFT or limit.shadow:
+        return True
+    return keeps(limit, limit.max, figures, amount, now)
 
 
-def decide(asks: Sequence[Ask], plan: str, now: int, as_of: int, answered_by: AnsweredBy) -> Decision:
-    """Whether all asks fit together. Asks of one counter must have been added up by the caller.
+def keeps(limit: Limit, most: Decimal, figures: Figures, amount: Decimal, now: int) -> bool:
+    """Whether the amount keeps the limit, whatever happens when it does not."""
+    if limit.kind is _RATE:
+        rate = limit.rate
+        return not amount or (rate is not None and rate.conforms(figures.tat, amount, now))
+    held, reserved, leased, forfeited, _ = figures
+    if limit.kind is _CONCURRENCY:
+        held = reserved
+    elif reserved or leased or forfeited:
+        held = figures.taken
+    if limit.grace is not None:
+        most = _add(most, limit.grace)
+    return _add(held, amount) <= most or not amount
 
-    Of several limits that refuse, the one binds whose window ends last: before that, nothing changes.
+
+def advance(limit: Limit, figures: Figures, amount: Decimal, now: int) -> Figures:
+    """The figures with what the admitted amount changes in a rate's state; the same ones for all other limits.
+
+    What a shadow rate would have refused changes nothing in it, as a refused request would not have.
     """
-    states = [look_at(ask, now) for ask in asks]
-    binding: LimitState | None = None
-    for state in states:
-        if not state.fits and (binding is None or state.window.end > binding.window.end):
-            binding = state
-    retry_after = max(binding.window.end - now, 0) if binding else None
-    return Decision(binding is None, plan, states, binding, retry_after, as_of, answered_by)
+    rate = limit.rate if limit.kind is _RATE else None
+    if rate is None or not amount:
+        return figures
+    if limit.shadow and not rate.conforms(figures.tat, amount, now):
+        return figures
+    return figures._replace(tat=rate.after(figures.tat, amount, now))
+
+
+def crossed(limit: Limit, before: Figures, after: Figures) -> tuple[int, ...]:
+    """The thresholds that lie above what was taken before and not above what is taken after, in order."""
+    if not limit.thresholds or not limit.max:
+        return ()
+    low, high = taken(limit, before), taken(limit, after)
+    if high <= low:
+        return ()
+    whole = [(CONTEXT.multiply(limit.max, percent), percent) for percent in map(Decimal, sorted(limit.thresholds))]
+    low, high = CONTEXT.multiply(low, _HUNDRED), CONTEXT.multiply(high, _HUNDRED)
+    return tuple([int(percent) for most, percent in whole if low < most <= high])

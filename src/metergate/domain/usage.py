@@ -56,12 +56,14 @@ class Event:
 
 @dataclass(slots=True)
 class Receipt:
-    """What became of one event; `error` says why it was not accepted, `unmatched` why it does not count yet."""
+    """What became of one event; `error` says why it was not accepted, `unmatched` why it does not count yet, and
+    `unsettled` why it took nothing out of the hold that it names."""
 
     event_id: str
     outcome: Outcome
     error: MetergateError | None = None
     unmatched: str = ""
+    unsettled: str = ""
 
 
 @dataclass(frozen=True, slots=True)

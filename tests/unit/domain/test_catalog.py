@@ -7,15 +7,18 @@ from decimal import Decimal
 
 import pytest
 
-from metergate.domain.catalog import MAX_LIMITS_PER_PLAN, MAX_METERS, Action, Catalog, Plan, changes
+from metergate.domain.catalog import LENGTH_MAX, MAX_LIMITS_PER_PLAN, MAX_METERS, Action, Catalog, Plan, changes
 from metergate.domain.errors import MetergateError, Reason
 from metergate.domain.meter import Meter
-from metergate.domain.period import Period
-from metergate.domain.quota import Limit, Policy, Scope
+from metergate.domain.period import HOUR, MINUTE, SECOND, Period, Weekday
+from metergate.domain.quota import Kind, Limit, Policy, Scope, WhenViewGone
 
 TOKENS = Meter("tokens", "llm.request", value="tokens", dimensions=("model", "region"))
 CALLS = Meter("calls", "calls", "count")
 LIMIT = Limit("tokens/month", "tokens", Decimal(100))
+RATE = Limit("tokens/rate", "tokens", Decimal(10), kind=Kind.RATE, length=SECOND)
+ROLLING = replace(LIMIT, kind=Kind.ROLLING, length=HOUR)
+SHRINKS = replace(TOKENS, allow_negative=True)
 CATALOG = Catalog((TOKENS, CALLS), (Plan("default", (LIMIT,)), Plan("pro")), version=3, metering_version=2)
 
 
@@ -27,6 +30,10 @@ def with_limit(limit: Limit, meter: Meter = TOKENS) -> Catalog:
     return Catalog((meter,), (Plan("default", (limit,)),))
 
 
+def with_limits(*limits: Limit) -> Catalog:
+    return Catalog((TOKENS,), (Plan("default", limits),))
+
+
 @pytest.mark.parametrize(
     "catalog",
     [
@@ -36,6 +43,23 @@ def with_limit(limit: Limit, meter: Meter = TOKENS) -> Catalog:
         with_limit(replace(LIMIT, max=Decimal(0))),
         with_limit(replace(LIMIT, labels=(("model", "m"),), per_labels=("region",), scope=Scope.SUBJECT)),
         with_limit(replace(LIMIT, policy=Policy.SOFT), replace(TOKENS, allow_negative=True)),
+        with_limit(replace(LIMIT, policy=Policy.SOFT, kind=Kind.ROLLING, length=HOUR), SHRINKS),
+        with_limit(replace(LIMIT, policy=Policy.GRACE, grace=Decimal(5), thresholds=(1, 1000), shadow=True)),
+        with_limit(replace(LIMIT, kind=Kind.ANCHORED, period=Period.DAY)),
+        with_limit(replace(LIMIT, kind=Kind.FIXED, length=SECOND)),
+        with_limit(replace(LIMIT, kind=Kind.FIXED, length=LENGTH_MAX)),
+        with_limit(replace(LIMIT, kind=Kind.ROLLING, length=2 * SECOND, sub_windows=2)),
+        with_limit(replace(LIMIT, kind=Kind.ROLLING, length=MINUTE, sub_windows=60)),
+        with_limit(replace(LIMIT, kind=Kind.LIFETIME)),
+        with_limit(replace(LIMIT, kind=Kind.CONCURRENCY, thresholds=(80,))),
+        with_limit(replace(LIMIT, kind=Kind.RATE, length=SECOND, burst=Decimal("0.5"))),
+        with_limit(replace(LIMIT, period=Period.WEEK, week_start=Weekday.SUNDAY)),
+        with_limits(RATE, replace(RATE, name="other", length=MINUTE), replace(RATE, name="each", scope=Scope.SUBJECT)),
+        with_limits(
+            replace(RATE, labels=(("model", "a"),)),
+            replace(RATE, name="b", labels=(("model", "b"),)),
+            replace(RATE, name="region", per_labels=("region",)),
+        ),
         with_meter(replace(TOKENS, name="a" * 64)),
         with_meter(replace(TOKENS, name="llm/tokens.in-1_2")),
         Catalog(tuple(Meter(f"m{number}", "t") for number in range(MAX_METERS))),
@@ -72,6 +96,45 @@ def test_a_sound_catalog_passes(catalog: Catalog) -> None:
         (with_limit(replace(LIMIT, labels=(("model", "x"),), per_labels=("model",))), "plans[0].limits[0].per_labels"),
         (with_limit(LIMIT, replace(TOKENS, allow_negative=True)), "plans[0].limits[0].policy"),
         (Catalog((TOKENS,), (Plan("default", (LIMIT, LIMIT)),)), "plans[0].limits[0].name"),
+        (with_limit(replace(LIMIT, policy=Policy.GRACE, grace=Decimal(1)), SHRINKS), "plans[0].limits[0].policy"),
+        (with_limit(replace(RATE, policy=Policy.SOFT), SHRINKS), "plans[0].limits[0].kind"),
+        (with_limit(replace(LIMIT, policy=Policy.SOFT, kind=Kind.CONCURRENCY), SHRINKS), "plans[0].limits[0].kind"),
+        (with_limit(replace(LIMIT, policy=Policy.GRACE)), "plans[0].limits[0].grace"),
+        (with_limit(replace(LIMIT, grace=Decimal(1))), "plans[0].limits[0].grace"),
+        (with_limit(replace(LIMIT, policy=Policy.GRACE, grace=Decimal(0))), "plans[0].limits[0].grace"),
+        (with_limit(replace(RATE, policy=Policy.GRACE, grace=Decimal(1))), "plans[0].limits[0].policy"),
+        (with_limit(replace(LIMIT, burst=Decimal(1))), "plans[0].limits[0].burst"),
+        (with_limit(replace(RATE, burst=Decimal(0))), "plans[0].limits[0].burst"),
+        (with_limit(replace(RATE, length=0)), "plans[0].limits[0].length"),
+        (with_limit(replace(RATE, length=SECOND // 2)), "plans[0].limits[0].length"),
+        (with_limit(replace(LIMIT, kind=Kind.FIXED)), "plans[0].limits[0].length"),
+        (with_limit(replace(LIMIT, kind=Kind.FIXED, length=LENGTH_MAX + SECOND)), "plans[0].limits[0].length"),
+        (with_limit(replace(LIMIT, kind=Kind.FIXED, length=SECOND + 1)), "plans[0].limits[0].length"),
+        (with_limit(replace(LIMIT, length=HOUR)), "plans[0].limits[0].length"),
+        (with_limit(replace(LIMIT, kind=Kind.LIFETIME, length=HOUR)), "plans[0].limits[0].length"),
+        (with_limit(replace(LIMIT, kind=Kind.ROLLING)), "plans[0].limits[0].length"),
+        (with_limit(replace(ROLLING, sub_windows=1)), "plans[0].limits[0].sub_windows"),
+        (with_limit(replace(ROLLING, sub_windows=61)), "plans[0].limits[0].sub_windows"),
+        (with_limit(replace(ROLLING, sub_windows=7)), "plans[0].limits[0].sub_windows"),  # no whole microseconds
+        (with_limit(replace(ROLLING, length=9 * SECOND)), "plans[0].limits[0].sub_windows"),
+        (with_limit(replace(LIMIT, sub_windows=12)), "plans[0].limits[0].sub_windows"),
+        (with_limit(replace(LIMIT, week_start=Weekday.SUNDAY)), "plans[0].limits[0].week_start"),
+        (
+            with_limit(replace(LIMIT, kind=Kind.ANCHORED, period=Period.WEEK, week_start=Weekday.SUNDAY)),
+            "plans[0].limits[0].week_start",
+        ),
+        (with_limit(replace(LIMIT, kind=Kind.ANCHORED, period=Period.HOUR)), "plans[0].limits[0].period"),
+        (with_limit(replace(LIMIT, thresholds=(0,))), "plans[0].limits[0].thresholds"),
+        (with_limit(replace(LIMIT, thresholds=(1001,))), "plans[0].limits[0].thresholds"),
+        (with_limit(replace(LIMIT, thresholds=(50, 50))), "plans[0].limits[0].thresholds"),
+        (with_limit(replace(LIMIT, thresholds=tuple(range(1, 22)))), "plans[0].limits[0].thresholds"),
+        (with_limit(replace(LIMIT, max=None, thresholds=(50,))), "plans[0].limits[0].thresholds"),
+        (with_limit(replace(RATE, thresholds=(50,))), "plans[0].limits[0].thresholds"),
+        (with_limits(RATE, replace(RATE, name="other", shadow=True)), "plans[0].limits[1].length"),
+        (
+            with_limits(replace(RATE, labels=(("model", "a"),)), replace(RATE, name="each", per_labels=("model",))),
+            "plans[0].limits[1].length",
+        ),
         (
             Catalog(
                 (CALLS,),
@@ -113,6 +176,18 @@ def test_changes_name_what_is_made_changed_and_gone() -> None:
         (Action.CREATE, "limit", "default/bytes/day", ()),
         (Action.UPDATE, "limit", "default/tokens/month", ("max: 100 -> 1000",)),
     ]
+
+
+def test_changes_of_a_limit_are_written_as_people_give_them() -> None:
+    new = replace(
+        ROLLING, grace=Decimal("1E+2"), policy=Policy.GRACE, shadow=True, thresholds=(50, 80), sub_windows=12,
+        when_view_gone=WhenViewGone.DENY,
+    )  # fmt: skip
+    [change] = changes(with_limit(LIMIT), with_limit(new))
+    assert change.differences == (
+        "policy: hard -> grace", "kind: calendar -> rolling", "length: none -> 1h", "sub_windows: 10 -> 12",
+        "grace: none -> 100", "shadow: False -> True", "thresholds: [] -> [50, 80]", "when_view_gone: ledger -> deny",
+    )  # fmt: skip
 
 
 def test_changes_of_the_same_catalog_are_none_whatever_versions_say() -> None:

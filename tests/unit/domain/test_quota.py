@@ -8,21 +8,9 @@ from typing import Any
 
 import pytest
 
+from metergate.domain.decision import AnsweredBy, Ask, Decision, LimitState, decide, look_at
 from metergate.domain.period import DAY, HOUR, Window
-from metergate.domain.quota import (
-    AnsweredBy,
-    Ask,
-    Decision,
-    Figures,
-    Limit,
-    LimitState,
-    Policy,
-    Scope,
-    decide,
-    look_at,
-    read_filter,
-    write_filter,
-)
+from metergate.domain.quota import Figures, Limit, Policy, Scope, read_filter, write_filter
 
 NOW = 1000 * DAY
 TODAY = Window(NOW - 6 * HOUR, NOW + 18 * HOUR)

@@ -1,0 +1,140 @@
+"""Admission: works that ask for capacity, decided in order of arrival on running figures.
+
+All answers of a commit speak of the ledger after it. Within a commit facts and what frees capacity come first, so
+that from the first admission to the last figures only grow, and what was refused is refused by the last figures too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import NamedTuple
+
+from metergate.domain.catalog import Catalog
+from metergate.domain.decision import AnsweredBy, Ask, Decision, ask_of, decide, look_at, total
+from metergate.domain.errors import MetergateError, Reason
+from metergate.domain.hold import Column
+from metergate.domain.period import Window
+from metergate.domain.posting import Head
+from metergate.domain.quantity import ONE, ZERO, add
+from metergate.domain.quota import CounterKey, Figures, Limit, advance, fits
+from metergate.domain.work import Want
+
+USED = "used"
+
+
+class Touch(NamedTuple):
+    """A limit, and its windows with their counters, of which the last counts what is new."""
+
+    limit: Limit
+    windows: tuple[Window, ...]
+    keys: tuple[CounterKey, ...]
+
+
+class Asked(NamedTuple):
+    """An amount that a subject asks of a meter."""
+
+    subject: str
+    want: Want
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What is asked together: the limits that it touches, and what it would add to which counter."""
+
+    customer: str
+    asked: tuple[Asked, ...]
+    touches: tuple[Touch, ...]
+    amounts: Mapping[CounterKey, Decimal]
+
+
+def demand(head: Head, catalog: Catalog, at: int, asked: Sequence[Asked]) -> Demand:
+    """What the amounts ask of the limits in force, in the windows of that instant. What is asked of one counter twice
+    is added up."""
+    touches: dict[tuple[str, CounterKey], Touch] = {}
+    amounts: dict[CounterKey, Decimal] = {}
+    for subject, (meter, amount, labels) in asked:
+        mine: set[CounterKey] = set()
+        for limit in catalog.limits(head.plan, meter):
+            filter_ = limit.filter_of(labels)
+            if filter_ is None:
+                continue
+            whose = limit.subject_of(subject)
+            windows = limit.windows(head.time_zone, at)
+            keys = tuple([CounterKey(head.customer, meter, whose, filter_, one.start, one.end) for one in windows])
+            touches[limit.name, keys[-1]] = Touch(limit, windows, keys)
+            mine.add(keys[-1])
+        for key in mine:  # two limits may share a counter, which counts the amount once
+            before = amounts.get(key)
+            amounts[key] = amount if before is None else add(before, amount)
+    return Demand(head.customer, tuple(asked), tuple(touches.values()), amounts)
+
+
+class Running:
+    """The counters while a commit decides: each admission sees those before it."""
+
+    def __init__(self, figures: Mapping[CounterKey, Figures], now: int) -> None:
+        self.figures = dict(figures)
+        self._now = now
+
+    def of(self, touch: Touch) -> Figures:
+        """What counts against a limit."""
+        return total([self.figures[key] for key in touch.keys])
+
+    def admits(self, demand: Demand) -> bool:
+        """Whether all of it fits."""
+        now = self._now
+        return all(fits(touch.limit, self.of(touch), demand.amounts[touch.keys[-1]], now) for touch in demand.touches)
+
+    def room(self, demand: Demand) -> Decimal | None:
+        """How much of it would fit, where it asks one amount; None = all, since nothing limits it."""
+        left: Decimal | None = None
+        for touch in demand.touches:
+            would_fit = look_at(_ask(touch, demand.amounts[touch.keys[-1]], self.figures), self._now).would_fit
+            if would_fit is not None and (left is None or would_fit < left):
+                left = would_fit
+        return left
+
+    def take(self, demand: Demand, column: Column | None = None) -> None:
+        """Adds it to the counters: to a hold's column, or to what is used."""
+        for touch in demand.touches:
+            key = touch.keys[-1]
+            self.figures[key] = advance(touch.limit, self.figures[key], demand.amounts[key], self._now)
+        name = column or USED
+        for key, amount in demand.amounts.items():
+            figures = self.figures[key]
+            self.figures[key] = figures._replace(**{name: add(getattr(figures, name), amount)})
+
+
+def _ask(touch: Touch, amount: Decimal, figures: Mapping[CounterKey, Figures]) -> Ask:
+    return ask_of(touch.limit, touch.windows, touch.keys[-1].filter, amount, [figures[key] for key in touch.keys])
+
+
+def conclude(demand: Demand, allowed: bool, figures: Mapping[CounterKey, Figures], plan: str, now: int) -> Decision:
+    """The decision, with figures that hold what was admitted already."""
+    asks = [_ask(touch, ZERO if allowed else demand.amounts[touch.keys[-1]], figures) for touch in demand.touches]
+    decision = decide(asks, plan, now, now, AnsweredBy.LEDGER)
+    if allowed:
+        decision.allowed, decision.binding, decision.retry_after = True, None, None
+        for state, touch in zip(decision.states, demand.touches, strict=True):
+            state.fits = True
+            if state.would_fit is not None:
+                state.would_fit = demand.amounts[touch.keys[-1]]
+    return decision
+
+
+def only_grows(catalog: Catalog, want: Want) -> None:
+    """Raises METER_NOT_FOUND, or METER_CAN_SHRINK where no capacity can be held."""
+    meter = catalog.meter_of.get(want.meter)
+    if meter is None:
+        name = want.meter[:80]
+        raise MetergateError(Reason.METER_NOT_FOUND, f"no meter is called {name!r}", {"meter": name})
+    if not meter.only_grows:
+        message = f"capacity of meter {meter.name!r} cannot be held: it can shrink"
+        raise MetergateError(Reason.METER_CAN_SHRINK, message, {"meter": meter.name})
+
+
+def at_least_one(want: Want) -> Want:
+    """What a lease asks for when nothing is left: one unit, or what is wanted if that is less."""
+    return want._replace(amount=min(want.amount, ONE))

@@ -1,0 +1,388 @@
+"""A batch: all that one commit does, in its order. Facts and what frees capacity, then admissions as they came."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+
+from metergate.domain import lease
+from metergate.domain.admission import (
+    Asked,
+    Demand,
+    Running,
+    at_least_one,
+    conclude,
+    demand,
+    only_grows,
+)
+from metergate.domain.counting import move, needed
+from metergate.domain.decision import Decision
+from metergate.domain.errors import MetergateError, Reason
+from metergate.domain.hold import Column, Hold, Kind, Part, State
+from metergate.domain.holding import Kept, change
+from metergate.domain.meter import Meter
+from metergate.domain.period import LATEST, Window
+from metergate.domain.posting import Ledger, Posting, again, append, contributions, post, shifted
+from metergate.domain.quantity import ZERO
+from metergate.domain.quota import CounterKey, Figures, Limit
+from metergate.domain.usage import Event, Outcome, Receipt
+from metergate.domain.work import Acquire, Consume, Fact, Mark, Reserve, Want, Work
+
+
+@dataclass(slots=True)
+class Answer:
+    """What became of a work on capacity, by the ledger at `seq`.
+
+    `decision` is None where it was taken before (`repeated`), at `seq`, in the windows of `at`: it is worked out again
+    from the ledger as it was. `recall` is what a lease's holder shall have given back in all. `now` is the ledger's
+    clock at the commit, `catalog_version` that under which it was decided.
+    """
+
+    demand: Demand
+    allowed: bool
+    seq: int
+    at: int
+    decision: Decision | None = None
+    receipts: list[Receipt] = field(default_factory=list)
+    hold: Hold | None = None
+    late: bool = False
+    repeated: bool = False
+    recall: Decimal = ZERO
+    now: int = 0
+    catalog_version: int = 0
+
+
+Result = Receipt | Answer | MetergateError | None
+
+
+class Batch:
+    """The works of one commit on what was read under the locks. Call `begin`, then `finish` with the counters."""
+
+    def __init__(self, works: Sequence[Work], ledger: Ledger, holders: Mapping[tuple[str, str], int]) -> None:
+        self.works = works
+        self.ledger = ledger
+        self.posting = Posting()
+        self.results: list[Result] = [None] * len(works)
+        self.counters: dict[CounterKey, Figures] = {}
+        self._holders = dict(holders)
+        self._demands: dict[int, Demand] = {}
+        self._same: dict[object, Demand] = {}
+        self._parts: dict[int, list[list[tuple[Meter, Decimal]]]] = {}
+
+    def begin(self) -> None:
+        """Decides on facts and on holds that there are, and works out what the admissions ask."""
+        if all(isinstance(work, Fact) for work in self.works):
+            self.results = list(post(self.works, self.ledger, self.posting))  # type: ignore[arg-type]
+            return
+        for place, work in enumerate(self.works):
+            if isinstance(work, Fact):
+                (self.results[place],) = post((work,), self.ledger, self.posting)
+            elif not isinstance(work, Consume | Reserve | Acquire):
+                self._keep(place, work)
+        for place, work in enumerate(self.works):
+            if isinstance(work, Consume | Reserve | Acquire):
+                try:
+                    self._ask(place, work)
+                except MetergateError as error:
+                    self.results[place] = error
+
+    def _keep(self, place: int, work: Work) -> None:
+        kept = change(work, self.ledger, self.posting)  # type: ignore[arg-type]
+        if not isinstance(kept, Kept):
+            self.results[place] = kept
+            return
+        hold, head = kept.hold, self.ledger.heads[work.customer]
+        wants = [Asked(hold.subject, Want(part.meter, ZERO, part.labels)) for part in hold.parts]
+        at = self.ledger.now if isinstance(work, Mark) else hold.counted_at
+        asked = demand(head, self.ledger.catalog, at, wants)
+        self._demands[place] = asked
+        self.results[place] = Answer(asked, True, head.seq, at, None, kept.receipts, hold, kept.late)
+
+    def _ask(self, place: int, work: Consume | Reserve | Acquire) -> None:
+        if isinstance(work, Consume):
+            self._ask_events(place, work)
+            return
+        found = self.ledger.hold(self.posting, work.id)
+        wants = work.wants if isinstance(work, Reserve) else (work.want,)
+        if found is None:
+            for want in wants:
+                only_grows(self.ledger.catalog, want)
+            self._demands[place] = self._demand(work.customer, [Asked(work.subject, want) for want in wants])
+        elif found.digest != work.digest or found.customer != work.customer:
+            message = "the request id was used before with another body"
+            raise MetergateError(Reason.REQUEST_ID_REUSED, message, {"hold": found.id})
+        else:
+            self.results[place] = self._before(found)
+
+    def _before(self, hold: Hold) -> Answer:
+        """The answer to a request whose hold there is."""
+        head = self.ledger.heads[hold.customer]
+        wants = [Asked(hold.subject, Want(part.meter, part.granted, part.labels)) for part in hold.parts]
+        asked = demand(head, self.ledger.catalog, hold.counted_at, wants)
+        return Answer(asked, True, hold.seq, hold.counted_at, hold=hold, repeated=True)
+
+    def _ask_events(self, place: int, work: Consume) -> None:
+        ledger = self.ledger
+        asked: list[Asked] = []
+        all_parts = self._parts[place] = []
+        for event in work.events:
+            parts = contributions(event, ledger.catalog)
+            if isinstance(parts, MetergateError):
+                raise parts
+            all_parts.append(parts)
+            asked += [Asked(event.subject, Want(meter.name, value, event.labels)) for meter, value in parts]
+            if not parts and (event.source, event.id) not in ledger.known:
+                message = f"no meter counts events of type {event.type!r} with these values"
+                raise MetergateError(Reason.METER_NOT_FOUND, message, {"type": event.type})
+        known = [ledger.known.get((event.source, event.id)) for event in work.events]
+        firsts = [one for one in known if one is not None]
+        if not firsts:
+            for event in work.events:
+                if event.time is not None and (error := ledger.accept.check(event.time, ledger.now, False)):
+                    raise error
+            self._demands[place] = self._demand(work.customer, asked)
+            return
+        receipts = [again(event, one, ledger.tried) for event, one in zip(work.events, known, strict=True) if one]
+        for receipt in receipts:
+            if receipt.error is not None:
+                raise receipt.error
+        if len(firsts) < len(known):
+            raise _partly_known(work.events, [one is not None for one in known])
+        first = firsts[0]
+        head = ledger.heads[work.customer]
+        self.results[place] = Answer(
+            demand(head, ledger.catalog, first.counted_at, asked), True, first.seq, first.counted_at,
+            receipts=receipts, repeated=True,
+        )  # fmt: skip
+
+    def _demand(self, customer: str, asked: Sequence[Asked]) -> Demand:
+        """What is asked, now. Works that ask the same share the object and, in the end, the decision."""
+        one = asked[0] if len(asked) == 1 else None
+        same = one and (customer, one.subject, one.want.meter, one.want.amount, *one.want.labels.items())
+        if same and (found := self._same.get(same)):
+            return found
+        made = demand(self.ledger.heads[customer], self.ledger.catalog, self.ledger.now, asked)
+        if same:
+            self._same[same] = made
+        return made
+
+    def pairs(self) -> set[tuple[str, str]]:
+        """Whose counters of which meters are to be loaded."""
+        pairs = set(self.posting.uses)
+        pairs |= {(shift.customer, shift.meter) for shift in shifted(self.posting, self.ledger)}
+        for asked in {id(one): one for one in self._demands.values()}.values():
+            pairs |= {(key.customer, key.meter) for touch in asked.touches for key in touch.keys}
+        return pairs
+
+    def oldest(self) -> int:
+        """The instant after which the windows of those counters end."""
+        times = [use.counted_at for uses in self.posting.uses.values() for use in uses]
+        times += [shift.counted_at for shift in shifted(self.posting, self.ledger)]
+        times += [touch.keys[0].end - 1 for asked in self._demands.values() for touch in asked.touches]
+        return min(times, default=LATEST)
+
+    def wanted(self) -> dict[CounterKey, Limit]:
+        """The counters that have to be there, and the limit that each is for."""
+        keys = needed(self.posting, self.ledger)
+        for asked in self._demands.values():
+            for touch in asked.touches:
+                for key in touch.keys:
+                    keys[key] = touch.limit
+        return keys
+
+    def finish(self, counters: Mapping[CounterKey, Figures]) -> dict[CounterKey, Figures]:
+        """Decides on the admissions, in order of arrival. Returns the counters that change."""
+        before = move(counters, self.posting.uses, shifted(self.posting, self.ledger))
+        if not self._demands:
+            self._conclude({})
+            return before
+        running = Running({**counters, **before}, self.ledger.now)
+        for place, work in enumerate(self.works):
+            if isinstance(work, Consume | Reserve | Acquire | Mark) and place in self._demands:
+                try:
+                    self._admit(place, work, running)
+                except MetergateError as error:
+                    self.results[place] = error
+        moved = move(counters, self.posting.uses, shifted(self.posting, self.ledger))
+        for key, figures in running.figures.items():
+            if figures.tat != counters[key].tat:
+                moved[key] = moved.get(key, counters[key])._replace(tat=figures.tat)
+        self._conclude({**counters, **moved})
+        return moved
+
+    def _admit(self, place: int, work: Consume | Reserve | Acquire | Mark, running: Running) -> None:
+        if isinstance(work, Consume):
+            self.results[place] = self._consume(place, work, running)
+        elif isinstance(work, Reserve):
+            self.results[place] = self._reserve(place, work, running)
+        elif isinstance(work, Acquire):
+            self.results[place] = self._acquire(place, work, running)
+        else:
+            self._renew(place, work, running)
+
+    def _consume(self, place: int, work: Consume, running: Running) -> Answer:
+        ledger, posting, asked = self.ledger, self.posting, self._demands[place]
+        head = ledger.heads[work.customer]
+        fresh = [posting.fresh.get((event.source, event.id)) for event in work.events]
+        if any(fresh) or len({(event.source, event.id) for event in work.events}) < len(work.events):
+            return self._same_batch(work, asked, fresh)
+        if not running.admits(asked):
+            return Answer(asked, False, head.seq, ledger.now)
+        running.take(asked)
+        for event, parts in zip(work.events, self._parts[place], strict=True):
+            append(posting, ledger, event, work.customer, ledger.now, parts)
+        receipts = [Receipt(event.id, Outcome.ACCEPTED) for event in work.events]
+        return Answer(asked, True, head.seq + 1, ledger.now, receipts=receipts)
+
+    def _same_batch(self, work: Consume, asked: Demand, fresh: Sequence[Event | None]) -> Answer:
+        """Its ids were recorded earlier in this very commit."""
+        for event, first in zip(work.events, fresh, strict=True):
+            if first is None or first.digest != event.digest:
+                raise _partly_known(work.events, [one is not None for one in fresh])
+        receipts = [Receipt(event.id, Outcome.DUPLICATE) for event in work.events]
+        head = self.ledger.heads[work.customer]
+        return Answer(asked, True, head.seq + 1, self.ledger.now, receipts=receipts)
+
+    def _reserve(self, place: int, work: Reserve, running: Running) -> Answer:
+        if (found := self.posting.holds.get(work.id)) is not None:
+            return self._before(found)
+        head, now = self.ledger.heads[work.customer], self.ledger.now
+        wants = work.wants
+        if work.partial:
+            wants = self._what_is_left(work, running)
+            if not any(want.amount for want in wants) and any(want.amount for want in work.wants):
+                return Answer(self._demands[place], False, head.seq, now)
+        asked = self._demand(work.customer, [Asked(work.subject, want) for want in wants])
+        if not running.admits(asked):
+            return Answer(asked, False, head.seq, now)
+        running.take(asked, Column.RESERVED)
+        parts = tuple([Part(want.meter, want.labels, want.amount) for want in wants])
+        hold = Hold(
+            work.id, Kind.RESERVATION, work.customer, work.subject, "", head.seq + 1, now, now + work.ttl,
+            State.OPEN, parts, work.digest,
+        )  # fmt: skip
+        self.posting.holds[hold.id] = hold
+        return Answer(asked, True, head.seq + 1, now, hold=hold)
+
+    def _what_is_left(self, work: Reserve, running: Running) -> tuple[Want, ...]:
+        """As much of each amount as fits beside those before it."""
+        trial = Running(running.figures, self.ledger.now)
+        fitting: list[Want] = []
+        for want in work.wants:
+            left = trial.room(self._demand(work.customer, [Asked(work.subject, want)]))
+            fit = want if left is None else want._replace(amount=min(left, want.amount))
+            trial.take(self._demand(work.customer, [Asked(work.subject, fit)]), Column.RESERVED)
+            fitting.append(fit)
+        return tuple(fitting)
+
+    def _acquire(self, place: int, work: Acquire, running: Running) -> Answer:
+        if (found := self.posting.holds.get(work.id)) is not None:
+            return self._before(found)
+        asked = self._demands[place]
+        head, now = self.ledger.heads[work.customer], self.ledger.now
+        end_at = self._lease_end(asked, running)
+        pair = (work.customer, work.want.meter)
+        holders = self._holders.get(pair, 0) + 1
+        amount = lease.slice_of(work.want.amount, running.room(self._everything(asked)), holders)
+        want = work.want._replace(amount=amount) if amount else at_least_one(work.want)
+        asked = self._demand(work.customer, [Asked(work.subject, want)])
+        if not amount or not running.admits(asked):
+            return Answer(asked, False, head.seq, now)
+        running.take(asked, Column.LEASED)
+        self._holders[pair] = holders
+        hold = Hold(
+            work.id, Kind.LEASE, work.customer, work.subject, work.holder, head.seq + 1, now, end_at,
+            State.OPEN, (Part(want.meter, want.labels, amount),), work.digest,
+        )  # fmt: skip
+        self.posting.holds[hold.id] = hold
+        return Answer(asked, True, head.seq + 1, now, hold=hold)
+
+    def _everything(self, asked: Demand) -> Demand:
+        """The same with more than any limit holds, to learn how much is left."""
+        return replace(asked, amounts=dict.fromkeys(asked.amounts, _MORE_THAN_ANY))
+
+    def _lease_end(self, asked: Demand, running: Running) -> int:
+        """When a lease on these limits ends.
+
+        Raises:
+            MetergateError: LEASE_NOT_POSSIBLE.
+        """
+        now, windows_end = self.ledger.now, None
+        for touch in asked.touches:
+            window = touch.keys[-1]
+            lifetime = window.end >= LATEST
+            figures = running.of(touch)
+            span = Window(touch.windows[0].start, window.end)
+            why = lease.not_possible(None if lifetime else span, now, figures.forfeited, touch.limit.max)
+            if why is not None:
+                message = f"nothing can be leased on {touch.limit.name}: {why}"
+                metadata = {"meter": touch.limit.meter, "limit": touch.limit.name}
+                raise MetergateError(Reason.LEASE_NOT_POSSIBLE, message, metadata)
+            windows_end = window.end if windows_end is None else min(windows_end, window.end)
+        return lease.end_of(now, windows_end, None)
+
+    def _renew(self, place: int, work: Mark, running: Running) -> None:
+        """More of an open lease, and longer, where it still can be; and what its holder shall give back."""
+        answer, now = self.results[place], self.ledger.now
+        hold = self.ledger.hold(self.posting, work.id)
+        assert isinstance(answer, Answer), "kept before"
+        assert hold is not None, "kept before"
+        answer.hold = hold
+        if not hold.open or hold.end_at <= now:
+            return
+        asked, part = self._demands[place], hold.parts[0]
+        left = running.room(self._everything(asked))
+        holders = max(self._holders.get((work.customer, part.meter), 0), 1)
+        unspent = part.granted - part.returned - part.spent
+        try:
+            end_at = max(self._lease_end(asked, running), hold.end_at)
+        except MetergateError:
+            end_at = hold.end_at  # it runs out as it is
+        else:
+            if work.wanted is not None and work.wanted > part.granted and _counts_in(hold, asked):
+                more = lease.slice_of(work.wanted - part.granted, left, holders)
+                grant = self._demand(work.customer, [Asked(hold.subject, Want(part.meter, more, part.labels))])
+                if more and running.admits(grant):
+                    running.take(grant, Column.LEASED)
+                    part = part._replace(granted=part.granted + more)
+        if end_at - hold.end_at >= lease.LIFE // 4 or part is not hold.parts[0]:
+            hold = replace(hold, end_at=end_at, parts=(part,))
+            self.posting.holds[hold.id] = answer.hold = hold
+            answer.seq = self.ledger.heads[work.customer].seq + 1
+        else:
+            recall = lease.recall_of(unspent, left, holders)
+            answer.recall = part.returned + recall if recall else ZERO
+
+    def _conclude(self, figures: Mapping[CounterKey, Figures]) -> None:
+        """The decisions, by what the counters are after the commit."""
+        catalog, heads, now = self.ledger.catalog, self.ledger.heads, self.ledger.now
+        written = self.posting.customers
+        made: dict[tuple[int, bool], Decision] = {}
+        for answer in self.results:
+            if not isinstance(answer, Answer):
+                continue
+            answer.now, answer.catalog_version = now, catalog.version
+            if answer.repeated:
+                continue
+            asked = answer.demand
+            head = heads[asked.customer]
+            answer.seq = head.seq + (asked.customer in written)
+            key = (id(asked), answer.allowed)
+            if key not in made:
+                made[key] = conclude(asked, answer.allowed, figures, catalog.plan_in_force(head.plan), now)
+            answer.decision = made[key]
+
+
+_MORE_THAN_ANY = Decimal(10) ** 30
+
+
+def _counts_in(hold: Hold, asked: Demand) -> bool:
+    """Whether the lease counts in the windows of now: a limit may have come that it began before."""
+    return all(touch.keys[-1].start <= hold.counted_at < touch.keys[-1].end for touch in asked.touches)
+
+
+def _partly_known(events: Sequence[Event], known: Sequence[bool]) -> MetergateError:
+    id_ = next((event.id for event, one in zip(events, known, strict=True) if one), events[0].id)
+    message = "some events of the unit were recorded before and others were not; nothing changed"
+    return MetergateError(Reason.UNIT_PARTLY_KNOWN, message, {"id": id_})

@@ -1,0 +1,118 @@
+"""Counting: which counters a commit needs, and what they become. A counter counts whatever lies in its window and
+matches its subject and label filter, whichever limit it was made for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Generic, Protocol, TypeVar
+
+from metergate.domain.hold import Shift
+from metergate.domain.period import Window
+from metergate.domain.posting import Ledger, Posting, Use
+from metergate.domain.quantity import add
+from metergate.domain.quota import CounterKey, Figures, Limit, read_filter
+
+
+def needed(posting: Posting, ledger: Ledger) -> dict[CounterKey, Limit]:
+    """The counters that have to exist after this commit: those of the limits in force whose window still counts.
+
+    Counters of past windows are moved where they exist and are not born: nothing is decided by them.
+    """
+    keys: dict[CounterKey, Limit] = {}
+    nearby: dict[tuple[int, str], Window] = {}  # most events of a batch lie in one window of each limit
+    for (customer, meter), uses in posting.uses.items():
+        head = ledger.heads[customer]
+        zone = head.time_zone
+        for limit in ledger.catalog.limits(head.plan, meter):
+            place = (id(limit), zone)
+            window = nearby.get(place)
+            for use in uses:
+                filter_ = limit.filter_of(use.labels)
+                if filter_ is None:
+                    continue
+                if window is None or not window.start <= use.counted_at < window.end:
+                    window = nearby[place] = limit.windows(zone, use.counted_at)[-1]
+                if window.end + limit.looks_back > ledger.now:
+                    subject = limit.subject_of(use.subject)
+                    keys[CounterKey(customer, meter, subject, filter_, window.start, window.end)] = limit
+    return keys
+
+
+def move(
+    counters: Mapping[CounterKey, Figures],
+    uses: Mapping[tuple[str, str], Sequence[Use]],
+    shifts: Sequence[Shift] = (),
+) -> dict[CounterKey, Figures]:
+    """The counters that change, as they are afterwards."""
+    moved: dict[CounterKey, Figures] = {}
+    indexes = {pair: _Index(mine) for pair, mine in uses.items()}
+    for key, figures in counters.items():
+        index = indexes.get((key.customer, key.meter))
+        if index is None:
+            continue
+        total, found = figures.used, False
+        for use in index.candidates(key):
+            if key.start <= use.counted_at < key.end and (not key.subject or key.subject == use.subject):
+                total, found = add(total, use.value), True
+        if found:
+            moved[key] = figures._replace(used=total)
+    if shifts:
+        _shift(moved, counters, shifts)
+    return moved
+
+
+def _shift(moved: dict[CounterKey, Figures], counters: Mapping[CounterKey, Figures], shifts: Sequence[Shift]) -> None:
+    by_pair: dict[tuple[str, str], list[Shift]] = {}
+    for shift in shifts:
+        by_pair.setdefault((shift.customer, shift.meter), []).append(shift)
+    indexes = {pair: _Index(mine) for pair, mine in by_pair.items()}
+    for key in counters:
+        index = indexes.get((key.customer, key.meter))
+        for shift in index.candidates(key) if index else ():
+            if key.start <= shift.counted_at < key.end and (not key.subject or key.subject == shift.subject):
+                figures = moved.get(key, counters[key])
+                total = add(getattr(figures, shift.column), shift.amount)
+                moved[key] = figures._replace(**{shift.column: total})
+
+
+class _Counted(Protocol):
+    """What is found by its subject and labels: a use or a shift."""
+
+    @property
+    def subject(self) -> str: ...
+    @property
+    def labels(self) -> Mapping[str, str]: ...
+
+
+_C = TypeVar("_C", bound=_Counted)
+
+
+class _Index(Generic[_C]):
+    """The uses of one meter, found by subject or by the values of some labels: a customer may have as many counters
+    as subjects, and each batch looks at all of them."""
+
+    def __init__(self, uses: Sequence[_C]) -> None:
+        self._uses = uses
+        self._by_subject: dict[str, list[_C]] | None = None
+        self._by_labels: dict[tuple[str, ...], dict[tuple[str, ...], list[_C]]] = {}
+
+    def candidates(self, key: CounterKey) -> Sequence[_C]:
+        """Those that match the key's filter, or else its subject."""
+        if key.filter:
+            wanted = read_filter(key.filter)
+            return self._of_labels(tuple(wanted)).get(tuple(wanted.values()), ())
+        if not key.subject:
+            return self._uses
+        if self._by_subject is None:
+            self._by_subject = {}
+            for one in self._uses:
+                self._by_subject.setdefault(one.subject, []).append(one)
+        return self._by_subject.get(key.subject, ())
+
+    def _of_labels(self, names: tuple[str, ...]) -> dict[tuple[str, ...], list[_C]]:
+        found = self._by_labels.get(names)
+        if found is None:
+            found = self._by_labels[names] = {}
+            for one in self._uses:
+                found.setdefault(tuple([one.labels.get(name, "") for name in names]), []).append(one)
+        return found

@@ -1,0 +1,131 @@
+"""Works: what a commit can be asked to do, each under one customer's head."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import NamedTuple
+
+from metergate.domain.usage import Event
+
+
+class Fact(NamedTuple):
+    """An event to record: what happened, happened."""
+
+    event: Event
+    customer: str
+    backfill: bool
+
+    @property
+    def events(self) -> tuple[Event, ...]:
+        """All events that it brings."""
+        return (self.event,)
+
+
+class Consume(NamedTuple):
+    """Events to admit together, or not at all."""
+
+    events: tuple[Event, ...]
+    customer: str
+
+
+class Want(NamedTuple):
+    """An amount of a meter, and the labels that the usage will have."""
+
+    meter: str
+    amount: Decimal
+    labels: Mapping[str, str]
+
+
+class Reserve(NamedTuple):
+    """Capacity to hold for `ttl` microseconds, all of it, or with `partial` what is left."""
+
+    id: str
+    customer: str
+    subject: str
+    wants: tuple[Want, ...]
+    ttl: int
+    partial: bool
+    digest: bytes
+
+
+class Extend(NamedTuple):
+    """A reservation that shall end `ttl` microseconds from now."""
+
+    id: str
+    customer: str
+    ttl: int
+
+
+class Settle(NamedTuple):
+    """A reservation whose work is done, and the events that happened."""
+
+    id: str
+    customer: str
+    events: tuple[Event, ...]
+
+
+class Release(NamedTuple):
+    """A reservation to give back."""
+
+    id: str
+    customer: str
+
+
+class Acquire(NamedTuple):
+    """A lease to hand out."""
+
+    id: str
+    customer: str
+    subject: str
+    want: Want
+    holder: str
+    digest: bytes
+
+
+class Mark(NamedTuple):
+    """What a holder reports of a lease, all cumulative; None = as before."""
+
+    id: str
+    customer: str
+    spent: Decimal
+    returned: Decimal | None
+    wanted: Decimal | None
+    close: bool
+
+
+class WriteOff(NamedTuple):
+    """A forfeited lease that an operator releases."""
+
+    id: str
+    customer: str
+
+
+class Expire(NamedTuple):
+    """A hold whose time may have run out."""
+
+    id: str
+    customer: str
+
+
+OnHold = Extend | Settle | Release | Mark | WriteOff | Expire
+"""Works on a hold that there should be."""
+
+Work = Fact | Consume | Reserve | Extend | Settle | Release | Acquire | Mark | WriteOff | Expire
+
+
+def events_of(work: Work) -> tuple[Event, ...]:
+    """The events that a work brings."""
+    return work.events if isinstance(work, Fact | Consume | Settle) else ()
+
+
+def weight_of(work: Work) -> int:
+    """How much of a batch a work takes up."""
+    return max(len(work.events), 1) if isinstance(work, Consume | Settle) else 1
+
+
+def hold_ids(work: Work) -> tuple[str, ...]:
+    """The holds that a work names."""
+    if isinstance(work, Fact):
+        return (work.event.settles,) if work.event.settles else ()
+    return () if isinstance(work, Consume) else (work.id,)
