@@ -14,6 +14,8 @@ from metergate.app import clock
 from metergate.app.ports import Ledger, Publication, View
 from metergate.domain.catalog import Catalog
 from metergate.domain.posting import NOBODY, Head, Posting
+from metergate.domain.posting import Ledger as Read
+from metergate.domain.usage import AcceptWindow
 
 # Customers that are brought up at a time; each holds a connection, and the pool is larger.
 _AT_A_TIME = 2
@@ -62,7 +64,7 @@ class CatchUp:
                 for head in behind:
                     changed = sorted(meter.name for meter in catalog.meters if meter.since > head.metering_version)
                     await commit.catch_up([customer], changed)
-                    await commit.write(Posting(), {}, [customer], catalog, look.now)
+                    await commit.write(Posting(), _read(head, catalog, look.now), {}, [customer])
             for head in behind:
                 news = Publication(customer, head.seq, head.seq + 1, {}, (), whole=True)
                 await self._view.publish(tenant, catalog.version, look.now, [news])
@@ -72,3 +74,7 @@ class CatchUp:
         limits in force only: what the view holds of the earlier ones would be old when they come back."""
         news = Publication(customer, seq - 1, seq, {}, (), whole=True)
         await self._view.publish(tenant, catalog.version, clock.now(), [news])
+
+
+def _read(head: Head, catalog: Catalog, now: int) -> Read:
+    return Read({head.customer: head}, {}, catalog, now, AcceptWindow())

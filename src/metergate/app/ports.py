@@ -9,8 +9,10 @@ from decimal import Decimal
 from typing import NamedTuple, Protocol
 
 from metergate.domain.catalog import Catalog
+from metergate.domain.hold import Hold
 from metergate.domain.period import Window
 from metergate.domain.posting import Head, Known, Posting
+from metergate.domain.posting import Ledger as Read
 from metergate.domain.quota import CounterKey, Figures
 from metergate.domain.usage import Event
 
@@ -74,24 +76,38 @@ class Commit(Protocol):
         """The counters of these (customer, meter) pairs whose windows end after `oldest`."""
         ...
 
-    async def sums(self, keys: Sequence[CounterKey]) -> dict[CounterKey, Decimal]:
-        """What the ledger's events sum up to in each counter's window."""
+    async def sums(self, keys: Sequence[CounterKey]) -> dict[CounterKey, Figures]:
+        """What the ledger's events and holds sum up to in each counter's window."""
+        ...
+
+    async def holds(self, ids: Sequence[str]) -> list[Hold]:
+        """The holds of these ids, as far as there are any."""
+        ...
+
+    async def holders(self, pairs: Sequence[tuple[str, str]]) -> dict[tuple[str, str], int]:
+        """How many open leases these (customer, meter) pairs have."""
         ...
 
     async def write(
-        self,
-        posting: Posting,
-        counters: Mapping[CounterKey, Figures],
-        customers: Sequence[str],
-        catalog: Catalog,
-        now: int,
+        self, posting: Posting, ledger: Read, counters: Mapping[CounterKey, Figures], customers: Sequence[str]
     ) -> None:
-        """Appends the rows, moves rollups and counters, and raises `seq` of the customers' heads.
+        """Appends the rows, writes holds, moves rollups and counters, and raises `seq` of the customers' heads.
+        `ledger` is what the posting was made from.
 
         Raises:
             RaceLostError: an id was taken meanwhile.
         """
         ...
+
+
+class Peek(NamedTuple):
+    """What was found without a lock: the ledger's clock, the catalog's version, a customer's `seq`, and whether any of
+    the ids is known."""
+
+    now: int
+    catalog_version: int
+    seq: int
+    known: bool
 
 
 class Ledger(Protocol):
@@ -113,12 +129,39 @@ class Ledger(Protocol):
         """
         ...
 
+    async def figures_at(
+        self, tenant: str, seq: int, recorded_at: int, keys: Sequence[CounterKey]
+    ) -> dict[CounterKey, Figures]:
+        """The counters of one customer as they were at that `seq`, which was written at `recorded_at`; without the
+        state of rates.
+
+        Raises:
+            LedgerUnavailableError
+        """
+        ...
+
+    async def peek(self, tenant: str, units: Sequence[tuple[str, Sequence[Event]]]) -> list[Peek]:
+        """What there is of each customer and of his unit's ids, in order.
+
+        Raises:
+            LedgerUnavailableError
+        """
+        ...
+
+    async def hold_customer(self, tenant: str, id: str) -> tuple[str, str, str] | None:
+        """The customer, kind and subject of the hold of that id."""
+        ...
+
+    async def due_holds(self, most: int) -> list[tuple[str, str, str]]:
+        """Holds whose time ran out: tenant, id and customer."""
+        ...
+
     async def metering_version(self, tenant: str, customer: str) -> int:
         """Up to which `metering_version` the customer's rollups are complete."""
         ...
 
-    async def live_counters(self, tenant: str, customer: str, now: int) -> list[CounterKey]:
-        """The customer's counters whose windows hold `now`."""
+    async def live_counters(self, tenant: str, customer: str, since: int, now: int) -> list[CounterKey]:
+        """The customer's counters whose windows hold an instant between `since` and `now`."""
         ...
 
 
@@ -222,8 +265,10 @@ class SummaryQuery:
 class UsageReader(Protocol):
     """Sums over the ledger."""
 
-    async def summarize(self, tenant: str, queries: Sequence[SummaryQuery]) -> tuple[int, list[list[Point]]]:
-        """The points of each query, all in one snapshot, and the instant of it."""
+    async def summarize(
+        self, tenant: str, queries: Sequence[SummaryQuery]
+    ) -> tuple[int, list[list[Point]], list[Figures]]:
+        """In one snapshot: its instant, the points of each query, and what holds keep in its range."""
         ...
 
 
@@ -259,4 +304,44 @@ class EventReader(Protocol):
 
     async def events(self, tenant: str, query: EventQuery) -> list[RecordedEvent]:
         """A page of events."""
+        ...
+
+
+class CountedEvent(NamedTuple):
+    """An event that counts in a limit, and what it counts."""
+
+    id: str
+    source: str
+    seq: int
+    value: Decimal
+
+
+class HeldPart(NamedTuple):
+    """A reservation or a lease that kept capacity of a limit."""
+
+    id: str
+    figures: Figures
+
+
+@dataclass(frozen=True, slots=True)
+class Behind:
+    """What stands behind a limit's counters: their figures, worked out from events and the history of holds, the
+    newest events, how many there are, and the holds."""
+
+    figures: list[Figures]
+    events: list[CountedEvent]
+    count: int
+    holds: list[HeldPart]
+
+
+class ExplainReader(Protocol):
+    """The ledger as it was."""
+
+    async def behind(self, tenant: str, seq: int, keys: Sequence[CounterKey], most: int) -> Behind:
+        """What stood behind these counters of one limit, in order of their windows, after the commit with that `seq`;
+        at most `most` events.
+
+        Raises:
+            LedgerUnavailableError
+        """
         ...

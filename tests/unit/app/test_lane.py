@@ -20,14 +20,15 @@ from metergate.app.usage import lane as lane_module
 from metergate.app.usage.commit import Committed
 from metergate.app.usage.lane import Entry, Lane
 from metergate.domain.errors import MetergateError, Reason
-from metergate.domain.posting import NOBODY, Pending
+from metergate.domain.posting import NOBODY
 from metergate.domain.usage import Outcome, Receipt, make_event
+from metergate.domain.work import Fact
 
 ACCEPTED = Outcome.ACCEPTED
 
 
-def pending(id: str, customer: str = "acme", subject: str = "acme") -> Pending:
-    return Pending(make_event(id, "api", "calls", subject, None, "", {}, {}, ""), customer, False)
+def pending(id: str, customer: str = "acme", subject: str = "acme") -> Fact:
+    return Fact(make_event(id, "api", "calls", subject, None, "", {}, {}, ""), customer, False)
 
 
 @dataclass
@@ -52,7 +53,7 @@ class FakeCommitter:
     tried: list[dict[str, int]] = field(default_factory=list)
     second: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def commit(self, tenant: str, batch: Sequence[Pending], wait: bool, tried: dict[str, int]) -> Committed:
+    async def commit(self, tenant: str, batch: Sequence[Fact], wait: bool, tried: dict[str, int]) -> Committed:
         sent = Sent([one.event.id for one in batch], [one.customer for one in batch], wait)
         self.batches.append(sent)
         self.tried.append(dict(tried))
@@ -69,7 +70,8 @@ class FakeCommitter:
             left_out = found or (one.customer in self.busy and not wait)
             receipts.append(None if left_out else Receipt(one.event.id, ACCEPTED))
         written = {one.customer for one, receipt in zip(batch, receipts, strict=True) if receipt}
-        return Committed(receipts, dict(self.owners), dict.fromkeys(written, 7), [])
+        again = [place for place, receipt in enumerate(receipts) if receipt is None]
+        return Committed(list(receipts), again, dict(self.owners), dict.fromkeys(written, 7))
 
 
 class NoView:
@@ -113,7 +115,7 @@ def submit(lane: Lane, *ids: str, **more: str) -> asyncio.Task[Entry]:
 
 
 def outcomes(entry: Entry) -> list[str | None]:
-    return [receipt.outcome.value if receipt else None for receipt in entry.receipts]
+    return [receipt.outcome.value if receipt else None for receipt in entry.results]
 
 
 async def raising(error: Exception) -> None:
@@ -258,7 +260,7 @@ async def test_waiting_for_heads_is_bounded(lane: Lane, committer: FakeCommitter
     waiting, most = 0, 0
     original = committer.commit
 
-    async def counted(tenant: str, batch: Sequence[Pending], wait: bool, tried: dict[str, int]) -> Committed:
+    async def counted(tenant: str, batch: Sequence[Fact], wait: bool, tried: dict[str, int]) -> Committed:
         nonlocal waiting, most
         if wait:
             waiting += 1
@@ -278,7 +280,7 @@ async def test_requests_that_need_the_same_busy_head_wait_together(lane: Lane, c
     release = asyncio.Event()
     original = committer.commit
 
-    async def held(tenant: str, batch: Sequence[Pending], wait: bool, tried: dict[str, int]) -> Committed:
+    async def held(tenant: str, batch: Sequence[Fact], wait: bool, tried: dict[str, int]) -> Committed:
         if wait and batch[0].customer == "held":
             await release.wait()
         return await original(tenant, batch, wait, tried)
@@ -295,13 +297,13 @@ async def test_requests_that_need_the_same_busy_head_wait_together(lane: Lane, c
 async def test_p1_a_lost_answer_is_remembered_while_the_head_is_busy(lane: Lane, committer: FakeCommitter) -> None:
     """The commit that was cut off may still hold the head when it is tried again."""
 
-    async def cut_off(tenant: str, batch: Sequence[Pending], wait: bool, tried: dict[str, int]) -> Committed:
+    async def cut_off(tenant: str, batch: Sequence[Fact], wait: bool, tried: dict[str, int]) -> Committed:
         committer.tried.append(dict(tried))
         if len(committer.tried) == 1:
             tried["acme"] = 5
             raise OutcomeUnknownError("cut off")
         receipt = Receipt("1", ACCEPTED) if wait else None
-        return Committed([receipt], {}, {}, [])
+        return Committed([receipt], () if receipt else (0,))
 
     committer.commit = cut_off  # type: ignore[method-assign]
     await lane.submit([pending("1")])
@@ -371,7 +373,7 @@ async def test_p1_when_patience_ends_callers_hear_what_is_known(
 async def test_p1_a_further_try_knows_what_the_last_one_would_have_written(
     lane: Lane, committer: FakeCommitter
 ) -> None:
-    async def loses_its_answer(tenant: str, batch: Sequence[Pending], wait: bool, tried: dict[str, int]) -> Committed:
+    async def loses_its_answer(tenant: str, batch: Sequence[Fact], wait: bool, tried: dict[str, int]) -> Committed:
         committer.tried.append(dict(tried))
         if len(committer.tried) == 1:
             tried["acme"] = 8
@@ -397,7 +399,7 @@ async def test_an_answer_waits_for_the_view_but_the_next_commit_does_not(committ
     async def with_news(sent: Sent) -> Committed:
         receipts: list[Receipt | None] = [Receipt(id, ACCEPTED) for id in sent.ids]
         figures: Mapping[Any, Any] = {}
-        return Committed(receipts, {}, {"acme": 7}, [Publication("acme", 6, 7, figures, ())])
+        return Committed(receipts, (), {}, {"acme": 7}, [Publication("acme", 6, 7, figures, ())])
 
     committer.steps = [with_news, with_news]
     lane = Lane("t", committer, SlowView(), asyncio.Semaphore(2))  # type: ignore[arg-type]

@@ -14,7 +14,7 @@ from metergate.adapters.postgres import schema
 from metergate.adapters.postgres import statements as sql
 from metergate.adapters.postgres.definitions import driver
 from metergate.adapters.postgres.errors import engine_errors
-from metergate.adapters.postgres.ledger import literal
+from metergate.adapters.postgres.holds import literal
 from metergate.adapters.postgres.notify import notify
 from metergate.adapters.postgres.once import PostgresOnce
 from metergate.app.stores import Customer, CustomerChange, Subject

@@ -18,8 +18,8 @@ from metergate.adapters.postgres.once import PostgresOnce
 from metergate.app.stores import CatalogChange
 from metergate.domain.catalog import Catalog, Plan
 from metergate.domain.meter import Meter
-from metergate.domain.period import Period
-from metergate.domain.quota import Limit, Policy, Scope
+from metergate.domain.period import Period, Weekday
+from metergate.domain.quota import Kind, Limit, Policy, Scope, WhenViewGone
 
 _TENANT = "SELECT catalog_version, metering_version, default_plan FROM tenant WHERE tenant = $1"
 _METERS = (
@@ -28,7 +28,8 @@ _METERS = (
 )
 _PLANS = "SELECT name, display_name FROM plan WHERE tenant = $1 ORDER BY name"
 _LIMITS = (
-    "SELECT plan, name, meter, max, period, policy, scope, labels::text, per_labels "
+    "SELECT plan, name, meter, max, period, policy, scope, labels::text, per_labels, "
+    "kind, length, sub_windows, week_start, burst, grace, shadow, thresholds, when_view_gone "
     "FROM plan_limit WHERE tenant = $1 ORDER BY plan, name"
 )
 
@@ -62,6 +63,15 @@ def _limit(row: Any) -> Limit:
         Scope(row["scope"]),
         tuple(sorted(json.loads(row["labels"]).items())),
         tuple(row["per_labels"]),
+        Kind(row["kind"]),
+        row["length"],
+        row["sub_windows"],
+        Weekday(row["week_start"]),
+        row["burst"],
+        row["grace"],
+        row["shadow"],
+        tuple(row["thresholds"]),
+        WhenViewGone(row["when_view_gone"]),
     )
 
 
@@ -151,6 +161,15 @@ def _limit_row(plan: Plan, limit: Limit) -> dict[str, Any]:
         "scope": limit.scope.value,
         "labels": dict(limit.labels),
         "per_labels": list(limit.per_labels),
+        "kind": limit.kind.value,
+        "length": limit.length,
+        "sub_windows": limit.sub_windows,
+        "week_start": limit.week_start.value,
+        "burst": limit.burst,
+        "grace": limit.grace,
+        "shadow": limit.shadow,
+        "thresholds": list(limit.thresholds),
+        "when_view_gone": limit.when_view_gone.value,
     }
 
 

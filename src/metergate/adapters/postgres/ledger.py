@@ -14,11 +14,15 @@ import orjson
 from metergate.adapters.postgres import statements as sql
 from metergate.adapters.postgres.definitions import load_catalog
 from metergate.adapters.postgres.errors import GONE, driver_errors
+from metergate.adapters.postgres.holds import as_json, hold_columns, literal, move_columns, to_holds
 from metergate.adapters.postgres.partitions import slices
-from metergate.app.ports import HeadView, LedgerUnavailableError, Look, OutcomeUnknownError, RaceLostError
+from metergate.app.ports import HeadView, LedgerUnavailableError, Look, OutcomeUnknownError, Peek, RaceLostError
+from metergate.domain import lease
 from metergate.domain.catalog import Catalog
+from metergate.domain.hold import Hold
 from metergate.domain.period import QUARTER
 from metergate.domain.posting import Head, Known, Posting, Row
+from metergate.domain.posting import Ledger as Read
 from metergate.domain.quantity import ZERO, to_text
 from metergate.domain.quota import CounterKey, Figures
 from metergate.domain.usage import Event
@@ -31,10 +35,6 @@ _CATCH_UP_SECONDS = 1800
 
 # No id stands in a slice that begins later; partitions made ahead are not looked into.
 _AHEAD = timedelta(days=32)
-
-
-def _json(value: object) -> str:
-    return orjson.dumps(value).decode()
 
 
 class PostgresLedger:
@@ -73,6 +73,44 @@ class PostgresLedger:
             raise LedgerUnavailableError("a customer's head is missing")
         return rows[0]["as_of"], {key: _head_view(key, row) for key, row in zip(keys, rows, strict=True)}
 
+    async def figures_at(
+        self, tenant: str, seq: int, recorded_at: int, keys: Sequence[CounterKey]
+    ) -> dict[CounterKey, Figures]:
+        """See `app.ports.Ledger`."""
+        with driver_errors():
+            async with self._pool.acquire(timeout=_ACQUIRE_SECONDS) as connection:
+                rows = await connection.fetch(sql.FIGURES_AT, tenant, *_columns(keys), seq, recorded_at)
+        return {key: Figures(*row) for key, row in zip(keys, rows, strict=True)}
+
+    async def peek(self, tenant: str, units: Sequence[tuple[str, Sequence[Event]]]) -> list[Peek]:
+        """See `app.ports.Ledger`."""
+        # No id or source holds a control character.
+        columns = [
+            [customer for customer, _ in units],
+            ["\x1f".join([event.source for event in events]) for _, events in units],
+            ["\x1f".join([event.id for event in events]) for _, events in units],
+        ]
+        with driver_errors():
+            async with self._pool.acquire(timeout=_ACQUIRE_SECONDS) as connection:
+                rows = await connection.fetch(sql.PEEK, tenant, *columns, datetime.now(UTC).date() + _AHEAD)
+        if len(rows) < len(units):
+            raise LedgerUnavailableError("a customer's head is missing")
+        return [Peek(*row) for row in rows]
+
+    async def hold_customer(self, tenant: str, id: str) -> tuple[str, str, str] | None:
+        """See `app.ports.Ledger`."""
+        with driver_errors():
+            async with self._pool.acquire(timeout=_ACQUIRE_SECONDS) as connection:
+                row = await connection.fetchrow(sql.HOLD_CUSTOMER, tenant, id)
+        return None if row is None else (row["customer"], row["kind"], row["subject"])
+
+    async def due_holds(self, most: int) -> list[tuple[str, str, str]]:
+        """See `app.ports.Ledger`."""
+        lag = timedelta(microseconds=lease.LAG)
+        with driver_errors():
+            async with self._pool.acquire(timeout=_ACQUIRE_SECONDS) as connection:
+                return [tuple(row) for row in await connection.fetch(sql.DUE_HOLDS, lag, most)]
+
     async def metering_version(self, tenant: str, customer: str) -> int:
         """See `app.ports.Ledger`."""
         with driver_errors():
@@ -80,11 +118,12 @@ class PostgresLedger:
                 version: int = await connection.fetchval(sql.METERING_VERSION, tenant, customer)
                 return version
 
-    async def live_counters(self, tenant: str, customer: str, now: int) -> list[CounterKey]:
+    async def live_counters(self, tenant: str, customer: str, since: int, now: int) -> list[CounterKey]:
         """See `app.ports.Ledger`."""
         with driver_errors():
             async with self._pool.acquire(timeout=_ACQUIRE_SECONDS) as connection:
-                return [CounterKey(*row) for row in await connection.fetch(sql.LIVE_COUNTERS, tenant, customer, now)]
+                rows = await connection.fetch(sql.LIVE_COUNTERS, tenant, customer, since, now)
+        return [CounterKey(*row) for row in rows]
 
 
 class PostgresCommit:
@@ -114,7 +153,7 @@ class PostgresCommit:
         known = {}
         for row in found:
             key = (row["source"], row["id"])
-            known[key] = Known(row["customer"], row["seq"], row["digest"], contents.get(key))
+            known[key] = Known(row["customer"], row["seq"], row["digest"], contents.get(key), row["counted_at"])
         return Look(rows[0]["now"], rows[0]["catalog_version"], known)
 
     async def _first_contents(self, rows: Sequence[Any]) -> dict[tuple[str, str], Event]:
@@ -155,26 +194,29 @@ class PostgresCommit:
             literal([meter for _, meter in pairs]),
             oldest,
         )
-        return {
-            CounterKey(*row[:6]): Figures(row[6], row[7] or ZERO, row[8] or ZERO, row[9] or ZERO)
-            for row in map(tuple, rows)
-        }
+        return {CounterKey(*row[:6]): Figures(*[one or ZERO for one in row[6:]]) for row in map(tuple, rows)}
 
-    async def sums(self, keys: Sequence[CounterKey]) -> dict[CounterKey, Decimal]:
+    async def sums(self, keys: Sequence[CounterKey]) -> dict[CounterKey, Figures]:
         """See `app.ports.Commit`."""
         rows = await self._connection.fetch(sql.SUMS, self._tenant, *_columns(keys))
-        return {key: row[0] for key, row in zip(keys, rows, strict=True)}
+        return {key: Figures(*[one or ZERO for one in row]) for key, row in zip(keys, rows, strict=True)}
+
+    async def holds(self, ids: Sequence[str]) -> list[Hold]:
+        """See `app.ports.Commit`."""
+        return to_holds(await self._connection.fetch(sql.HOLDS, self._tenant, literal(ids)))
+
+    async def holders(self, pairs: Sequence[tuple[str, str]]) -> dict[tuple[str, str], int]:
+        """See `app.ports.Commit`."""
+        customers, meters = literal([pair[0] for pair in pairs]), literal([pair[1] for pair in pairs])
+        rows = await self._connection.fetch(sql.HOLDERS, self._tenant, customers, meters)
+        return {(row[0], row[1]): row[2] for row in rows}
 
     async def write(
-        self,
-        posting: Posting,
-        counters: Mapping[CounterKey, Figures],
-        customers: Sequence[str],
-        catalog: Catalog,
-        now: int,
+        self, posting: Posting, ledger: Read, counters: Mapping[CounterKey, Figures], customers: Sequence[str]
     ) -> None:
         """See `app.ports.Commit`."""
         rows = sorted(posting.rows, key=_by_id)
+        now, catalog = ledger.now, ledger.catalog
         id_slices = slices(now)
         written = await self._connection.fetchval(
             sql.WRITE,
@@ -187,19 +229,18 @@ class PostgresCommit:
             *[literal(column) for column in _counter_columns(counters)],
             catalog.metering_version,
             literal(customers),
+            literal(["" if row.counted_at == now else str(row.counted_at) for row in rows]),
         )
+        changed = [hold for id_, hold in sorted(posting.holds.items()) if hold is not ledger.holds.get(id_)]
+        if changed or any(figures.tat or figures.taken is not figures.used for figures in counters.values()):
+            columns = [*_more_columns(counters), *move_columns(posting, ledger), *hold_columns(changed)]
+            await self._connection.execute(sql.WRITE_HOLDS, self._tenant, now, *[literal(column) for column in columns])
         if written < len(rows) * len(id_slices):
             raise RaceLostError("an id was taken by a commit on another head")
 
 
 def _by_id(row: Row) -> tuple[str, str]:
     return row.event.source, row.event.id
-
-
-def literal(column: Sequence[str]) -> str:
-    """The array literal of these texts. JSON's quotes and escapes are Postgres's too, as no text holds a
-    control character."""
-    return "{" + _json(column)[1:-1] + "}"
 
 
 def _id_columns(rows: Sequence[Row]) -> list[list[str]]:
@@ -221,13 +262,13 @@ def _event_columns(rows: Sequence[Row]) -> list[list[str]]:
         [event.subject for event in events],
         ["" if event.amount is None else to_text(event.amount) for event in events],
         [_values_text(event) if event.values else "" for event in events],
-        [_json(event.labels) if event.labels else "" for event in events],
+        [as_json(event.labels) if event.labels else "" for event in events],
         [event.settles for event in events],
     ]
 
 
 def _values_text(event: Event) -> str:
-    return _json({name: to_text(number) for name, number in event.values.items()})
+    return as_json({name: to_text(number) for name, number in event.values.items()})
 
 
 def _rollup_columns(posting: Posting, catalog: Catalog) -> list[list[str]]:
@@ -237,7 +278,7 @@ def _rollup_columns(posting: Posting, catalog: Catalog) -> list[list[str]]:
         combination = (key.meter, key.dimensions)
         if combination not in texts:
             names = catalog.meter_of[key.meter].dimensions
-            texts[combination] = _json(dict(zip(names, key.dimensions, strict=True)))
+            texts[combination] = as_json(dict(zip(names, key.dimensions, strict=True)))
     return [
         [key.customer for key, _ in rollups],
         [key.meter for key, _ in rollups],
@@ -262,6 +303,14 @@ def _counter_columns(counters: Mapping[CounterKey, Figures]) -> list[list[str]]:
     ]
 
 
+def _more_columns(counters: Mapping[CounterKey, Figures]) -> list[list[str]]:
+    """The keys of the counters, and all that they hold besides what is used."""
+    keys = sorted(counters)
+    texts = [[str(part) for part in column] for column in zip(*keys, strict=True)] if keys else [[] for _ in range(6)]
+    more = [[str(figure) for figure in column] for column in zip(*[counters[key][1:] for key in keys], strict=True)]
+    return [*texts, *(more or [[] for _ in range(4)])]
+
+
 def _columns(keys: Sequence[CounterKey]) -> list[list[Any]]:
     """The keys by column, with the part of each window that whole quarter hours cover."""
     columns: list[list[Any]] = [list(column) for column in zip(*keys, strict=True)] if keys else [[] for _ in range(6)]
@@ -277,7 +326,7 @@ def inner_part(start: int, end: int) -> tuple[int, int]:
 
 def _head_view(key: CounterKey, row: Any) -> HeadView:
     head = Head(key.customer, row["seq"], row["plan"], row["time_zone"], row["metering_version"])
-    figures = Figures(row["used"], row["reserved"] or ZERO, row["leased"] or ZERO, row["forfeited"] or ZERO)
+    figures = Figures(*[row[name] or ZERO for name in ("used", "reserved", "leased", "forfeited", "tat")])
     return HeadView(head, figures)
 
 

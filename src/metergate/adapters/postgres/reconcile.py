@@ -1,4 +1,4 @@
-"""Reconciliation: events = ids = rollups = counters, proved by query in one snapshot."""
+"""Reconciliation: events = ids = rollups = counters, and holds = counters, proved by query in one snapshot."""
 
 from __future__ import annotations
 
@@ -50,6 +50,41 @@ CROSS JOIN LATERAL (
 WHERE s.sum <> k.used
 LIMIT 100"""
 
+_HELD = f"""
+WITH {_CURRENT}
+SELECT k.tenant, k.customer, k.meter || ' ' || k.filter || ' held from ' || k.start_at,
+    (s.reserved, s.leased, s.forfeited)::text, (k.reserved, k.leased, k.forfeited)::text
+FROM usage_counter k JOIN current c USING (tenant, customer)
+JOIN meter known ON known.tenant = k.tenant AND known.name = k.meter
+CROSS JOIN LATERAL (
+    SELECT coalesce(sum(e.reserved), 0) AS reserved, coalesce(sum(e.leased), 0) AS leased,
+        coalesce(sum(e.forfeited), 0) AS forfeited
+    FROM hold e
+    WHERE e.tenant = k.tenant AND e.customer = k.customer AND e.meter = k.meter
+        AND e.counted_at >= k.start_at AND e.counted_at < k.end_at
+        AND (k.subject = '' OR e.subject = k.subject)
+        AND (k.filter = '' OR {sql.LABELS_MATCH.format(filter="nullif(k.filter, '')::jsonb")})
+) s
+WHERE (s.reserved, s.leased, s.forfeited) <> (k.reserved, k.leased, k.forfeited)
+LIMIT 100"""
+
+# What a hold keeps = what it was handed less what came back of it = the sum of its history.
+_HOLDS = """
+SELECT h.tenant, h.customer, h.id || ' ' || h.meter, h.granted - h.returned - h.settled,
+    (h.reserved, h.leased, h.forfeited, m.kept)::text
+FROM (
+    SELECT tenant, id, customer, meter, sum(granted) AS granted, sum(returned) AS returned, sum(settled) AS settled,
+        sum(reserved) AS reserved, sum(leased) AS leased, sum(forfeited) AS forfeited
+    FROM hold GROUP BY 1, 2, 3, 4
+) h
+LEFT JOIN LATERAL (
+    SELECT coalesce(sum(reserved + leased + forfeited), 0) AS kept FROM hold_move
+    WHERE tenant = h.tenant AND customer = h.customer AND id = h.id AND meter = h.meter
+) m ON true
+WHERE h.granted - h.returned - h.settled <> h.reserved + h.leased + h.forfeited
+    OR h.reserved + h.leased + h.forfeited <> m.kept
+LIMIT 100"""
+
 # Ids recorded in the last ten minutes of a month stand in the next month's slice too (see `partitions.slices`).
 _IDS = """
 SELECT coalesce(i.tenant, e.tenant), coalesce(i.customer, e.customer), coalesce(i.id, e.id), e.events, i.ids
@@ -59,6 +94,9 @@ FULL JOIN (SELECT tenant, source, id, min(customer) AS customer, count(*) AS eve
 USING (tenant, source, id)
 WHERE e.events IS DISTINCT FROM 1 OR i.ids IS DISTINCT FROM 1
 LIMIT 100"""
+
+
+_KINDS = (("rollup", _ROLLUPS), ("counter", _COUNTERS), ("held", _HELD), ("hold", _HOLDS), ("id", _IDS))
 
 
 class Reconciler:
@@ -73,7 +111,7 @@ class Reconciler:
         with engine_errors():
             async with self._snapshots.connect() as pooled:
                 connection = await driver(pooled)
-                for kind, query in (("rollup", _ROLLUPS), ("counter", _COUNTERS), ("id", _IDS)):
+                for kind, query in _KINDS:
                     for tenant, customer, what, events, kept in await connection.fetch(query):
                         lines.append(f"{kind} {tenant}/{customer} {what}: events say {events}, kept is {kept}")
         return lines

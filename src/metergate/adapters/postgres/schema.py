@@ -8,6 +8,7 @@ from sqlalchemy import (
     Column,
     Date,
     DateTime,
+    Integer,
     LargeBinary,
     MetaData,
     Numeric,
@@ -79,6 +80,15 @@ limits = Table(
     _words("scope"),
     Column("labels", JSONB, nullable=False),
     Column("per_labels", ARRAY(Text), nullable=False),
+    Column("kind", Text, nullable=False, server_default="calendar"),
+    Column("length", BigInteger, nullable=False, server_default="0"),
+    Column("sub_windows", Integer, nullable=False, server_default="10"),
+    Column("week_start", Text, nullable=False, server_default="monday"),
+    Column("burst", Numeric),
+    Column("grace", Numeric),
+    Column("shadow", Boolean, nullable=False, server_default="false"),
+    Column("thresholds", ARRAY(Integer), nullable=False, server_default="{}"),
+    Column("when_view_gone", Text, nullable=False, server_default="ledger"),
 )
 customers = Table(
     "customer",
@@ -171,4 +181,5 @@ counters = Table(
     Column("reserved", Numeric, nullable=False, server_default="0"),
     Column("leased", Numeric, nullable=False, server_default="0"),
     Column("forfeited", Numeric, nullable=False, server_default="0"),
+    Column("tat", Numeric, nullable=False, server_default="0"),
 )

@@ -43,6 +43,18 @@ FROM tenant t LEFT JOIN LATERAL (
 ) k ON true
 WHERE t.tenant = $1"""
 
+# For units that were refused a moment ago: nothing is locked.
+PEEK = """
+SELECT clock_timestamp(), t.catalog_version, h.seq, EXISTS (
+    SELECT FROM unnest(string_to_array(u.sources, E'\\x1f'), string_to_array(u.ids, E'\\x1f')) AS q(source, id)
+    CROSS JOIN LATERAL (
+        SELECT FROM usage_id WHERE tenant = $1 AND source = q.source AND id = q.id AND slice <= $5 OFFSET 0
+    ) i)
+FROM unnest($2::text[], $3::text[], $4::text[]) WITH ORDINALITY AS u(customer, sources, ids, place)
+JOIN tenant t ON t.tenant = $1
+CROSS JOIN LATERAL (SELECT seq FROM customer_head WHERE tenant = $1 AND customer = u.customer OFFSET 0) h
+ORDER BY u.place"""
+
 FIRST_CONTENTS = """
 SELECT e.source, e.id, e.type, e.subject, e.time, e.amount, e.values, e.labels, e.settles
 FROM unnest($2::text[], $3::timestamptz[], $4::text[], $5::text[]) AS q(customer, counted_at, source, id)
@@ -53,7 +65,7 @@ CROSS JOIN LATERAL (
 
 COUNTERS = f"""
 SELECT c.customer, c.meter, c.subject, c.filter, c.start_at, c.end_at,
-    c.used, nullif(c.reserved, 0), nullif(c.leased, 0), nullif(c.forfeited, 0)
+    c.used, nullif(c.reserved, 0), nullif(c.leased, 0), nullif(c.forfeited, 0), nullif(c.tat, 0)
 FROM unnest({_lists(2, 3)}) AS q(customer, meter)
 CROSS JOIN LATERAL (
     SELECT * FROM usage_counter WHERE tenant = $1 AND customer = q.customer AND meter = q.meter AND end_at > $4 OFFSET 0
@@ -84,28 +96,44 @@ SELECT coalesce(sum(part), 0) FROM (
         AND (k.filter = '' OR {LABELS_MATCH.format(filter="k.filter::jsonb")})
 ) parts)"""
 
+# What reservations and leases keep from others in a counter's window. Their labels are in `labels`.
+_HELD = f"""(
+SELECT coalesce(sum(e.reserved), 0) AS reserved, coalesce(sum(e.leased), 0) AS leased,
+    coalesce(sum(e.forfeited), 0) AS forfeited
+FROM hold e
+WHERE e.tenant = $1 AND e.customer = k.customer AND e.meter = k.meter
+    AND e.counted_at >= k.start_at AND e.counted_at < k.end_at AND e.reserved + e.leased + e.forfeited > 0
+    AND (k.subject = '' OR e.subject = k.subject)
+    AND (k.filter = '' OR {LABELS_MATCH.format(filter="k.filter::jsonb")})
+)"""
+
 _KEYS = """unnest($2::text[], $3::text[], $4::text[], $5::text[],
     $6::timestamptz[], $7::timestamptz[], $8::timestamptz[], $9::timestamptz[])
     WITH ORDINALITY AS k(customer, meter, subject, filter, start_at, end_at, inner_start, inner_end, place)"""
 
-SUMS = f"SELECT {_SUM} FROM {_KEYS} ORDER BY k.place"
+SUMS = f"""
+SELECT {_SUM}, nullif(held.reserved, 0), nullif(held.leased, 0), nullif(held.forfeited, 0)
+FROM {_KEYS} CROSS JOIN LATERAL {_HELD} held ORDER BY k.place"""
 
 FIGURES = f"""
 SELECT now() AS as_of, h.seq, h.plan, h.time_zone, h.metering_version,
-    coalesce(c.used, {_SUM}) AS used, c.reserved, c.leased, c.forfeited
+    coalesce(c.used, {_SUM}) AS used, coalesce(c.reserved, held.reserved) AS reserved,
+    coalesce(c.leased, held.leased) AS leased, coalesce(c.forfeited, held.forfeited) AS forfeited,
+    coalesce(c.tat, 0) AS tat
 FROM {_KEYS}
 CROSS JOIN LATERAL (SELECT * FROM customer_head WHERE tenant = $1 AND customer = k.customer OFFSET 0) h
 LEFT JOIN LATERAL (
     SELECT * FROM usage_counter WHERE tenant = $1 AND customer = k.customer AND meter = k.meter
         AND end_at = k.end_at AND start_at = k.start_at AND subject = k.subject AND filter = k.filter OFFSET 0
 ) c ON true
+LEFT JOIN LATERAL {_HELD} held ON c.used IS NULL
 ORDER BY k.place"""
 
 METERING_VERSION = "SELECT metering_version FROM customer_head WHERE tenant = $1 AND customer = $2"
 
 LIVE_COUNTERS = """
 SELECT customer, meter, subject, filter, start_at, end_at FROM usage_counter
-WHERE tenant = $1 AND customer = $2 AND start_at <= $3 AND end_at > $3
+WHERE tenant = $1 AND customer = $2 AND end_at > $3 AND start_at <= $4
 ORDER BY meter, end_at, start_at, subject, filter"""
 
 OWNERS = """
@@ -140,25 +168,26 @@ GROUP BY 2, 3, 4, 5, 6"""
 
 _INSTANT = "(timestamptz '1970-01-01 00:00+00' + {0}::bigint * interval '1 microsecond')"
 _TIME = f"CASE WHEN q.time <> '' THEN {_INSTANT.format('q.time')} END"
+_COUNTED = f"CASE WHEN q.counted <> '' THEN {_INSTANT.format('q.counted')} ELSE $2 END"
 
 # Heads are locked before ids are written; in what order the parts of this one statement run does not matter,
 # since all that they touch but the ids is behind those locks, and the ids are sorted.
 WRITE = f"""
 WITH ids AS (
     INSERT INTO usage_id (tenant, source, id, slice, digest, customer, seq, counted_at)
-    SELECT $1, q.source, q.id, s.slice, decode(q.digest, 'hex'), q.customer, q.seq::bigint, coalesce({_TIME}, $2)
-    FROM unnest({_lists(3, 4, 5, 6, 7, 8)})
-        AS q(source, id, digest, customer, seq, time)
+    SELECT $1, q.source, q.id, s.slice, decode(q.digest, 'hex'), q.customer, q.seq::bigint, {_COUNTED}
+    FROM unnest({_lists(3, 4, 5, 6, 7, 32)})
+        AS q(source, id, digest, customer, seq, counted)
     CROSS JOIN unnest($9::date[]) AS s(slice)
     ON CONFLICT DO NOTHING RETURNING 1
 ), events AS (
     INSERT INTO usage_event (tenant, customer, seq, counted_at, recorded_at, time, source, id,
         type, subject, amount, values, labels, settles)
-    SELECT $1, q.customer, q.seq::bigint, coalesce({_TIME}, $2), $2, {_TIME}, q.source, q.id,
+    SELECT $1, q.customer, q.seq::bigint, {_COUNTED}, $2, {_TIME}, q.source, q.id,
         q.type, q.subject, nullif(q.amount, '')::numeric, nullif(q.values, '')::jsonb, nullif(q.labels, '')::jsonb,
         nullif(q.settles, '')
-    FROM unnest({_lists(6, 7, 8, 3, 4, 10, 11, 12, 13, 14, 15)})
-        AS q(customer, seq, time, source, id, type, subject, amount, values, labels, settles)
+    FROM unnest({_lists(6, 7, 8, 32, 3, 4, 10, 11, 12, 13, 14, 15)})
+        AS q(customer, seq, time, counted, source, id, type, subject, amount, values, labels, settles)
 ), rollups AS (
     INSERT INTO usage_rollup AS r (tenant, customer, meter, quarter, subject, dimensions, count, sum)
     SELECT $1, q.customer, q.meter, {_INSTANT.format("q.quarter")}, q.subject, q.dimensions::jsonb,
@@ -179,3 +208,77 @@ WITH ids AS (
     WHERE tenant = $1 AND customer = ANY($31::text::text[])
 )
 SELECT count(*) FROM ids"""
+
+
+HOLDS = f"""
+SELECT id, kind, customer, subject, holder, seq, counted_at, end_at, state, digest,
+    meter, labels, granted, returned, spent, settled
+FROM hold WHERE tenant = $1 AND id = ANY({_lists(2)}) ORDER BY id, part"""
+
+# How many open leases there are of each meter of a customer.
+HOLDERS = f"""
+SELECT q.customer, q.meter, (
+    SELECT count(*) FROM hold WHERE tenant = $1 AND customer = q.customer AND meter = q.meter
+        AND reserved + leased + forfeited > 0 AND kind = 'lease' AND state = 'open')
+FROM unnest({_lists(2, 3)}) AS q(customer, meter)"""
+
+# The rest of what a commit writes where holds or rates changed. Their rows are behind the heads' locks too.
+WRITE_HOLDS = f"""
+WITH counters AS (
+    UPDATE usage_counter c SET reserved = q.reserved::numeric, leased = q.leased::numeric,
+        forfeited = q.forfeited::numeric, tat = q.tat::numeric
+    FROM unnest({_lists(3, 4, 5, 6, 7, 8, 9, 10, 11, 12)})
+        AS q(customer, meter, subject, filter, start_at, end_at, reserved, leased, forfeited, tat)
+    WHERE c.tenant = $1 AND c.customer = q.customer AND c.meter = q.meter AND c.subject = q.subject
+        AND c.filter = q.filter AND c.start_at = {_INSTANT.format("q.start_at")}
+        AND c.end_at = {_INSTANT.format("q.end_at")}
+), moves AS (
+    INSERT INTO hold_move (tenant, customer, seq, recorded_at, id, meter, subject, labels, counted_at,
+        reserved, leased, forfeited)
+    SELECT $1, q.customer, q.seq::bigint, $2, q.id, q.meter, q.subject, q.labels::jsonb,
+        {_INSTANT.format("q.counted")}, q.reserved::numeric, q.leased::numeric, q.forfeited::numeric
+    FROM unnest({_lists(13, 14, 15, 16, 17, 18, 19, 20, 21, 22)})
+        AS q(customer, seq, id, meter, subject, labels, counted, reserved, leased, forfeited)
+)
+INSERT INTO hold AS h (tenant, id, part, kind, customer, subject, holder, meter, labels, seq, counted_at, end_at,
+    state, granted, returned, spent, settled, reserved, leased, forfeited, digest)
+SELECT $1, q.id, q.part::integer, q.kind, q.customer, q.subject, q.holder, q.meter, q.labels::jsonb, q.seq::bigint,
+    {_INSTANT.format("q.counted")}, {_INSTANT.format("q.end_at")}, q.state, q.granted::numeric, q.returned::numeric,
+    q.spent::numeric, q.settled::numeric, q.reserved::numeric, q.leased::numeric, q.forfeited::numeric,
+    decode(q.digest, 'hex')
+FROM unnest({_lists(*range(23, 43))})
+    AS q(id, part, kind, customer, subject, holder, meter, labels, seq, counted, end_at, state, granted, returned,
+        spent, settled, reserved, leased, forfeited, digest)
+ON CONFLICT (tenant, id, part) DO UPDATE SET end_at = excluded.end_at, state = excluded.state,
+    granted = excluded.granted, returned = excluded.returned, spent = excluded.spent, settled = excluded.settled,
+    reserved = excluded.reserved, leased = excluded.leased, forfeited = excluded.forfeited
+WHERE h.customer = excluded.customer"""
+
+HOLD_CUSTOMER = "SELECT customer, kind, subject FROM hold WHERE tenant = $1 AND id = $2 AND part = 0"
+
+DUE_HOLDS = """
+SELECT tenant, id, customer FROM hold
+WHERE (state = 'open' OR leased > 0) AND part = 0 AND end_at < now()
+    AND (kind <> 'lease' OR end_at < now() - $1::interval)
+ORDER BY end_at LIMIT $2"""
+
+# The counters as they were at a seq: as they are, without what came after it.
+FIGURES_AT = f"""
+SELECT {_SUM} - (
+    SELECT coalesce(sum({CONTRIBUTION}), 0) FROM meter m JOIN usage_event e
+        ON e.tenant = $1 AND e.customer = k.customer AND e.type = m.event_type
+    WHERE m.tenant = $1 AND m.name = k.meter AND e.seq > $10 AND e.recorded_at >= $11
+        AND e.counted_at >= k.start_at AND e.counted_at < k.end_at
+        AND (k.subject = '' OR e.subject = k.subject)
+        AND (k.filter = '' OR {LABELS_MATCH.format(filter="k.filter::jsonb")})
+), held.reserved, held.leased, held.forfeited
+FROM {_KEYS} CROSS JOIN LATERAL (
+    SELECT coalesce(sum(e.reserved), 0) AS reserved, coalesce(sum(e.leased), 0) AS leased,
+        coalesce(sum(e.forfeited), 0) AS forfeited
+    FROM hold_move e
+    WHERE e.tenant = $1 AND e.customer = k.customer AND e.meter = k.meter AND e.seq <= $10
+        AND e.counted_at >= k.start_at AND e.counted_at < k.end_at
+        AND (k.subject = '' OR e.subject = k.subject)
+        AND (k.filter = '' OR {LABELS_MATCH.format(filter="k.filter::jsonb")})
+) held
+ORDER BY k.place"""

@@ -18,6 +18,10 @@ DELETE FROM usage_counter WHERE ctid = ANY(ARRAY(
     WHERE end_at < now() - interval '1 day' AND reserved = 0 AND leased = 0 AND forfeited = 0
     LIMIT 10000 FOR UPDATE SKIP LOCKED
 ))"""
+# Usage that settles a hold may come for as long as any usage may; the history of holds is kept with the events.
+_OLD_HOLDS = """
+DELETE FROM hold WHERE end_at < now() - :age * interval '1 microsecond' - interval '7 days'
+    AND reserved = 0 AND leased = 0 AND forfeited = 0"""
 _AT_ONCE = 10_000
 _OLD_REQUESTS = "DELETE FROM request WHERE created_at < now() - interval '7 days'"
 
@@ -39,6 +43,7 @@ class Upkeep:
                 await ensure_partitions(connection)
                 await drop_id_slices(connection, oldest_slice(now, self._accept_age))
                 await connection.execute(text(_OLD_REQUESTS))
+                await connection.execute(text(_OLD_HOLDS), {"age": self._accept_age})
             while await self._some_old_counters() == _AT_ONCE:
                 pass
 

@@ -15,6 +15,8 @@ from metergate.adapters.postgres.errors import engine_errors
 from metergate.adapters.postgres.ledger import inner_part, to_event
 from metergate.app.ports import EventQuery, Point, RecordedEvent, SummaryQuery
 from metergate.domain.period import QUARTER
+from metergate.domain.quantity import ZERO
+from metergate.domain.quota import Figures
 
 # $1 tenant, $2 customer, $3 meter, $4 borders, $5 and $6 the range, $7 and $8 the part that whole quarter
 # hours cover, $9 subject, $10 filters, $11 dimensions to group by ("subject" is one). Where the pieces are not
@@ -41,9 +43,19 @@ SELECT piece, groups, sum(count)::bigint, sum(sum) FROM (
     GROUP BY 1, 2
 ) parts GROUP BY 1, 2 LIMIT $12"""
 
+_HELD = f"""
+SELECT coalesce(sum(e.reserved), 0), coalesce(sum(e.leased), 0), coalesce(sum(e.forfeited), 0) FROM hold e
+WHERE e.tenant = $1 AND e.customer = $2 AND e.meter = $3 AND e.counted_at >= $4 AND e.counted_at < $5
+    AND e.reserved + e.leased + e.forfeited > 0
+    AND ($6 = '' OR e.subject = $6)
+    AND ($7 = '' OR {sql.LABELS_MATCH.format(filter="$7::text::jsonb")})"""
+
 _RECENT_HEADS = """
 SELECT t.tenant, t.catalog_version, h.customer, h.seq
-FROM (SELECT DISTINCT tenant, customer FROM usage_event WHERE recorded_at >= $1 AND customer <> '') e
+FROM (
+    SELECT tenant, customer FROM usage_event WHERE recorded_at >= $1 AND customer <> ''
+    UNION SELECT tenant, customer FROM hold_move WHERE recorded_at >= $1
+) e
 JOIN customer_head h USING (tenant, customer) JOIN tenant t USING (tenant)"""
 
 _EVENT = (
@@ -59,13 +71,16 @@ class PostgresUsage:
         self._engine = engine
         self._snapshots = snapshots(engine)
 
-    async def summarize(self, tenant: str, queries: Sequence[SummaryQuery]) -> tuple[int, list[list[Point]]]:
+    async def summarize(
+        self, tenant: str, queries: Sequence[SummaryQuery]
+    ) -> tuple[int, list[list[Point]], list[Figures]]:
         """See `app.ports.UsageReader`."""
         with engine_errors():
             async with self._snapshots.connect() as pooled:
                 connection = await driver(pooled)
                 as_of = await connection.fetchval("SELECT now()")
-                return as_of, [await _points(connection, tenant, query) for query in queries]
+                points = [await _points(connection, tenant, query) for query in queries]
+                return as_of, points, [await _held(connection, tenant, query) for query in queries]
 
     async def recent_heads(
         self, since: int | None, look_back: int
@@ -113,6 +128,20 @@ async def _points(connection: Any, tenant: str, query: SummaryQuery) -> list[Poi
         query.most,
     )
     return [Point(row[0] - 1, tuple(row[1]), row[2], row[3]) for row in rows]
+
+
+async def _held(connection: Any, tenant: str, query: SummaryQuery) -> Figures:
+    row = await connection.fetchrow(
+        _HELD,
+        tenant,
+        query.customer,
+        query.meter,
+        query.pieces[0].start,
+        query.pieces[-1].end,
+        query.subject,
+        json.dumps(dict(query.filters)) if query.filters else "",
+    )
+    return Figures(ZERO, *row)
 
 
 def _listing(tenant: str, query: EventQuery) -> tuple[str, list[Any]]:

@@ -24,10 +24,11 @@ from metergate.app.tokens import EVERYTHING
 from metergate.domain import period
 from metergate.domain.access import Principal
 from metergate.domain.catalog import Catalog
+from metergate.domain.decision import AnsweredBy, Ask, Decision, ask_of, blind, decision_of, look_at
 from metergate.domain.errors import MetergateError, Reason
-from metergate.domain.period import Window, window_at
+from metergate.domain.period import Window, span
 from metergate.domain.quantity import add
-from metergate.domain.quota import AnsweredBy, Ask, CounterKey, Decision, Figures, Limit, decide
+from metergate.domain.quota import CounterKey, Figures, Kind, Limit, WhenViewGone
 
 
 class Amount(NamedTuple):
@@ -53,19 +54,22 @@ class Question:
 
 @dataclass(slots=True)
 class Touched:
-    """The limits that a question touches, with their counters, windows and the amounts asked of them: the same
-    while nothing defined has changed (`generation`, `catalog`) and no window has ended (`until`).
+    """The limits that a question touches, with the counters of their windows and the amounts asked of them: the same
+    while nothing defined has changed (`generation`, `catalog`) and no window has ended (`until`). `keys` are all of
+    these counters, in order.
 
     `last` is an answer that allowed, the counters that it was made of, and until when nothing but its forecast
-    can have changed.
+    can have changed. There is none where a rate is touched: what is left of it grows by itself.
     """
 
     generation: int
     catalog: Catalog
     until: int
     plan: str
-    limits: Sequence[tuple[Limit, Window, CounterKey]]
+    limits: Sequence[tuple[Limit, Sequence[Window], Sequence[CounterKey]]]
     amounts: Sequence[Decimal]
+    keys: Sequence[CounterKey]
+    steady: bool
     last: tuple[Sequence[Seen], int, Decision] | None = None
 
 
@@ -92,7 +96,7 @@ class CheckQuota:
         if now >= until or now >= touched.until:
             return None
         held = self._view.held(principal.tenant, touched.catalog.version)
-        for (_, _, key), one in zip(touched.limits, before, strict=True):
+        for key, one in zip(touched.keys, before, strict=True):
             if held.get(key) is not one:
                 return None
         return decision
@@ -106,15 +110,17 @@ class CheckQuota:
         tenant, now = principal.tenant, clock.now()
         catalog = await self._directory.catalog(tenant)
         touched = await self._touch(tenant, catalog, questions, now)
-        keys = [key for one in touched if isinstance(one, Touched) for _, _, key in one.limits]
-        seen, from_ledger = await self._look(tenant, catalog, keys, _at_least(questions))
+        wanted = [
+            (key, limit) for one in touched if isinstance(one, Touched) for limit, _, keys in one.limits for key in keys
+        ]
+        seen, from_ledger = await self._look(tenant, catalog, wanted, _at_least(questions))
         answers: list[Decision | MetergateError] = []
         at = 0
         for one in touched:
             if isinstance(one, MetergateError):
                 answers.append(one)
                 continue
-            after = at + len(one.limits)
+            after = at + len(one.keys)
             by_ledger = at == after or (bool(from_ledger) and not from_ledger.isdisjoint(range(at, after)))
             answers.append(_decide(one, seen[at:after], now, by_ledger))
             at = after
@@ -156,20 +162,30 @@ class CheckQuota:
         return customer
 
     async def _look(
-        self, tenant: str, catalog: Catalog, keys: Sequence[CounterKey], at_least: Mapping[str, int]
-    ) -> tuple[list[Seen], set[int]]:
-        """The counters, from the view where it has them and otherwise from the ledger; and which came from there."""
-        try:
-            if EVERYTHING in at_least:
-                raise ViewUnavailableError("the write was too wide to name")
-            found = await self._view.read(tenant, catalog.version, keys, at_least)
-        except ViewUnavailableError:
-            found = [None] * len(keys)
-        missing = {place for place, one in enumerate(found) if one is None}
-        read: Mapping[CounterKey, Seen] = {}
+        self, tenant: str, catalog: Catalog, wanted: Sequence[tuple[CounterKey, Limit]], at_least: Mapping[str, int]
+    ) -> tuple[list[Seen | None], set[int]]:
+        """The counters, from the view where it has them and otherwise from the ledger; and which came from there.
+
+        While the view is gone, those of limits that then answer without looking are None.
+        """
+        keys = [key for key, _ in wanted]
+        found: list[Seen | None] = [None] * len(keys)
+        gone = False
+        if EVERYTHING not in at_least:
+            try:
+                found = await self._view.read(tenant, catalog.version, keys, at_least)
+            except ViewUnavailableError:
+                gone = True
+        missing = {
+            place
+            for place, one in enumerate(found)
+            if one is None and not (gone and wanted[place][1].when_view_gone is not WhenViewGone.LEDGER)
+        }
         if missing:
             read = await self._read_through(tenant, catalog, sorted({keys[place] for place in missing}))
-        return [read[key] if one is None else one for key, one in zip(keys, found, strict=True)], missing
+            for place in missing:
+                found[place] = read[keys[place]]
+        return found, missing
 
     async def _read_through(self, tenant: str, catalog: Catalog, keys: Sequence[CounterKey]) -> dict[CounterKey, Seen]:
         """The counters from the ledger, which the view learns of at the `seq` at which they were read."""
@@ -202,7 +218,7 @@ def _at_least(questions: Sequence[Question]) -> dict[str, int]:
 
 def _touched(question: Question, customer: Customer, catalog: Catalog, generation: int, now: int) -> Touched:
     """The limits that the question touches. What is asked of one counter twice is added up."""
-    asked: dict[tuple[str, CounterKey], tuple[tuple[Limit, Window, CounterKey], Decimal]] = {}
+    asked: dict[tuple[str, CounterKey], tuple[tuple[Limit, Sequence[Window], Sequence[CounterKey]], Decimal]] = {}
     for meter, amount, labels in question.amounts:
         if meter not in catalog.meter_of:
             raise MetergateError(Reason.METER_NOT_FOUND, f"no meter is called {meter[:80]!r}", {"meter": meter[:80]})
@@ -210,33 +226,45 @@ def _touched(question: Question, customer: Customer, catalog: Catalog, generatio
             filter_ = limit.filter_of(labels)
             if filter_ is None:
                 continue
-            window = window_at(limit.period, customer.time_zone, now)
             subject = limit.subject_of(question.subject)
-            key = CounterKey(customer.id, meter, subject, filter_, window.start, window.end)
-            before = asked.get((limit.name, key))
-            asked[limit.name, key] = ((limit, window, key), add(before[1], amount) if before else amount)
+            windows = limit.windows(customer.time_zone, now)
+            keys = [CounterKey(customer.id, meter, subject, filter_, window.start, window.end) for window in windows]
+            before = asked.get((limit.name, keys[-1]))
+            asked[limit.name, keys[-1]] = ((limit, windows, keys), add(before[1], amount) if before else amount)
     limits = [one for one, _ in asked.values()]
-    until = min([window.end for _, window, _ in limits], default=now)
-    plan = catalog.plan_in_force(customer.plan)
-    return Touched(generation, catalog, until, plan, limits, [amount for _, amount in asked.values()])
+    return Touched(
+        generation,
+        catalog,
+        until=min([keys[-1].end for _, _, keys in limits], default=now),
+        plan=catalog.plan_in_force(customer.plan),
+        limits=limits,
+        amounts=[amount for _, amount in asked.values()],
+        keys=[key for _, _, keys in limits for key in keys],
+        steady=all(limit.kind is not Kind.RATE for limit, _, _ in limits),
+    )
 
 
-def _decide(touched: Touched, seen: Sequence[Seen], now: int, by_ledger: bool) -> Decision:
+def _decide(touched: Touched, seen: Sequence[Seen | None], now: int, by_ledger: bool) -> Decision:
     if touched.last is not None and not by_ledger:
         before, until, decision = touched.last
         if now < until and (seen[0] is before[0] if len(seen) == 1 else _same(seen, before)):
             return decision
-    asks = [
-        Ask(limit, window, key.filter, amount, one.figures)
-        for (limit, window, key), amount, one in zip(touched.limits, touched.amounts, seen, strict=True)
-    ]
+    known = [one for one in seen if one is not None]
+    states, at = [], 0
+    for (limit, windows, keys), amount in zip(touched.limits, touched.amounts, strict=True):
+        parts = [one.figures for one in seen[at : at + len(keys)] if one is not None]
+        at += len(keys)
+        if len(parts) == len(keys):
+            states.append(look_at(ask_of(limit, windows, keys[-1].filter, amount, parts), now))
+        else:
+            states.append(blind(Ask(limit, span(windows), keys[-1].filter, amount, Figures())))
     who = AnsweredBy.LEDGER if by_ledger else AnsweredBy.VIEW
-    as_of = min([one.as_of for one in seen], default=now)
-    decision = decide(asks, touched.plan, now, as_of, who)
-    if decision.allowed and not by_ledger:
-        touched.last = (seen, now + _ANSWER_LIVES, decision)
+    as_of = min([one.as_of for one in known], default=now)
+    decision = decision_of(states, touched.plan, now, as_of, who, degraded=len(known) < len(seen))
+    if decision.allowed and not by_ledger and touched.steady and len(known) == len(seen):
+        touched.last = (known, now + _ANSWER_LIVES, decision)
     return decision
 
 
-def _same(seen: Sequence[Seen], before: Sequence[Seen]) -> bool:
+def _same(seen: Sequence[Seen | None], before: Sequence[Seen]) -> bool:
     return all(one is other for one, other in zip(seen, before, strict=True))

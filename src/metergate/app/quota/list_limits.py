@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from metergate.app import clock
 from metergate.app.catch_up import CatchUp
@@ -12,10 +13,11 @@ from metergate.app.ports import Ledger, LedgerUnavailableError, OutcomeUnknownEr
 from metergate.app.stores import Customer
 from metergate.domain.access import Principal
 from metergate.domain.catalog import Catalog
+from metergate.domain.decision import LimitState, ask_of, look_at
 from metergate.domain.errors import MetergateError, Reason
-from metergate.domain.period import Window, window_at
+from metergate.domain.period import Window
 from metergate.domain.quantity import ZERO
-from metergate.domain.quota import Ask, CounterKey, Limit, LimitState, look_at, read_filter
+from metergate.domain.quota import CounterKey, Limit, read_filter
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,14 @@ class Limits:
     plan: str
     states: list[LimitState]
     as_of: int
+
+
+class Wanted(NamedTuple):
+    """A limit with the counters of its windows, for one value of its labels."""
+
+    limit: Limit
+    windows: Sequence[Window]
+    keys: Sequence[CounterKey]
 
 
 class ListLimits:
@@ -49,17 +59,19 @@ class ListLimits:
                 raise MetergateError(Reason.METER_NOT_FOUND, f"no meter is called {meter!r}", {"meter": meter})
         customer = await self._customer(tenant, subject)
         try:
-            live = await self._ledger.live_counters(tenant, customer.id, now)
-            wanted = list(_wanted(catalog, customer, subject, meters, live, now))
-            as_of, views = await self._ledger.figures(tenant, [key for _, key in wanted]) if wanted else (now, {})
+            limits = _limits(catalog, customer, meters)
+            live = await self._ledger.live_counters(tenant, customer.id, now - _looks_back(limits), now)
+            wanted = list(_wanted(limits, customer, subject, live, now))
+            keys = sorted({key for one in wanted for key in one.keys})
+            as_of, views = await self._ledger.figures(tenant, keys) if keys else (now, {})
             if any(view.head.metering_version < catalog.metering_version for view in views.values()):
                 await self._catch_up.bring_up(tenant, [customer.id])
-                as_of, views = await self._ledger.figures(tenant, [key for _, key in wanted])
+                as_of, views = await self._ledger.figures(tenant, keys)
         except (LedgerUnavailableError, OutcomeUnknownError):
             raise MetergateError(Reason.LEDGER_UNAVAILABLE, "the database cannot be reached") from None
         states = [
-            look_at(Ask(limit, Window(key.start, key.end), key.filter, ZERO, views[key].figures), now)
-            for limit, key in wanted
+            look_at(ask_of(limit, windows, keys[-1].filter, ZERO, [views[key].figures for key in keys]), now)
+            for limit, windows, keys in wanted
         ]
         return Limits(customer.id, catalog.plan_in_force(customer.plan), states, as_of)
 
@@ -80,20 +92,35 @@ class ListLimits:
         return customer
 
 
-def _wanted(
-    catalog: Catalog, customer: Customer, subject: str, meters: Collection[str], live: Iterable[CounterKey], now: int
-) -> Iterable[tuple[Limit, CounterKey]]:
+def _limits(catalog: Catalog, customer: Customer, meters: Collection[str]) -> list[Limit]:
     plan = catalog.plan_of.get(catalog.plan_in_force(customer.plan))
-    for limit in sorted(plan.limits if plan else (), key=lambda limit: limit.name):
-        if meters and limit.meter not in meters:
-            continue
-        window = window_at(limit.period, customer.time_zone, now)
-        stub = CounterKey(customer.id, limit.meter, limit.subject_of(subject), "", window.start, window.end)
-        if not limit.per_labels:
-            yield limit, stub._replace(filter=limit.filter_of(dict(limit.labels)) or "")
-            continue
-        names = {*limit.per_labels, *dict(limit.labels)}
-        for key in live:
-            labels = read_filter(key.filter)
-            if key == stub._replace(filter=key.filter) and labels.keys() == names and limit.filter_of(labels):
-                yield limit, key
+    found = [limit for limit in (plan.limits if plan else ()) if not meters or limit.meter in meters]
+    return sorted(found, key=lambda limit: limit.name)
+
+
+def _looks_back(limits: Iterable[Limit]) -> int:
+    """How long after its end a counter may still count: a rolling window's values of labels are found by them."""
+    return max([limit.looks_back for limit in limits if limit.per_labels], default=0)
+
+
+def _wanted(
+    limits: Iterable[Limit], customer: Customer, subject: str, live: Collection[CounterKey], now: int
+) -> Iterable[Wanted]:
+    for limit in limits:
+        stub = CounterKey(customer.id, limit.meter, limit.subject_of(subject), "", 0, 0)
+        windows = limit.windows(customer.time_zone, now)
+        mine = [stub._replace(start=window.start, end=window.end) for window in windows]
+        filters = _filters(limit, mine, live) if limit.per_labels else [limit.filter_of(dict(limit.labels)) or ""]
+        for filter_ in filters:
+            yield Wanted(limit, windows, [key._replace(filter=filter_) for key in mine])
+
+
+def _filters(limit: Limit, mine: Collection[CounterKey], live: Iterable[CounterKey]) -> Iterable[str]:
+    """The label filters of which one of the windows has a counter."""
+    names = {*limit.per_labels, *dict(limit.labels)}
+    found: dict[str, None] = {}
+    for key in live:
+        labels = read_filter(key.filter)
+        if key._replace(filter="") in mine and labels.keys() == names and limit.filter_of(labels):
+            found[key.filter] = None
+    return found

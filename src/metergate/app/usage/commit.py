@@ -1,6 +1,6 @@
-"""One commit of usage, by the ledger's law: lock, look, decide, write.
+"""One commit, by the ledger's law: lock, look, decide, write.
 
-The decisions are pure (`domain.posting`); this file is the order of the steps and the edge of the transaction.
+The decisions are pure (`domain.batch`); this file is the order of the steps and the edge of the transaction.
 """
 
 from __future__ import annotations
@@ -12,22 +12,27 @@ from metergate.app.catch_up import CatchUp, is_behind
 from metergate.app.directory import Directory
 from metergate.app.ports import Commit, Look, Publication
 from metergate.app.ports import Ledger as LedgerPort
+from metergate.domain.batch import Batch, Result
 from metergate.domain.catalog import Catalog
-from metergate.domain.period import window_at
-from metergate.domain.posting import NOBODY, Head, Known, Ledger, Pending, Posting, born, move, needed, post
-from metergate.domain.quota import CounterKey, Figures
-from metergate.domain.usage import AcceptWindow, Receipt
+from metergate.domain.hold import Hold
+from metergate.domain.period import EARLIEST, Window
+from metergate.domain.posting import NOBODY, Head, Known, Ledger
+from metergate.domain.quota import CounterKey, Figures, Limit
+from metergate.domain.usage import AcceptWindow
+from metergate.domain.work import Acquire, Fact, Mark, Work, events_of, hold_ids
 
 
 @dataclass(slots=True)
 class Committed:
-    """What a commit did: a receipt for each pending event or None where it has to come again, and what to publish.
+    """What a commit did: a result for each work, `None` in the place of one that has to come again (`again`), and what
+    to publish.
 
     `owners` are customers found for subjects that had none when the batch was made, and `behind` those whose rollups
     have to be brought up first.
     """
 
-    receipts: list[Receipt | None]
+    results: list[Result]
+    again: Collection[int] = ()
     owners: Mapping[str, str] = field(default_factory=dict)
     seqs: Mapping[str, int] = field(default_factory=dict)
     publications: list[Publication] = field(default_factory=list)
@@ -37,7 +42,7 @@ class Committed:
 
 
 class UsageCommitter:
-    """Commits batches of pending events of one tenant."""
+    """Commits batches of works of one tenant."""
 
     def __init__(self, ledger: LedgerPort, directory: Directory, accept: AcceptWindow, catch_up: CatchUp) -> None:
         self._ledger = ledger
@@ -53,8 +58,8 @@ class UsageCommitter:
         """
         await self._catch_up.bring_up(tenant, customers)
 
-    async def commit(self, tenant: str, pending: Sequence[Pending], wait: bool, tried: dict[str, int]) -> Committed:
-        """Commits those of the events whose customers' heads are free; with `wait`, waits for all heads.
+    async def commit(self, tenant: str, works: Sequence[Work], wait: bool, tried: dict[str, int]) -> Committed:
+        """Commits those of the works whose customers' heads are free; with `wait`, waits for all heads.
 
         `tried` collects the `seq` that this try would give each customer, for a run after a lost answer.
 
@@ -62,53 +67,70 @@ class UsageCommitter:
             LedgerUnavailableError, OutcomeUnknownError, RaceLostError, DataRefusedError
         """
         async with self._ledger.commit(tenant) as commit:
-            heads = await commit.lock(sorted({one.customer for one in pending}), wait)
-            owners = await self._found_meanwhile(commit, pending) if NOBODY in heads else {}
-            free = [one for one in pending if one.customer in heads]
+            heads = await commit.lock(sorted({work.customer for work in works}), wait)
+            owners = await self._found_meanwhile(commit, works) if NOBODY in heads else {}
+            free = [work for work in works if work.customer in heads]
             if not free:
-                return Committed([None] * len(pending), owners)
-            look = await commit.look([one.event for one in free])
+                return Committed([None] * len(works), range(len(works)), owners)
+            look = await commit.look([event for work in free for event in events_of(work)])
             catalog = await self._catalog(commit, tenant, look.catalog_version)
             behind = {head.customer for head in heads.values() if is_behind(head, catalog)}
             ready = [
-                one.customer in heads
-                and one.customer not in behind
-                and not (one.customer == NOBODY and one.event.subject in owners)
-                for one in pending
+                place
+                for place, work in enumerate(works)
+                if work.customer in heads
+                and work.customer not in behind
+                and not (work.customer == NOBODY and isinstance(work, Fact) and work.event.subject in owners)
             ]
-            batch = [one for one, now in zip(pending, ready, strict=True) if now]
+            batch = [works[place] for place in ready]
             done = await self._write(commit, batch, heads, look, catalog, tried)
-        receipts = iter(done.receipts)
-        done.receipts = [next(receipts) if now else None for now in ready]
+        results: list[Result] = [None] * len(works)
+        for place, result in zip(ready, done.results, strict=True):
+            results[place] = result
+        done.results, done.again = results, set(range(len(works))) - set(ready)
         done.owners, done.behind = owners, behind
         return done
 
-    async def _found_meanwhile(self, commit: Commit, pending: Sequence[Pending]) -> dict[str, str]:
+    async def _found_meanwhile(self, commit: Commit, works: Sequence[Work]) -> dict[str, str]:
         """A subject may have been made since the batch was; under the waiting room's lock none can be made."""
-        waiting = {one.event.subject for one in pending if one.customer == NOBODY}
+        waiting = {work.event.subject for work in works if isinstance(work, Fact) and work.customer == NOBODY}
         return await commit.owners(sorted(waiting))
 
     async def _write(
         self,
         commit: Commit,
-        batch: Sequence[Pending],
+        works: Sequence[Work],
         heads: Mapping[str, Head],
         look: Look,
         catalog: Catalog,
         tried: dict[str, int],
     ) -> Committed:
-        posting = post(batch, Ledger(heads, look.known, catalog, look.now, self._accept, dict(tried)))
-        writing = sorted({row.customer for row in posting.rows})
-        done = Committed([*posting.receipts], catalog_version=catalog.version, now=look.now)
+        holds, holders = await self._holds(commit, works)
+        ledger = Ledger(heads, look.known, catalog, look.now, self._accept, dict(tried), holds)
+        batch = Batch(works, ledger, holders)
+        batch.begin()
+        born, changed, forget = await self._counters(commit, batch)
+        posting = batch.posting
+        writing = sorted(posting.customers)
+        # What was born only for a refusal is not written.
+        changed = {key: figures for key, figures in born.items() if key.customer in posting.customers} | changed
+        done = Committed(batch.results, catalog_version=catalog.version, now=look.now)
         done.seqs, done.publications = _recorded_before(look.known, heads, tried)
-        if not writing:
-            return done
-        counters, forget = await self._move_counters(commit, posting, heads, catalog, look.now)
-        tried.update({customer: heads[customer].seq + 1 for customer in writing})
-        await commit.write(posting, counters, writing, catalog, look.now)
-        done.seqs |= {customer: heads[customer].seq + 1 for customer in writing}
-        done.publications += _publications(writing, heads, counters, forget, look.now)
+        if writing:
+            tried.update({customer: heads[customer].seq + 1 for customer in writing})
+            await commit.write(posting, ledger, changed, writing)
+            done.seqs |= {customer: heads[customer].seq + 1 for customer in writing}
+            done.publications += _publications(writing, heads, changed, forget, born, look.now)
         return done
+
+    async def _holds(self, commit: Commit, works: Sequence[Work]) -> tuple[dict[str, Hold], dict[tuple[str, str], int]]:
+        """The holds that the works name, and for leases how many others there are."""
+        ids = sorted({id_ for work in works for id_ in hold_ids(work)})
+        holds = {hold.id: hold for hold in await commit.holds(ids)} if ids else {}
+        pairs = {(work.customer, work.want.meter) for work in works if isinstance(work, Acquire)}
+        marked = [holds[work.id] for work in works if isinstance(work, Mark) and work.id in holds]
+        pairs |= {(hold.customer, hold.parts[0].meter) for hold in marked}
+        return holds, await commit.holders(sorted(pairs)) if pairs else {}
 
     async def _catalog(self, commit: Commit, tenant: str, version: int) -> Catalog:
         catalog = await self._directory.catalog(tenant)
@@ -118,23 +140,34 @@ class UsageCommitter:
             self._directory.learn(tenant, catalog, generation)
         return catalog
 
-    async def _move_counters(
-        self, commit: Commit, posting: Posting, heads: Mapping[str, Head], catalog: Catalog, now: int
-    ) -> tuple[dict[CounterKey, Figures], list[CounterKey]]:
-        """The counters as this commit leaves them, and the fast view's fields that are over with them."""
-        if not posting.uses:
-            return {}, []
-        oldest = min(use.counted_at for uses in posting.uses.values() for use in uses)
-        counters = await commit.counters(sorted(posting.uses), oldest)
-        wanted = needed(posting, Ledger(heads, {}, catalog, now, self._accept))
+    async def _counters(
+        self, commit: Commit, batch: Batch
+    ) -> tuple[dict[CounterKey, Figures], dict[CounterKey, Figures], list[CounterKey]]:
+        """The counters that this commit found missing, those that it changes, as they are afterwards, and the fast
+        view's fields that are over with them."""
+        pairs = batch.pairs()
+        if not pairs:
+            return {}, batch.finish({}), []
+        counters = await commit.counters(sorted(pairs), batch.oldest())
+        wanted = batch.wanted()
         missing = sorted(wanted.keys() - counters.keys())
+        born: dict[CounterKey, Figures] = {}
         forget: list[CounterKey] = []
         if missing:
-            counters |= born(missing, await commit.sums(missing))
+            # A counter is born, under the lock, from its window's ledger sums.
+            born = await commit.sums(missing)
+            counters |= born
+            heads = batch.ledger.heads
             for key in missing:
-                before = window_at(wanted[key], heads[key.customer].time_zone, key.start - 1)
-                forget.append(key._replace(start=before.start, end=before.end))
-        return move(counters, posting.uses), forget
+                over = _window_over(wanted[key], heads[key.customer].time_zone, key)
+                forget += [key._replace(start=over.start, end=over.end)] if over else []
+        return born, batch.finish(counters), forget
+
+
+def _window_over(limit: Limit, time_zone: str, key: CounterKey) -> Window | None:
+    """The newest window that no longer counts once the key's has begun."""
+    oldest = limit.windows(time_zone, key.start)[0] if key.start > EARLIEST else None
+    return limit.windows(time_zone, oldest.start - 1)[-1] if oldest and oldest.start > EARLIEST else None
 
 
 def _recorded_before(
@@ -157,12 +190,13 @@ def _publications(
     heads: Mapping[str, Head],
     counters: Mapping[CounterKey, Figures],
     forget: Sequence[CounterKey],
+    wanted: Collection[CounterKey],
     now: int,
 ) -> list[Publication]:
     figures: dict[str, dict[CounterKey, Figures]] = {customer: {} for customer in customers}
     over: dict[str, list[CounterKey]] = {}
     for key, value in counters.items():
-        if key.end > now:
+        if key.end > now or key in wanted:
             figures[key.customer][key] = value
         else:
             over.setdefault(key.customer, []).append(key)

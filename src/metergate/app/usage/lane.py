@@ -14,15 +14,17 @@ from collections.abc import Coroutine, Sequence
 
 from metergate.app.ports import LedgerUnavailableError, OutcomeUnknownError, RaceLostError, View
 from metergate.app.usage.commit import Committed, UsageCommitter
+from metergate.domain.batch import Result
 from metergate.domain.errors import MetergateError, Reason
-from metergate.domain.posting import Pending
-from metergate.domain.usage import Receipt
+from metergate.domain.work import Fact, Work, weight_of
 
 log = logging.getLogger(__name__)
 
-BATCH_MOST = 2_000  # events in a commit, unless one request alone has more
+BATCH_MOST = 2_000  # events and other works in a commit, unless one request alone has more
 QUEUE_MOST = 50_000  # events that may wait in a lane
 TRIES_BEFORE_WAITING = 5
+# Requests that may hold a connection while they wait for a busy head; the pool is larger, so that others go on.
+WAITERS_MOST = 4
 MANY = 4  # requests in a commit after which the next one gathers
 GATHER_MOST = 0.005  # seconds
 PATIENCE = 3.0  # seconds for which a batch is tried again while Postgres is away
@@ -31,16 +33,17 @@ _PAUSE_MOST = 0.4
 
 
 class Entry:
-    """One request on its way: its events, the receipts that it has so far, and who waits for them.
+    """One request on its way: its works, the results that it has so far, and who waits for them.
 
-    `claimed` is the `seq` by customer that a commit whose answer was lost may have given to these events.
+    `claimed` is the `seq` by customer that a commit whose answer was lost may have given to these works.
     """
 
-    __slots__ = ("claimed", "done", "pending", "receipts", "seqs", "tries")
+    __slots__ = ("claimed", "done", "pending", "results", "seqs", "tries", "weight")
 
-    def __init__(self, pending: Sequence[Pending], done: asyncio.Future[None]) -> None:
-        self.pending: dict[int, Pending] = dict(enumerate(pending))
-        self.receipts: list[Receipt | None] = [None] * len(pending)
+    def __init__(self, works: Sequence[Work], done: asyncio.Future[None]) -> None:
+        self.pending: dict[int, Work] = dict(enumerate(works))
+        self.results: list[Result] = [None] * len(works)
+        self.weight = sum([weight_of(work) for work in works])
         self.seqs: dict[str, int] = {}
         self.claimed: dict[str, int] = {}
         self.done = done
@@ -71,17 +74,17 @@ class Lane:
         """Whether nothing is queued or in flight."""
         return not self._queue and not self._others and (self._runner is None or self._runner.done())
 
-    async def submit(self, pending: Sequence[Pending]) -> Entry:
-        """Commits the events and returns their entry, with a receipt for each.
+    async def submit(self, works: Sequence[Work]) -> Entry:
+        """Commits the works and returns their entry, with a result for each.
 
         A caller who goes away before the batch is sent takes the request along; later it is committed all the same.
 
         Raises:
             MetergateError: OVERLOADED, LEDGER_UNAVAILABLE, OUTCOME_UNKNOWN or SERVER_FAULT.
         """
-        if self._waiting + len(pending) > QUEUE_MOST:
+        entry = Entry(works, asyncio.get_running_loop().create_future())
+        if self._waiting + entry.weight > QUEUE_MOST:
             raise MetergateError(Reason.OVERLOADED, "too many events wait for the ledger; try again in a moment")
-        entry = Entry(pending, asyncio.get_running_loop().create_future())
         self._enqueue(entry)
         await entry.done
         return entry
@@ -112,10 +115,10 @@ class Lane:
     async def _commit(self, entries: Sequence[Entry], wait: bool) -> None:
         """Commits a batch; one that fails for its data is split, so that only the request at fault fails."""
         places = [(entry, index) for entry in entries for index in entry.pending]
-        pending = [entry.pending[index] for entry, index in places]
+        works = [entry.pending[index] for entry, index in places]
         claimed = {customer: seq for entry in entries for customer, seq in entry.claimed.items()}
         try:
-            done = await self._persist(pending, wait, claimed)
+            done = await self._persist(works, wait, claimed)
         except MetergateError as error:
             for entry in entries:
                 entry.fail(_given_up(unknown=True) if entry.seqs else error)
@@ -166,11 +169,11 @@ class Lane:
 
     def _enqueue(self, entry: Entry) -> None:
         self._queue.append(entry)
-        self._waiting += len(entry.pending)
+        self._waiting += entry.weight
         if self._runner is None or self._runner.done():
             self._runner = asyncio.create_task(self._run())
 
-    async def _persist(self, pending: Sequence[Pending], wait: bool, claimed: dict[str, int]) -> Committed:
+    async def _persist(self, works: Sequence[Work], wait: bool, claimed: dict[str, int]) -> Committed:
         """Tries until the batch is committed, for as long as patience lasts. Its ids make each further try safe.
 
         `claimed` is what earlier tries may have committed; those of these tries are added.
@@ -180,7 +183,7 @@ class Lane:
         while True:
             tried = dict(claimed)
             try:
-                return await self._committer.commit(self._tenant, pending, wait, tried)
+                return await self._committer.commit(self._tenant, works, wait, tried)
             except RaceLostError:
                 pause = _PAUSE / 10
             except OutcomeUnknownError:
@@ -197,14 +200,15 @@ class Lane:
         self, entries: Sequence[Entry], places: Sequence[tuple[Entry, int]], done: Committed, wait: bool
     ) -> None:
         """Hands out the receipts and queues what has to come again."""
-        for (entry, index), receipt in zip(places, done.receipts, strict=True):
-            if receipt is not None:
-                pending = entry.pending.pop(index)
-                entry.receipts[index] = receipt
-                if pending.customer in done.seqs:
-                    entry.seqs[pending.customer] = done.seqs[pending.customer]
-            elif (owner := done.owners.get(entry.pending[index].event.subject)) is not None:
-                entry.pending[index] = entry.pending[index]._replace(customer=owner)
+        for place, ((entry, index), result) in enumerate(zip(places, done.results, strict=True)):
+            work = entry.pending[index]
+            if place not in done.again:
+                del entry.pending[index]
+                entry.results[index] = result
+                if work.customer in done.seqs:
+                    entry.seqs[work.customer] = done.seqs[work.customer]
+            elif isinstance(work, Fact) and (owner := done.owners.get(work.event.subject)) is not None:
+                entry.pending[index] = work._replace(customer=owner)
         again: list[Entry] = []
         for entry in entries:
             if not entry.pending:
@@ -221,7 +225,7 @@ class Lane:
                 again.append(entry)
         # They came before all that is queued.
         self._queue.extendleft(reversed(again))
-        self._waiting += sum(len(entry.pending) for entry in again)
+        self._waiting += sum(entry.weight for entry in again)
 
     async def _publish(self, entries: Sequence[Entry], done: Committed) -> None:
         """Answers after the commit, once the fast view knows of it or has been given up on."""
@@ -238,17 +242,40 @@ class Lane:
         task.add_done_callback(self._others.discard)
 
 
+class Lanes:
+    """The lanes of all tenants. Works of one tenant share commits."""
+
+    def __init__(self, committer: UsageCommitter, view: View) -> None:
+        self._committer = committer
+        self._view = view
+        self._lanes: dict[str, Lane] = {}
+        self._waiters = asyncio.Semaphore(WAITERS_MOST)
+
+    async def submit(self, tenant: str, works: Sequence[Work]) -> Entry:
+        """See `Lane.submit`."""
+        lane = self._lanes.get(tenant)
+        if lane is None:
+            for other in [name for name, lane in self._lanes.items() if lane.idle]:
+                del self._lanes[other]
+            lane = self._lanes[tenant] = Lane(tenant, self._committer, self._view, self._waiters)
+        return await lane.submit(works)
+
+    async def drain(self) -> None:
+        """Waits until everything that was submitted is answered."""
+        await asyncio.gather(*(lane.drain() for lane in self._lanes.values()))
+
+
 def _take(queue: deque[Entry]) -> tuple[list[Entry], int]:
-    """The next batch, without those whose callers have left, and how many events were taken from the queue."""
+    """The next batch, without those whose callers have left, and how much weight was taken from the queue."""
     entries: list[Entry] = []
     size = left = 0
-    while queue and (not entries or size + len(queue[0].pending) <= BATCH_MOST):
+    while queue and (not entries or size + queue[0].weight <= BATCH_MOST):
         entry = queue.popleft()
         if entry.done.done():
-            left += len(entry.pending)
+            left += entry.weight
         else:
             entries.append(entry)
-            size += len(entry.pending)
+            size += entry.weight
     return entries, size + left
 
 

@@ -18,6 +18,7 @@ from metergate.domain.errors import MetergateError, Reason, invalid
 from metergate.domain.meter import Meter
 from metergate.domain.period import Period, Window
 from metergate.domain.quantity import ZERO, add
+from metergate.domain.quota import Figures
 from metergate.domain.usage import MAX_LABEL_VALUE, check_text
 
 POINTS_MOST = 10_000  # in one series
@@ -53,12 +54,13 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """The sums as they were at `as_of`."""
+    """The sums as they were at `as_of`; `held` is what holds keep in the range, by meter, where they do."""
 
     series: list[Series]
     pieces: list[Window]
     window: Window
     as_of: int
+    held: list[tuple[str, Figures]]
 
 
 class SummarizeUsage:
@@ -91,7 +93,7 @@ class SummarizeUsage:
         ]
         try:
             await self._bring_up(tenant, customer.id, catalog)
-            as_of, points = await self._reader.summarize(tenant, queries)
+            as_of, points, held = await self._reader.summarize(tenant, queries)
         except (LedgerUnavailableError, OutcomeUnknownError):
             raise MetergateError(Reason.LEDGER_UNAVAILABLE, "the database cannot be reached") from None
         _refuse_too_many(points, len(pieces))
@@ -100,7 +102,8 @@ class SummarizeUsage:
             for meter, found in zip(meters, points, strict=True)
             for one in _series(meter.name, request.group_by, found, len(pieces))
         ]
-        return Summary(series, pieces if request.granularity else [], window, as_of)
+        kept = [(meter.name, one) for meter, one in zip(meters, held, strict=True) if any(one)]
+        return Summary(series, pieces if request.granularity else [], window, as_of, kept)
 
     async def _customer(self, tenant: str, request: SummaryRequest) -> Customer:
         if bool(request.customer) == bool(request.subject):

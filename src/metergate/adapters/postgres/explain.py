@@ -1,0 +1,61 @@
+"""What stood behind a decision: `app.ports.ExplainReader` on PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from metergate.adapters.postgres import statements as sql
+from metergate.adapters.postgres.connect import snapshots
+from metergate.adapters.postgres.definitions import driver
+from metergate.adapters.postgres.errors import engine_errors
+from metergate.app.ports import Behind, CountedEvent, HeldPart
+from metergate.domain.quantity import ZERO
+from metergate.domain.quota import CounterKey, Figures
+
+# k is one window of a limit's counter, e an event or a change of a hold up to the decision's seq.
+_KEYS = """unnest($3::timestamptz[], $4::timestamptz[]) WITH ORDINALITY AS k(start_at, end_at, place)"""
+_MINE = f"""e.tenant = $1 AND e.customer = $2 AND e.seq <= $5
+    AND e.counted_at >= k.start_at AND e.counted_at < k.end_at
+    AND ($7::text = '' OR e.subject = $7)
+    AND ($8::text = '' OR {sql.LABELS_MATCH.format(filter="nullif($8::text, '')::jsonb")})"""
+_COUNTED = f"""FROM {_KEYS} CROSS JOIN meter m JOIN usage_event e ON e.type = m.event_type AND {_MINE}
+WHERE m.tenant = $1 AND m.name = $6 AND {sql.CONTRIBUTION} IS NOT NULL"""
+
+_USED = f"SELECT k.place, sum({sql.CONTRIBUTION}), count(*) {_COUNTED} GROUP BY 1"
+_EVENTS = f"""
+SELECT e.id, e.source, e.seq, {sql.CONTRIBUTION} {_COUNTED} ORDER BY e.seq DESC, e.source, e.id LIMIT $9"""
+_HELD = f"""
+SELECT k.place, e.id, sum(e.reserved) AS reserved, sum(e.leased) AS leased, sum(e.forfeited) AS forfeited
+FROM {_KEYS} JOIN hold_move e ON e.meter = $6 AND {_MINE}
+GROUP BY 1, 2 HAVING sum(e.reserved) + sum(e.leased) + sum(e.forfeited) > 0 ORDER BY 2"""
+
+
+class PostgresExplain:
+    """Reads in one snapshot."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._snapshots = snapshots(engine)
+
+    async def behind(self, tenant: str, seq: int, keys: Sequence[CounterKey], most: int) -> Behind:
+        """See `app.ports.ExplainReader`."""
+        one = keys[0]
+        parameters = (
+            tenant, one.customer, [key.start for key in keys], [key.end for key in keys], seq, one.meter,
+            one.subject, one.filter,
+        )  # fmt: skip
+        with engine_errors():
+            async with self._snapshots.connect() as pooled:
+                connection = await driver(pooled)
+                used = await connection.fetch(_USED, *parameters)
+                events = await connection.fetch(_EVENTS, *parameters, most)
+                held = await connection.fetch(_HELD, *parameters)
+        figures = [Figures() for _ in keys]
+        for place, total, _ in used:
+            figures[place - 1] = Figures(used=total)
+        for place, _, *columns in held:
+            before = figures[place - 1]
+            figures[place - 1] = before.plus(Figures(ZERO, *columns))
+        holds = [HeldPart(id_, Figures(ZERO, *columns)) for _, id_, *columns in held]
+        return Behind(figures, [CountedEvent(*row) for row in events], sum(row[2] for row in used), holds)

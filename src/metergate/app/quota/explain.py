@@ -1,0 +1,79 @@
+"""ExplainDecision: a decision worked out again from the ledger as it was, and what stood behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Any
+
+from metergate.app.directory import Directory
+from metergate.app.ports import Behind, ExplainReader, LedgerUnavailableError
+from metergate.domain.access import Principal
+from metergate.domain.admission import Demand, Touch, conclude
+from metergate.domain.catalog import Catalog
+from metergate.domain.decision import Decision, total
+from metergate.domain.errors import MetergateError, Reason
+from metergate.domain.period import Window
+from metergate.domain.quota import CounterKey, Figures, Limit
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """The decision of then; `behind` are what stood behind its limits, and `confirmed` says that the figures are those
+    that were answered."""
+
+    decision: Decision
+    confirmed: bool
+    customer: str
+    seq: int
+    behind: list[Behind]
+
+
+class ExplainDecision:
+    """The verb. A decision's id says what was decided; the figures come from the ledger."""
+
+    def __init__(self, directory: Directory, reader: ExplainReader) -> None:
+        self._directory = directory
+        self._reader = reader
+
+    async def explain(self, principal: Principal, content: Sequence[Any], most: int) -> Explained:
+        """Works the decision out again, from events and from the history of holds up to its `seq`.
+
+        Raises:
+            MetergateError: LEDGER_UNAVAILABLE.
+        """
+        customer, seq, at, allowed, plan, limits = content
+        catalog = await self._directory.catalog(principal.tenant)
+        touches = [_touch(customer, plan, catalog, limit) for limit in limits]
+        asked = {touch.keys[-1]: Decimal(limit[4]) for touch, limit in zip(touches, limits, strict=True)}
+        demand = Demand(customer, (), tuple(touches), asked)
+        try:
+            behind = [await self._reader.behind(principal.tenant, seq, touch.keys, most) for touch in touches]
+        except LedgerUnavailableError:
+            raise MetergateError(Reason.LEDGER_UNAVAILABLE, "the database cannot be reached") from None
+        figures = {
+            key: one for touch, found in zip(touches, behind, strict=True)
+            for key, one in zip(touch.keys, found.figures, strict=True)
+        }  # fmt: skip
+        decision = conclude(demand, allowed, figures, plan, at)
+        return Explained(decision, _confirmed(touches, figures, limits), customer, seq, behind)
+
+
+def _touch(customer: str, plan: str, catalog: Catalog, content: Sequence[Any]) -> Touch:
+    """The limit as it was: what the id says of it, and the rest from the catalog of now."""
+    name, (meter, subject, filter_), windows, most = content[:4]
+    now = {limit.name: limit for limit in catalog.limits(plan, meter)}.get(name, Limit(name, meter, None))
+    keys = [CounterKey(customer, meter, subject, filter_, start, end) for start, end in windows]
+    limit = replace(now, max=Decimal(most) if most else None)
+    return Touch(limit, tuple([Window(start, end) for start, end in windows]), tuple(keys))
+
+
+def _confirmed(
+    touches: Sequence[Touch], figures: Mapping[CounterKey, Figures], limits: Sequence[Sequence[Any]]
+) -> bool:
+    for touch, content in zip(touches, limits, strict=True):
+        found = total([figures[key] for key in touch.keys])
+        if found[:4] != tuple(Decimal(figure) for figure in content[5]):
+            return False
+    return True
