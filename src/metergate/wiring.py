@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from metergate.adapters.postgres import connect, migrate
 from metergate.adapters.postgres.customers import PostgresCustomers
 from metergate.adapters.postgres.definitions import PostgresCatalogs
+from metergate.adapters.postgres.explain import PostgresExplain
 from metergate.adapters.postgres.keys import PostgresKeys
 from metergate.adapters.postgres.ledger import PostgresLedger
 from metergate.adapters.postgres.listen import DefinitionListener
@@ -28,13 +29,21 @@ from metergate.app.catalog.apply import ApplyCatalog
 from metergate.app.catch_up import CatchUp
 from metergate.app.customer.manage import ManageCustomers
 from metergate.app.directory import Directory
+from metergate.app.expire import ExpireHolds
 from metergate.app.ports import LedgerUnavailableError
 from metergate.app.quota.check import CheckQuota
+from metergate.app.quota.consume import ConsumeQuota
+from metergate.app.quota.decisions import FirstDecisions
+from metergate.app.quota.explain import ExplainDecision
+from metergate.app.quota.lease import Leases
 from metergate.app.quota.list_limits import ListLimits
+from metergate.app.quota.refusals import Refusals
+from metergate.app.quota.reserve import Reservations
 from metergate.app.stores import StoredKey
 from metergate.app.sweep import SweepView
 from metergate.app.tokens import Sealer
 from metergate.app.usage.commit import UsageCommitter
+from metergate.app.usage.lane import Lanes
 from metergate.app.usage.list_events import ListEvents
 from metergate.app.usage.record import RecordUsage
 from metergate.app.usage.summarize import SummarizeUsage
@@ -53,7 +62,11 @@ from metergate.rpc.interceptors.errors import errors
 from metergate.rpc.interceptors.observe import observe
 from metergate.rpc.interceptors.validate import validate
 from metergate.rpc.methods import methods
-from metergate.rpc.quota import QuotaService
+from metergate.rpc.quota.check import CheckService
+from metergate.rpc.quota.consume import ConsumeService
+from metergate.rpc.quota.explain import ExplainService
+from metergate.rpc.quota.lease import LeaseService
+from metergate.rpc.quota.reserve import ReserveService
 from metergate.rpc.server import GrpcServer
 from metergate.rpc.usage import UsageService
 from metergate.settings import Settings
@@ -61,6 +74,7 @@ from metergate.workers.loop import Loop
 
 DEV_TENANT = "dev"
 _SWEEP_SECONDS = 0.2  # between looks whether a sweep is due
+_EXPIRE_SECONDS = 0.5
 _UPKEEP_SECONDS = 3600.0
 _TURN_AWAY_SECONDS = 0.3  # for which a server that stops still says so
 _GOODBYE_SECONDS = 0.5  # until what streams without end (a watched health) is cut off
@@ -109,7 +123,7 @@ async def server(settings: Settings) -> AsyncGenerator[Running]:
             admission.close()
             await _answered(admission, settings.drain_seconds)
             await asyncio.gather(grpc.stop(_GOODBYE_SECONDS), http.stop(_GOODBYE_SECONDS))
-            await parts.record.drain()
+            await parts.lanes.drain()
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +132,8 @@ class _Parts:
 
     methods: list[Method]
     admission: Admission
-    record: RecordUsage
+    lanes: Lanes
+    expire: ExpireHolds
     directory: Directory
     view: RedisView
     usage: PostgresUsage
@@ -139,7 +154,9 @@ async def _build(settings: Settings, stack: AsyncExitStack) -> _Parts:
 
     directory = Directory(catalogs, customers, keys, make_on_first_use=settings.environment == "dev")
     catch_up = CatchUp(ledger, view)
-    record = RecordUsage(UsageCommitter(ledger, directory, _accept(settings), catch_up), directory, view)
+    lanes = Lanes(UsageCommitter(ledger, directory, _accept(settings), catch_up), view)
+    first = FirstDecisions(directory, ledger)
+    record = RecordUsage(lanes, directory)
     summarize, list_events = SummarizeUsage(directory, usage, ledger, catch_up), ListEvents(directory, usage)
     list_limits = ListLimits(directory, ledger, catch_up)
     sealer = Sealer(await keys.secret())
@@ -154,11 +171,17 @@ async def _build(settings: Settings, stack: AsyncExitStack) -> _Parts:
     ]
     servicers = [
         UsageService(record, summarize, list_events, list_limits, sealer),
-        QuotaService(CheckQuota(directory, ledger, view, catch_up), list_limits, sealer),
+        CheckService(CheckQuota(directory, ledger, view, catch_up), list_limits, sealer),
+        ConsumeService(ConsumeQuota(lanes, directory, first, Refusals(ledger)), sealer),
+        ReserveService(Reservations(lanes, directory, ledger, first), sealer),
+        LeaseService(Leases(lanes, directory, ledger, first), sealer),
+        ExplainService(ExplainDecision(directory, PostgresExplain(engine)), sealer),
         CatalogService(ApplyCatalog(catalogs, directory), directory),
         CustomerService(ManageCustomers(customers, directory, catch_up), sealer),
     ]
-    return _Parts(methods(servicers, interceptors), admission, record, directory, view, usage, engine)
+    return _Parts(
+        methods(servicers, interceptors), admission, lanes, ExpireHolds(ledger, lanes), directory, view, usage, engine
+    )
 
 
 def _accept(settings: Settings) -> AcceptWindow:
@@ -176,6 +199,7 @@ def _start_workers(settings: Settings, parts: _Parts, stack: AsyncExitStack) -> 
     sweep, upkeep = SweepView(parts.usage, parts.view), Upkeep(parts.engine, _accept(settings).age)
     for worker in (
         Loop("sweep", _SWEEP_SECONDS, sweep.sweep),
+        Loop("expire", _EXPIRE_SECONDS, parts.expire.expire),
         Loop("upkeep", _UPKEEP_SECONDS, upkeep.keep_house),
         listener,
     ):

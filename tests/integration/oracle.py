@@ -7,7 +7,6 @@ from decimal import Decimal
 
 from metergate.domain.catalog import Catalog
 from metergate.domain.meter import Meter
-from metergate.domain.period import window_at
 from metergate.domain.quota import Limit, Scope
 from metergate.domain.usage import Event
 
@@ -39,7 +38,7 @@ class Oracle:
     def used(self, subject: str, limit: Limit, labels: dict[str, str], now: int) -> Decimal | None:
         """What is used of a limit in the window of now; None where usage with these labels does not count."""
         customer = self.owners[subject]
-        window = window_at(limit.period, self.zones[customer], now)
+        windows = limit.windows(self.zones[customer], now)
         wanted = dict(limit.labels)
         if any(labels.get(name, "") != value for name, value in wanted.items()):
             return None
@@ -48,7 +47,7 @@ class Oracle:
             (
                 value
                 for event, counted_at, value in self.uses(customer, self.catalog.meter_of[limit.meter])
-                if window.start <= counted_at < window.end
+                if windows[0].start <= counted_at < windows[-1].end
                 and (limit.scope is Scope.CUSTOMER or event.subject == subject)
                 and all(event.labels.get(name, "") == wanted[name] for name in wanted)
             ),

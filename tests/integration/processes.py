@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from metergate.adapters.postgres import connect
 from metergate.adapters.postgres.customers import PostgresCustomers
 from metergate.adapters.postgres.definitions import PostgresCatalogs
+from metergate.adapters.postgres.explain import PostgresExplain
 from metergate.adapters.postgres.keys import PostgresKeys
 from metergate.adapters.postgres.ledger import PostgresLedger
 from metergate.adapters.postgres.reconcile import Reconciler
@@ -24,20 +25,30 @@ from metergate.app.catalog.apply import ApplyCatalog
 from metergate.app.catch_up import CatchUp
 from metergate.app.customer.manage import ManageCustomers
 from metergate.app.directory import Directory
+from metergate.app.expire import ExpireHolds
 from metergate.app.quota.check import Amount, CheckQuota, Question
+from metergate.app.quota.consume import ConsumeQuota
+from metergate.app.quota.decisions import FirstDecisions
+from metergate.app.quota.explain import ExplainDecision
+from metergate.app.quota.lease import Leases, Report
 from metergate.app.quota.list_limits import ListLimits
+from metergate.app.quota.refusals import Refusals
+from metergate.app.quota.reserve import Reservations
 from metergate.app.stores import Customer
 from metergate.app.sweep import SweepView
 from metergate.app.usage.commit import UsageCommitter
+from metergate.app.usage.lane import Lanes
 from metergate.app.usage.list_events import ListEvents
 from metergate.app.usage.record import Recorded, RecordUsage
 from metergate.app.usage.summarize import SummarizeUsage, Summary, SummaryRequest
 from metergate.domain.access import Principal, new_key
+from metergate.domain.batch import Answer
 from metergate.domain.catalog import Catalog
+from metergate.domain.decision import Decision
 from metergate.domain.errors import MetergateError
-from metergate.domain.period import Period
-from metergate.domain.quota import Decision
+from metergate.domain.period import MINUTE, Period
 from metergate.domain.usage import AcceptWindow, Event, Receipt, make_event
+from metergate.domain.work import Want
 
 TENANT = "t"
 PRINCIPAL = Principal(TENANT, "tests", "key")
@@ -72,10 +83,38 @@ class Process:
     limits: ListLimits
     sweep: SweepView
     catch_up: CatchUp
+    consumes: ConsumeQuota
+    reservations: Reservations
+    leases: Leases
+    expiry: ExpireHolds
+    explain: ExplainDecision
 
     async def add(self, *events: Event | Receipt, backfill: bool = False) -> Recorded:
         """Records events."""
         return await self.record.record(PRINCIPAL, events, backfill)
+
+    async def consume(self, *events: Event) -> Answer:
+        """Consumes the events as one unit."""
+        (answer,) = (await self.consumes.consume(PRINCIPAL, [events])).answers
+        if isinstance(answer, MetergateError):
+            raise answer
+        return answer
+
+    async def reserve(
+        self, *wants: Want, subject: str = "acme", ttl: int = MINUTE, partial: bool = False, request_id: str = ""
+    ) -> Answer:
+        """Reserves."""
+        return (await self.reservations.reserve(PRINCIPAL, subject, wants, ttl, partial, request_id))[0]
+
+    async def acquire(
+        self, meter: str, amount: str, subject: str = "acme", holder: str = "h", request_id: str = ""
+    ) -> Answer:
+        """Acquires a lease."""
+        return await self.leases.acquire(PRINCIPAL, subject, Want(meter, Decimal(amount), {}), holder, request_id)
+
+    async def sync(self, *reports: Report) -> list[Answer | MetergateError]:
+        """Syncs leases."""
+        return await self.leases.sync(PRINCIPAL, reports)
 
     async def outcomes(self, *events: Event, backfill: bool = False) -> list[str]:
         """Records events; what became of each, with the field where there is an error."""
@@ -159,16 +198,20 @@ async def process(
     await view.start()
     view.trust()  # nothing was recorded yet that it could have missed
     catch_up = CatchUp(ledger, view)
-    record = RecordUsage(UsageCommitter(ledger, directory, accept or AcceptWindow(), catch_up), directory, view)
+    lanes = Lanes(UsageCommitter(ledger, directory, accept or AcceptWindow(), catch_up), view)
+    record, first = RecordUsage(lanes, directory), FirstDecisions(directory, ledger)
     try:
         yield Process(
             engine, pool, view, directory, ledger, usage, record,
             CheckQuota(directory, ledger, view, catch_up), ApplyCatalog(catalogs, directory),
             ManageCustomers(customers, directory, catch_up), SummarizeUsage(directory, usage, ledger, catch_up),
             ListEvents(directory, usage), ListLimits(directory, ledger, catch_up), SweepView(usage, view), catch_up,
+            ConsumeQuota(lanes, directory, first, Refusals(ledger)), Reservations(lanes, directory, ledger, first),
+            Leases(lanes, directory, ledger, first), ExpireHolds(ledger, lanes),
+            ExplainDecision(directory, PostgresExplain(engine)),
         )  # fmt: skip
     finally:
-        await record.drain()
+        await lanes.drain()
         await view.stop()
         pool.terminate()
         await engine.dispose()

@@ -26,9 +26,9 @@ from metergate.adapters.postgres.ledger import PostgresLedger
 from metergate.app.directory import Directory
 from metergate.app.usage.commit import UsageCommitter
 from metergate.domain.period import MINUTE, Period, window_at
-from metergate.domain.posting import Pending
 from metergate.domain.quota import CounterKey
 from metergate.domain.usage import AcceptWindow
+from metergate.domain.work import Fact
 from tests.integration.plans import fill, nothing_behind, watched
 from tests.integration.processes import event
 
@@ -88,10 +88,10 @@ async def commits(url: str, ordered: bool) -> None:
     await engine.dispose()
 
 
-def pending(ids: list[str]) -> list[Pending]:
+def pending(ids: list[str]) -> list[Fact]:
     owners = [f"c{n % 100}" for n in range(len(ids))]
     return [
-        Pending(event(id, "llm", subject=owner, values={"in": "1", "out": "2"}), owner, False)
+        Fact(event(id, "llm", subject=owner, values={"in": "1", "out": "2"}), owner, False)
         for id, owner in zip(ids, owners, strict=True)
     ]
 

@@ -17,9 +17,9 @@ from metergate.adapters.postgres.ledger import PostgresLedger
 from metergate.app.directory import Directory
 from metergate.app.usage.commit import UsageCommitter
 from metergate.domain.period import DAY, MINUTE, Period, window_at
-from metergate.domain.posting import Pending
 from metergate.domain.quota import CounterKey
-from metergate.domain.usage import AcceptWindow, Outcome
+from metergate.domain.usage import AcceptWindow, Outcome, Receipt
+from metergate.domain.work import Fact
 from tests.integration.plans import Watched, fill, nodes, nothing_behind, watched
 from tests.integration.processes import event
 
@@ -39,11 +39,11 @@ class Commits:
     async def commit(self, ids: list[str], customers: int) -> list[Outcome]:
         owners = [f"c{n % customers}" for n in range(len(ids))]
         pending = [
-            Pending(event(id, "llm", subject=owner, values={"in": "1", "out": "2"}), owner, False)
+            Fact(event(id, "llm", subject=owner, values={"in": "1", "out": "2"}), owner, False)
             for id, owner in zip(ids, owners, strict=True)
         ]
         done = await self.committer.commit("t", pending, False, {})
-        return [receipt.outcome for receipt in done.receipts if receipt]
+        return [receipt.outcome for receipt in done.results if isinstance(receipt, Receipt)]
 
 
 @pytest.fixture

@@ -13,8 +13,9 @@ import pytest
 
 from metergate.app.ports import Publication, Seen, ViewUnavailableError
 from metergate.domain.catalog import Plan
+from metergate.domain.decision import AnsweredBy
 from metergate.domain.period import Period
-from metergate.domain.quota import AnsweredBy, Figures, Limit
+from metergate.domain.quota import Figures, Limit
 from tests.integration.processes import PRINCIPAL, Process, Start, event, heard, settle
 from tests.integration.views import CATALOG, MONTHLY, NOW, View, eventually, key, news
 

@@ -12,7 +12,7 @@ import pytest
 from metergate.domain.catalog import Catalog, Plan
 from metergate.domain.meter import Meter
 from metergate.domain.period import DAY, MINUTE, Period
-from metergate.domain.quota import Limit, Policy, Scope
+from metergate.domain.quota import Kind, Limit, Policy, Scope
 from metergate.domain.usage import Event, Outcome
 from tests.integration.oracle import Oracle
 from tests.integration.processes import Process, Start, event, heard, settle
@@ -27,23 +27,30 @@ CUSTOMERS = {"acme": "UTC", "berlin": "Europe/Berlin", "apia": "Pacific/Apia", "
 SUBJECTS = {**{name: name for name in CUSTOMERS}, "alice": "acme", "bob": "berlin", "carol": "berlin"}
 LABELS = [{}, {"model": "a"}, {"model": "b", "region": "eu"}, {"region": ""}, {"region": "eu", "other": "x"}]
 
+KINDS = [
+    *[(Kind.CALENDAR, 0)] * 4, (Kind.ANCHORED, 0), (Kind.FIXED, 90 * MINUTE), (Kind.ROLLING, 10 * DAY),
+    (Kind.ROLLING, MINUTE), (Kind.LIFETIME, 0),
+]  # fmt: skip
 TURNS = 120
 
 
 def limits(rng: random.Random, meters: list[Meter]) -> tuple[Limit, ...]:
-    """Some limits on the meters: of any period, per subject, per label value, for one label value."""
+    """Some limits on the meters: in windows of any kind, per subject, per label value, for one label value."""
     made = []
     for number in range(rng.randint(0, 5)):
         meter = rng.choice(meters)
         dimensions = list(meter.dimensions)
         fixed = rng.choice(dimensions) if dimensions and rng.random() < 0.3 else None
+        kind, length = rng.choice(KINDS)
+        periods = [Period.DAY, Period.WEEK, Period.MONTH, Period.YEAR]
+        if kind is not Kind.ANCHORED:
+            periods += [Period.MINUTE, Period.HOUR]
         per = [name for name in dimensions if name != fixed and rng.random() < 0.4]
         made.append(
             Limit(
                 f"limit{number}", meter.name, rng.choice([None, Decimal(100), Decimal("10.5")]),
-                rng.choice([Period.MINUTE, Period.HOUR, Period.DAY, Period.WEEK, Period.MONTH, Period.YEAR]),
-                Policy.SOFT, rng.choice(list(Scope)), ((fixed, rng.choice(["", "a", "eu"])),) if fixed else (),
-                tuple(per),
+                rng.choice(periods), Policy.SOFT, rng.choice(list(Scope)), ((fixed, rng.choice(["", "a", "eu"])),) if fixed else (),
+                tuple(per), kind, length,
             )
         )  # fmt: skip
     return tuple(made)
@@ -160,7 +167,7 @@ class Game:
             decision = await self.process().check(meter.name, "0", subject, labels)
             found = {state.limit.name: state.figures.used for state in decision.states}
             for state in decision.states:
-                expected = self.oracle.used(subject, state.limit, labels, state.window.start)
+                expected = self.oracle.used(subject, state.limit, labels, state.window.end - 1)
                 assert (state.limit.name, state.figures.used) == (state.limit.name, expected)
             assert found.keys() == self.oracle.expected(subject, meter.name, labels, self.now).keys()
 

@@ -9,15 +9,26 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from metergate.domain import quantity
+from metergate.domain.decision import AnsweredBy, Decision, LimitState, counted
 from metergate.domain.errors import MetergateError, invalid
-from metergate.domain.period import SECOND, Period, Window
-from metergate.domain.quota import AnsweredBy, Decision, Limit, LimitState, Policy, Scope, read_filter, text_of_max
+from metergate.domain.period import LATEST, SECOND, Period, Window
+from metergate.domain.quota import Kind, Limit, Policy, Scope, read_filter, text_of_max
 from metergate.domain.usage import Event, Outcome, Receipt, make_event
-from metergate.v1 import catalog_pb2, quota_pb2, usage_pb2
+from metergate.v1 import catalog_pb2, decision_pb2, usage_event_pb2
 
 POLICIES: Mapping[Policy, catalog_pb2.Policy] = {
     Policy.HARD: catalog_pb2.POLICY_HARD,
     Policy.SOFT: catalog_pb2.POLICY_SOFT,
+    Policy.GRACE: catalog_pb2.POLICY_GRACE,
+}
+KINDS: Mapping[Kind, catalog_pb2.LimitKind] = {
+    Kind.CALENDAR: catalog_pb2.LIMIT_KIND_CALENDAR,
+    Kind.ANCHORED: catalog_pb2.LIMIT_KIND_ANCHORED,
+    Kind.FIXED: catalog_pb2.LIMIT_KIND_FIXED,
+    Kind.ROLLING: catalog_pb2.LIMIT_KIND_ROLLING,
+    Kind.LIFETIME: catalog_pb2.LIMIT_KIND_LIFETIME,
+    Kind.RATE: catalog_pb2.LIMIT_KIND_RATE,
+    Kind.CONCURRENCY: catalog_pb2.LIMIT_KIND_CONCURRENCY,
 }
 SCOPES: Mapping[Scope, catalog_pb2.Scope] = {
     Scope.CUSTOMER: catalog_pb2.SCOPE_CUSTOMER,
@@ -31,15 +42,16 @@ PERIODS: Mapping[Period, catalog_pb2.Period] = {
     Period.MONTH: catalog_pb2.PERIOD_MONTH,
     Period.YEAR: catalog_pb2.PERIOD_YEAR,
 }
-_ANSWERED_BY: Mapping[AnsweredBy, quota_pb2.AnsweredBy] = {
-    AnsweredBy.LEDGER: quota_pb2.ANSWERED_BY_LEDGER,
-    AnsweredBy.VIEW: quota_pb2.ANSWERED_BY_VIEW,
+_ANSWERED_BY: Mapping[AnsweredBy, decision_pb2.AnsweredBy] = {
+    AnsweredBy.LEDGER: decision_pb2.ANSWERED_BY_LEDGER,
+    AnsweredBy.VIEW: decision_pb2.ANSWERED_BY_VIEW,
+    AnsweredBy.MEMORY: decision_pb2.ANSWERED_BY_MEMORY,
 }
-_OUTCOMES: Mapping[Outcome, usage_pb2.Outcome] = {
-    Outcome.ACCEPTED: usage_pb2.OUTCOME_ACCEPTED,
-    Outcome.DUPLICATE: usage_pb2.OUTCOME_DUPLICATE,
-    Outcome.CONFLICT: usage_pb2.OUTCOME_CONFLICT,
-    Outcome.REJECTED: usage_pb2.OUTCOME_REJECTED,
+_OUTCOMES: Mapping[Outcome, usage_event_pb2.Outcome] = {
+    Outcome.ACCEPTED: usage_event_pb2.OUTCOME_ACCEPTED,
+    Outcome.DUPLICATE: usage_event_pb2.OUTCOME_DUPLICATE,
+    Outcome.CONFLICT: usage_event_pb2.OUTCOME_CONFLICT,
+    Outcome.REJECTED: usage_event_pb2.OUTCOME_REJECTED,
 }
 
 
@@ -65,33 +77,55 @@ def to_pb_duration(length: int) -> Duration:
     return Duration(seconds=length // SECOND, nanos=length % SECOND * 1000)
 
 
-def from_pb_event(event: usage_pb2.UsageEvent, service: str) -> Event | Receipt:
+def from_pb_duration(length: Duration, field: str) -> int:
+    """The length in microseconds.
+
+    Raises:
+        MetergateError: FIELD_INVALID where it is negative or finer than microseconds.
+    """
+    if length.seconds < 0 or not 0 <= length.nanos < 1_000_000_000 or length.nanos % 1000:
+        raise invalid(field, "must be a length of time in whole microseconds")
+    return length.seconds * SECOND + length.nanos // 1000
+
+
+def from_pb_event(event: usage_event_pb2.UsageEvent, service: str, subject: str = "", settles: str = "") -> Event:
+    """The event. One without a subject, or what it settles, has the given ones.
+
+    Raises:
+        MetergateError: FIELD_INVALID or QUANTITY_INVALID.
+    """
+    return make_event(
+        event.id,
+        event.source or service,
+        event.type,
+        event.subject or subject,
+        from_pb_time(event.time, "time") if event.HasField("time") else None,
+        event.amount,
+        event.values,
+        event.labels,
+        event.settles or settles,
+    )
+
+
+def from_pb_fact(event: usage_event_pb2.UsageEvent, service: str) -> Event | Receipt:
     """The event, or, where it breaks a rule, the receipt that says so."""
-    id_ = event.id
     try:
-        return make_event(
-            id_,
-            event.source or service,
-            event.type,
-            event.subject,
-            from_pb_time(event.time, "time") if event.HasField("time") else None,
-            event.amount,
-            event.values,
-            event.labels,
-            event.settles,
-        )
+        return from_pb_event(event, service)
     except MetergateError as error:
-        return Receipt(id_[:256], Outcome.REJECTED, error)
+        return Receipt(event.id[:256], Outcome.REJECTED, error)
 
 
-def to_pb_receipt(receipt: Receipt) -> usage_pb2.UsageReceipt:
+def to_pb_receipt(receipt: Receipt) -> usage_event_pb2.UsageReceipt:
     """The receipt as a message."""
     error = receipt.error
     if error is None:
-        return usage_pb2.UsageReceipt(
-            event_id=receipt.event_id, outcome=_OUTCOMES[receipt.outcome], unmatched=receipt.unmatched
+        return usage_event_pb2.UsageReceipt(
+            event_id=receipt.event_id,
+            outcome=_OUTCOMES[receipt.outcome],
+            unmatched=receipt.unmatched,
+            unsettled=receipt.unsettled,
         )
-    return usage_pb2.UsageReceipt(
+    return usage_event_pb2.UsageReceipt(
         event_id=receipt.event_id,
         outcome=_OUTCOMES[receipt.outcome],
         reason=f"ERROR_REASON_{error.reason.name}",
@@ -114,53 +148,67 @@ def from_pb_amount(amount: str, index: int) -> Decimal:
     return number
 
 
+_FIGURES = ("used", "reserved", "leased", "forfeited", "overrun")
 _TEMPLATES_MOST = 10_000
-_templates: dict[tuple[int, int, int, str], tuple[Limit, quota_pb2.LimitState]] = {}
+_templates: dict[tuple[int, int, int, str], tuple[Limit, decision_pb2.LimitState]] = {}
 
 
-def _template(limit: Limit, window: Window, filter_: str) -> quota_pb2.LimitState:
+def _template(limit: Limit, window: Window, filter_: str) -> decision_pb2.LimitState:
     """What is the same in all answers about a limit in one window. The limit is kept so that its id stays its own."""
     place = (id(limit), window.start, window.end, filter_)
     found = _templates.get(place)
     if found is not None:
         return found[1]
-    end = to_pb_time(window.end)
-    message = quota_pb2.LimitState(
+    message = decision_pb2.LimitState(
         name=limit.name,
         meter=limit.meter,
-        window=quota_pb2.Window(start_time=to_pb_time(window.start), end_time=end),
         max=text_of_max(limit.max),
         reserved="0",
         leased="0",
         forfeited="0",
-        policy=POLICIES[limit.policy],
-        reset_time=end,
         overrun="0",
+        policy=POLICIES[limit.policy],
         scope=SCOPES[limit.scope],
         labels=read_filter(filter_),
+        kind=KINDS[limit.kind],
+        shadow=limit.shadow,
     )
+    if window.end < LATEST:
+        end = to_pb_time(window.end)
+        message.window.CopyFrom(decision_pb2.Window(start_time=to_pb_time(window.start), end_time=end))
+        message.reset_time.CopyFrom(end)
     if len(_templates) >= _TEMPLATES_MOST:
         _templates.clear()
     _templates[place] = (limit, message)
     return message
 
 
-def to_pb_limit_state(state: LimitState, message: quota_pb2.LimitState | None = None) -> quota_pb2.LimitState:
+def to_pb_limit_state(state: LimitState, message: decision_pb2.LimitState | None = None) -> decision_pb2.LimitState:
     """The state of a limit as a message, or in the given empty one."""
-    message = quota_pb2.LimitState() if message is None else message
+    message = decision_pb2.LimitState() if message is None else message
     message.CopyFrom(_template(state.limit, state.window, state.filter))
-    figures, text = state.figures, quantity.to_text
+    text, resets_at = quantity.to_text, state.resets_at
+    figures = counted(state)
     message.used = text(figures.used)
     if figures.taken is not figures.used:
         message.reserved = text(figures.reserved)
         message.leased = text(figures.leased)
         message.forfeited = text(figures.forfeited)
+    if state.overrun:
+        message.overrun = text(state.overrun)
+    if state.unknown:
+        message.unknown = True
+        for name in _FIGURES:
+            message.ClearField(name)
+    if resets_at is not None and resets_at != state.window.end:
+        message.reset_time.seconds = resets_at // SECOND
+        message.reset_time.nanos = resets_at % SECOND * 1000
+    if state.would_refuse:
+        message.would_refuse = True
     if state.remaining is not None:
         message.remaining = text(state.remaining)
     if state.would_fit is not None:
         message.would_fit = text(state.would_fit)
-    if state.overrun:
-        message.overrun = text(state.overrun)
     ahead = state.exhausted_in
     if ahead is not None:
         message.exhausted_in.seconds = ahead // SECOND
@@ -168,24 +216,24 @@ def to_pb_limit_state(state: LimitState, message: quota_pb2.LimitState | None = 
     return message
 
 
-_encoded: dict[int, tuple[Decision, quota_pb2.Decision]] = {}
+_encoded: dict[int, tuple[Decision, decision_pb2.Decision]] = {}
 
 
-def to_pb_decision(decision: Decision, message: quota_pb2.Decision) -> None:
+def to_pb_decision(decision: Decision, message: decision_pb2.Decision) -> None:
     """Writes the decision into an empty message. One that is given again is not built again."""
     found = _encoded.get(id(decision))
     if found is None:
         _build_decision(decision, message)
         if len(_encoded) >= _TEMPLATES_MOST:
             _encoded.clear()
-        kept = quota_pb2.Decision()
+        kept = decision_pb2.Decision()
         kept.CopyFrom(message)
         _encoded[id(decision)] = (decision, kept)
     else:
         message.CopyFrom(found[1])
 
 
-def _build_decision(decision: Decision, message: quota_pb2.Decision) -> None:
+def _build_decision(decision: Decision, message: decision_pb2.Decision) -> None:
     message.allowed = decision.allowed
     message.plan = decision.plan
     for state in decision.states:

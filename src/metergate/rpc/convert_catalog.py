@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from decimal import Decimal
 from typing import TypeVar
 
@@ -10,9 +11,9 @@ from metergate.domain import quantity
 from metergate.domain.catalog import DEFAULT_PLAN, Action, Catalog, Change, Plan
 from metergate.domain.errors import MetergateError, Violation, invalid
 from metergate.domain.meter import Meter
-from metergate.domain.period import Period
-from metergate.domain.quota import Limit, Policy, Scope, text_of_max
-from metergate.rpc.convert import PERIODS, POLICIES, SCOPES
+from metergate.domain.period import Period, Weekday
+from metergate.domain.quota import DEFAULT_SUB_WINDOWS, Kind, Limit, Policy, Scope, WhenViewGone, text_of_max
+from metergate.rpc.convert import KINDS, PERIODS, POLICIES, SCOPES, from_pb_duration, to_pb_duration
 from metergate.v1 import catalog_pb2
 
 T = TypeVar("T")
@@ -37,9 +38,28 @@ def _named(numbers: Mapping[T, int], default: T) -> dict[int, T]:
     return {number: value for value, number in numbers.items()} | {0: default}
 
 
+_WEEKDAYS: Mapping[Weekday, catalog_pb2.Weekday] = {
+    Weekday.MONDAY: catalog_pb2.WEEKDAY_MONDAY,
+    Weekday.TUESDAY: catalog_pb2.WEEKDAY_TUESDAY,
+    Weekday.WEDNESDAY: catalog_pb2.WEEKDAY_WEDNESDAY,
+    Weekday.THURSDAY: catalog_pb2.WEEKDAY_THURSDAY,
+    Weekday.FRIDAY: catalog_pb2.WEEKDAY_FRIDAY,
+    Weekday.SATURDAY: catalog_pb2.WEEKDAY_SATURDAY,
+    Weekday.SUNDAY: catalog_pb2.WEEKDAY_SUNDAY,
+}
+_WHEN_VIEW_GONE: Mapping[WhenViewGone, catalog_pb2.WhenViewGone] = {
+    WhenViewGone.LEDGER: catalog_pb2.WHEN_VIEW_GONE_LEDGER,
+    WhenViewGone.ALLOW: catalog_pb2.WHEN_VIEW_GONE_ALLOW,
+    WhenViewGone.DENY: catalog_pb2.WHEN_VIEW_GONE_DENY,
+}
+_OF_A_PERIOD = (Kind.CALENDAR, Kind.ANCHORED)
+
 _PERIOD_OF = _named(PERIODS, Period.MONTH)
 _POLICY_OF = _named(POLICIES, Policy.HARD)
 _SCOPE_OF = _named(SCOPES, Scope.CUSTOMER)
+_KIND_OF = _named(KINDS, Kind.CALENDAR)
+_WEEKDAY_OF = _named(_WEEKDAYS, Weekday.MONDAY)
+_WHEN_VIEW_GONE_OF = _named(_WHEN_VIEW_GONE, WhenViewGone.LEDGER)
 
 
 def _enum(known: Mapping[int, T], number: int, field: str) -> T:
@@ -82,17 +102,29 @@ def from_pb_meter(meter: catalog_pb2.Meter, field: str) -> Meter:
 
 def from_pb_limit(limit: catalog_pb2.Limit, field: str) -> Limit:
     """The limit, with its defaults filled in."""
-    period = _enum(_PERIOD_OF, limit.period, f"{field}.period")
-    return Limit(
-        limit.name or f"{limit.meter}/{period}"[:64],
+    kind = _enum(_KIND_OF, limit.kind, f"{field}.kind")
+    if limit.period and kind not in _OF_A_PERIOD:
+        raise invalid(f"{field}.period", f"has no meaning where the kind is {kind}")
+    made = Limit(
+        limit.name,
         limit.meter,
         _max(limit.max, f"{field}.max"),
-        period,
+        _enum(_PERIOD_OF, limit.period, f"{field}.period"),
         _enum(_POLICY_OF, limit.policy, f"{field}.policy"),
         _enum(_SCOPE_OF, limit.scope, f"{field}.scope"),
         tuple(sorted(limit.labels.items())),
         tuple(limit.per_labels),
+        kind,
+        from_pb_duration(limit.length, f"{field}.length"),
+        limit.sub_windows or DEFAULT_SUB_WINDOWS,
+        _enum(_WEEKDAY_OF, limit.week_start, f"{field}.week_start"),
+        quantity.parse(limit.burst, f"{field}.burst") if limit.burst else None,
+        quantity.parse(limit.grace, f"{field}.grace") if limit.grace else None,
+        limit.shadow,
+        tuple(sorted(limit.thresholds)),
+        _enum(_WHEN_VIEW_GONE_OF, limit.when_view_gone, f"{field}.when_view_gone"),
     )
+    return made if made.name else replace(made, name=f"{made.meter}/{made.window_name}"[:64])
 
 
 def _max(text: str, field: str) -> Decimal | None:
@@ -143,11 +175,20 @@ def to_pb_limit(limit: Limit) -> catalog_pb2.Limit:
         name=limit.name,
         meter=limit.meter,
         max=text_of_max(limit.max),
-        period=PERIODS[limit.period],
+        period=PERIODS[limit.period] if limit.kind in _OF_A_PERIOD else None,
         policy=POLICIES[limit.policy],
         scope=SCOPES[limit.scope],
         labels=dict(limit.labels),
         per_labels=limit.per_labels,
+        kind=KINDS[limit.kind],
+        length=to_pb_duration(limit.length) if limit.length else None,
+        sub_windows=limit.sub_windows if limit.kind is Kind.ROLLING else None,
+        week_start=None if limit.week_start is Weekday.MONDAY else _WEEKDAYS[limit.week_start],
+        burst=None if limit.burst is None else quantity.to_text(limit.burst),
+        grace=None if limit.grace is None else quantity.to_text(limit.grace),
+        shadow=limit.shadow,
+        thresholds=limit.thresholds,
+        when_view_gone=(None if limit.when_view_gone is WhenViewGone.LEDGER else _WHEN_VIEW_GONE[limit.when_view_gone]),
     )
 
 

@@ -22,8 +22,11 @@ _READS = ("Get", "List", "Check", "BatchCheck")
 
 
 def methods(servicers: Sequence[Any], interceptors: Sequence[tuple[str, Interceptor]]) -> list[Method]:
-    """Every method of every service, behind the interceptors. A servicer is named like its service."""
-    by_name = {type(servicer).__name__: servicer for servicer in servicers}
+    """Every method of every service, behind the interceptors. A service may be answered by several servicers, each by
+    those of its methods that are named like the contract's."""
+    answering = {
+        name: getattr(servicer, name) for servicer in servicers for name in dir(type(servicer)) if name[0].isupper()
+    }
     found = []
     for file in FILES:
         for service in file.services_by_name.values():
@@ -33,7 +36,7 @@ def methods(servicers: Sequence[Any], interceptors: Sequence[tuple[str, Intercep
                     method.name,
                     GetMessageClass(method.input_type),
                     GetMessageClass(method.output_type),
-                    getattr(by_name[service.name], method.name),
+                    answering[method.name],
                     method.name.startswith(_READS),
                 )
                 found.append(intercepted(bare, interceptors))

@@ -14,9 +14,9 @@ from metergate.domain import quantity
 from metergate.domain.errors import invalid
 from metergate.domain.period import Period
 from metergate.rpc.call import Call
-from metergate.rpc.convert import from_pb_event, from_pb_time, to_pb_limit_state, to_pb_receipt, to_pb_time
+from metergate.rpc.convert import from_pb_fact, from_pb_time, to_pb_limit_state, to_pb_receipt, to_pb_time
 from metergate.rpc.pages import page_size, request_digest
-from metergate.v1 import quota_pb2, usage_pb2
+from metergate.v1 import decision_pb2, usage_event_pb2, usage_pb2
 
 _GRANULARITIES: dict[int, Period | None] = {
     usage_pb2.GRANULARITY_UNSPECIFIED: None,
@@ -41,7 +41,7 @@ class UsageService:
 
     async def RecordUsage(self, request: usage_pb2.RecordUsageRequest, call: Call) -> usage_pb2.RecordUsageResponse:
         """One fact. What is wrong with it is a status here, and a receipt in a batch."""
-        event = from_pb_event(request.event, call.caller.service)
+        event = from_pb_fact(request.event, call.caller.service)
         recorded = await self.record.record(call.caller, [event], request.backfill)
         receipt = recorded.receipts[0]
         if receipt.error is not None:
@@ -59,7 +59,7 @@ class UsageService:
     ) -> usage_pb2.BatchRecordUsageResponse:
         """Many facts, each on its own."""
         service = call.caller.service
-        events = [from_pb_event(event, service) for event in request.events]
+        events = [from_pb_fact(event, service) for event in request.events]
         recorded = await self.record.record(call.caller, events, request.backfill)
         return usage_pb2.BatchRecordUsageResponse(
             receipts=[to_pb_receipt(receipt) for receipt in recorded.receipts],
@@ -90,9 +90,18 @@ class UsageService:
         return usage_pb2.GetUsageSummaryResponse(
             series=[_to_pb_series(one, summary) for one in summary.series],
             as_of=to_pb_time(summary.as_of),
-            window=quota_pb2.Window(
+            window=decision_pb2.Window(
                 start_time=to_pb_time(summary.window.start), end_time=to_pb_time(summary.window.end)
             ),
+            held=[
+                usage_pb2.HeldUsage(
+                    meter=meter,
+                    reserved=quantity.to_text(figures.reserved),
+                    leased=quantity.to_text(figures.leased),
+                    forfeited=quantity.to_text(figures.forfeited),
+                )
+                for meter, figures in summary.held
+            ],
         )
 
     async def ListUsageEvents(
@@ -144,7 +153,7 @@ def _to_pb_recorded(listed: Listed) -> usage_pb2.RecordedEvent:
     recorded = listed.recorded
     event = recorded.event
     return usage_pb2.RecordedEvent(
-        event=usage_pb2.UsageEvent(
+        event=usage_event_pb2.UsageEvent(
             id=event.id,
             source=event.source,
             type=event.type,

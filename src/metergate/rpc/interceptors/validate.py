@@ -8,10 +8,12 @@ from typing import Any
 from google.protobuf.message import DecodeError, Message
 
 from metergate.domain.errors import MetergateError, Reason, Violation
+from metergate.domain.holding import DAY_MOST
 from metergate.rpc.call import Call, Handler, Method
 
 BATCH_MOST = 5_000
 _TEXT_MOST = 256
+_UNIT_MOST = 100
 
 Rule = Callable[[Any], Iterable[Violation]]
 
@@ -77,12 +79,67 @@ def _batch(field: str) -> Rule:
     return rule
 
 
+def _units(request: Any) -> Iterable[Violation]:
+    events = 0
+    for index, unit in enumerate(request.consumes):
+        events += len(unit.events)
+        if not 1 <= len(unit.events) <= _UNIT_MOST:
+            yield Violation(f"consumes[{index}].events", f"must have 1 to {_UNIT_MOST} entries")
+    if events > BATCH_MOST:
+        yield Violation("consumes", f"must have at most {BATCH_MOST} events together")
+
+
+def _ttl(request: Any) -> Iterable[Violation]:
+    if request.HasField("ttl"):
+        length = request.ttl.seconds * 1_000_000 + request.ttl.nanos // 1_000
+        if not 0 < length <= DAY_MOST:
+            yield Violation("ttl", "must be more than 0 and at most 24 hours")
+
+
+def _each_once(request: Any) -> Iterable[Violation]:
+    ids = [mark.lease_id for mark in request.marks]
+    if len(set(ids)) < len(ids):
+        yield Violation("marks", "must name each lease once")
+    for index, id_ in enumerate(ids):
+        if not id_ or len(id_.encode()) > _TEXT_MOST:
+            yield Violation(f"marks[{index}].lease_id", f"must be 1 to {_TEXT_MOST} bytes long")
+        elif not id_.isprintable():
+            yield Violation(f"marks[{index}].lease_id", "must not hold control characters")
+
+
+def _page_of_events(request: Any) -> Iterable[Violation]:
+    if request.events < 0:
+        yield Violation("events", "must not be negative")
+
+
 RULES: dict[str, tuple[Rule, ...]] = {
     "RecordUsage": (_required("event"),),
     "BatchRecordUsage": (_batch("events"),),
     "GetUsageSummary": (_moments("start_time", "end_time"), _short("customer", "subject", "time_zone")),
     "ListUsageEvents": (_page, _moments("start_time", "end_time"), _short("customer", "subject", "type")),
     "BatchCheckQuota": (_batch("checks"),),
+    "ConsumeQuota": (_counted("events", 1, 100),),
+    "BatchConsumeQuota": (_batch("consumes"), _units),
+    "ReserveQuota": (
+        _required("subject"),
+        _short("subject"),
+        _counted("amounts", 1, 16),
+        _ttl,
+        _short("request_id", most=64),
+    ),
+    "ExtendReservation": (_required("reservation_id", "ttl"), _short("reservation_id"), _ttl),
+    "CommitReservation": (_required("reservation_id"), _short("reservation_id"), _counted("events", 0, 100)),
+    "ReleaseReservation": (_required("reservation_id"), _short("reservation_id")),
+    "AcquireLease": (
+        _required("subject", "meter", "holder", "amount"),
+        _short("subject", "meter"),
+        _short("holder", most=128),
+        _short("request_id", most=64),
+    ),
+    "SyncLeases": (_counted("marks", 1, 1_000), _each_once),
+    "ReturnLease": (_required("lease_id"), _short("lease_id")),
+    "ReleaseLease": (_required("lease_id"), _short("lease_id")),
+    "ExplainDecision": (_required("decision_id"), _short("decision_id", most=65_536), _page_of_events),
     "ListLimits": (_required("subject"), _short("subject"), _counted("meters", 0, 100)),
     "ApplyCatalog": (_required("catalog"), _short("request_id", most=64)),
     "SetLimit": (_required("limit"), _short("plan"), _short("request_id", most=64)),

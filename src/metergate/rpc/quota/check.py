@@ -1,4 +1,4 @@
-"""QuotaService: decode, call one verb, encode."""
+"""QuotaService, the part that advises: decode, call one verb, encode."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from metergate.app.directory import Memory
 from metergate.app.quota.check import Amount, CheckQuota, Question
 from metergate.app.quota.list_limits import ListLimits
 from metergate.app.tokens import Sealer
-from metergate.domain.errors import MetergateError, Reason
-from metergate.domain.quota import Decision
+from metergate.domain.decision import Decision
+from metergate.domain.errors import MetergateError
 from metergate.domain.usage import check_labels
 from metergate.rpc.call import Call
 from metergate.rpc.convert import from_pb_amount, to_pb_decision, to_pb_limit_state, to_pb_time
 from metergate.rpc.interceptors.validate import QUESTION_RULES
 from metergate.rpc.interceptors.validate import check as check_rules
+from metergate.rpc.quota.verdict import refusal
 from metergate.v1 import quota_pb2
 
 _NO_LABELS: Mapping[str, str] = {}
@@ -24,7 +25,7 @@ _QUESTIONS_MOST = 50_000  # that are remembered; about 50 MB
 
 
 @dataclass(frozen=True, slots=True)
-class QuotaService:
+class CheckService:
     """The servicer."""
 
     check: CheckQuota
@@ -39,7 +40,7 @@ class QuotaService:
         if isinstance(answer, MetergateError):
             raise answer
         if request.refuse_as_status and not answer.allowed:
-            raise _refusal(answer, request.subject)
+            raise refusal(answer, request.subject)
         response = quota_pb2.CheckQuotaResponse()
         to_pb_decision(answer, response.decision)
         return response
@@ -102,10 +103,3 @@ def _to_pb_result(answer: Decision | MetergateError, result: quota_pb2.CheckResu
         result.error_message = answer.message
     else:
         to_pb_decision(answer, result.decision)
-
-
-def _refusal(decision: Decision, subject: str) -> MetergateError:
-    binding = decision.binding
-    assert binding is not None, "a refusal has a limit that refuses"
-    metadata = {"subject": subject, "limit": binding.limit.name, "meter": binding.limit.meter, "plan": decision.plan}
-    return MetergateError(Reason.LIMIT_REACHED, decision.reason, metadata)

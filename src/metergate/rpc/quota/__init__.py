@@ -1,0 +1,1 @@
+"""QuotaService, in the parts that its RPCs fall into."""

@@ -1,0 +1,295 @@
+"""Quotas in plain Python: facts and holds in two dicts, every figure summed up when it is asked for.
+
+It knows of the domain what a limit's windows and label filter are, and works all else out by itself. Where the server
+has a choice (how large a slice of a lease is), it says what is allowed.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from fractions import Fraction
+from typing import NamedTuple
+
+from metergate.domain.catalog import Catalog
+from metergate.domain.period import LATEST, SECOND
+from metergate.domain.quota import CounterKey, Kind, Limit, Policy
+from metergate.domain.usage import Event
+
+LAG = 10 * SECOND  # how long after a lease's end its last word may come
+LIFE, MARGIN = 30 * SECOND, 2 * SECOND
+ZERO = Decimal(0)
+
+
+class Fact(NamedTuple):
+    """An event that was accepted."""
+
+    event: Event
+    customer: str
+    counted_at: int
+
+
+class Wish(NamedTuple):
+    """An amount of a meter for a subject with these labels."""
+
+    subject: str
+    meter: str
+    amount: Decimal
+    labels: Mapping[str, str]
+
+
+class Figures(NamedTuple):
+    """What a counter must hold."""
+
+    used: Decimal = ZERO
+    reserved: Decimal = ZERO
+    leased: Decimal = ZERO
+    forfeited: Decimal = ZERO
+
+
+@dataclass
+class Share:
+    """What a hold has of one meter."""
+
+    meter: str
+    labels: Mapping[str, str]
+    granted: Decimal
+    returned: Decimal = ZERO
+    spent: Decimal = ZERO
+    settled: Decimal = ZERO
+
+    @property
+    def left(self) -> Decimal:
+        return self.granted - self.returned - self.settled
+
+
+@dataclass
+class Held:
+    """A reservation or a lease."""
+
+    id: str
+    kind: str
+    customer: str
+    subject: str
+    counted_at: int
+    end_at: int
+    shares: list[Share]
+    state: str = "open"
+
+    @property
+    def column(self) -> str:
+        if self.kind == "reservation":
+            return "reserved"
+        return "forfeited" if self.state == "forfeited" else "leased"
+
+    def end(self, state: str) -> None:
+        self.state = state
+        for share in self.shares:
+            share.returned = share.granted - share.settled
+
+    def counts_at(self, time: int) -> int:
+        """When usage that settles it counts."""
+        return self.counted_at if self.kind == "reservation" else min(max(time, self.counted_at), self.end_at - 1)
+
+
+class Ask(NamedTuple):
+    """What is asked of one limit."""
+
+    limit: Limit
+    keys: tuple[CounterKey, ...]
+    amount: Decimal
+
+
+@dataclass
+class Oracle:
+    """What was accepted and handed out, and who owns what."""
+
+    catalog: Catalog = field(default_factory=Catalog)
+    facts: dict[tuple[str, str], Fact] = field(default_factory=dict)
+    holds: dict[str, Held] = field(default_factory=dict)
+    owners: dict[str, str] = field(default_factory=dict)
+    plans: dict[str, str] = field(default_factory=dict)
+    zones: dict[str, str] = field(default_factory=dict)
+    tats: dict[CounterKey, Fraction] = field(default_factory=dict)
+
+    def values(self, event: Event) -> dict[str, Decimal]:
+        """What the event adds to which meters."""
+        found = {}
+        for meter in self.catalog.meters:
+            value = event.values.get(meter.value) if meter.value else event.amount
+            if not meter.value and value is None:
+                value = Decimal(1)
+            if meter.event_type == event.type and value is not None:
+                found[meter.name] = Decimal(1) if meter.aggregation == "count" else value
+        return found
+
+    def wishes(self, events: Iterable[Event]) -> list[Wish]:
+        """What a unit asks for."""
+        return [
+            Wish(event.subject, meter, value, event.labels)
+            for event in events
+            for meter, value in self.values(event).items()
+        ]
+
+    # --- figures ------------------------------------------------------------------------------------------------------
+    def figures(self, keys: Iterable[CounterKey]) -> dict[CounterKey, Figures]:
+        """What these counters must hold."""
+        uses: dict[tuple[str, str], list[tuple[str, Mapping[str, str], int, str, Decimal]]] = {}
+        for fact in self.facts.values():
+            for meter, value in self.values(fact.event).items():
+                one = (fact.event.subject, fact.event.labels, fact.counted_at, "used", value)
+                uses.setdefault((fact.customer, meter), []).append(one)
+        for hold in self.holds.values():
+            for share in hold.shares:
+                if share.left:
+                    mine = (hold.subject, share.labels, hold.counted_at, hold.column, share.left)
+                    uses.setdefault((hold.customer, share.meter), []).append(mine)
+        found = {}
+        for key in keys:
+            sums = dict.fromkeys(Figures._fields, ZERO)
+            wanted = json.loads(key.filter or "{}")
+            for subject, labels, counted_at, column, value in uses.get((key.customer, key.meter), ()):
+                if (
+                    key.start <= counted_at < key.end
+                    and key.subject in ("", subject)
+                    and all(labels.get(name, "") == value_ for name, value_ in wanted.items())
+                ):
+                    sums[column] += value
+            found[key] = Figures(**sums)
+        return found
+
+    def asks(self, customer: str, at: int, wishes: Sequence[Wish]) -> list[Ask]:
+        """What is asked of the limits in force. What two wishes ask of one counter is added up."""
+        found: dict[tuple[str, CounterKey], Ask] = {}
+        for wish in wishes:
+            for limit in self.catalog.limits(self.plans[customer], wish.meter):
+                filter_ = limit.filter_of(wish.labels)
+                if filter_ is None:
+                    continue
+                subject = limit.subject_of(wish.subject)
+                keys = tuple(
+                    CounterKey(customer, wish.meter, subject, filter_, window.start, window.end)
+                    for window in limit.windows(self.zones[customer], at)
+                )
+                before = found.get((limit.name, keys[-1]))
+                amount = wish.amount + (before.amount if before else 0)
+                found[limit.name, keys[-1]] = Ask(limit, keys, amount)
+        return list(found.values())
+
+    def left(self, ask: Ask, now: int) -> Decimal | None:
+        """What the limit lets in yet, below zero where it is passed; None = all."""
+        limit = ask.limit
+        if limit.max is None or limit.policy is Policy.SOFT or limit.shadow:
+            return None
+        if limit.kind is Kind.RATE:
+            if not limit.max:
+                return ZERO
+            ahead = max(self.tats.get(ask.keys[-1], Fraction(0)) - now, Fraction(0)) / interval(limit)
+            return burst(limit) - Decimal(math.ceil(ahead * 10**12)).scaleb(-12)
+        total = [sum(column, ZERO) for column in zip(*self.figures(ask.keys).values(), strict=True)]
+        taken = total[1] if limit.kind is Kind.CONCURRENCY else sum(total, ZERO)
+        return limit.max + (limit.grace or 0) - taken
+
+    def room(self, customer: str, at: int, wish: Wish) -> Decimal | None:
+        """How much of one wish fits; None = all."""
+        lefts = [self.left(ask, at) for ask in self.asks(customer, at, [wish])]
+        known = [left for left in lefts if left is not None]
+        return max(min(known), ZERO) if known else None
+
+    def fits(self, asks: Sequence[Ask], now: int) -> bool:
+        """Whether all of it does."""
+        return all(not ask.amount or (left := self.left(ask, now)) is None or ask.amount <= left for ask in asks)
+
+    def take(self, asks: Sequence[Ask], now: int) -> None:
+        """Advances the rates that were asked."""
+        for limit, keys, amount in asks:
+            if limit.kind is not Kind.RATE or not limit.max or not amount:
+                continue
+            after = max(self.tats.get(keys[-1], Fraction(0)), Fraction(now)) + Fraction(amount) * interval(limit)
+            if not limit.shadow or after - now <= Fraction(burst(limit)) * interval(limit):
+                self.tats[keys[-1]] = after
+
+    # --- what happens -------------------------------------------------------------------------------------------------
+    def post(self, event: Event, counted_at: int) -> str:
+        """An event that was accepted; why it settled nothing, "" where it did or had nothing to."""
+        customer = self.owners[event.subject]
+        self.facts[event.source, event.id] = Fact(event, customer, counted_at)
+        hold = self.holds.get(event.settles)
+        if not event.settles:
+            return ""
+        if hold is None or hold.customer != customer:
+            return "unknown"
+        reasons = ["other"]
+        for meter, value in self.values(event).items():
+            reasons.append(self._settle(hold, event, meter, value))
+        return "" if "" in reasons else reasons[-1]
+
+    def _settle(self, hold: Held, event: Event, meter: str, value: Decimal) -> str:
+        reason = "other"
+        dimensions = self.catalog.meter_of[meter].dimensions
+        for share in hold.shares if hold.subject == event.subject else ():
+            if share.meter == meter and all(share.labels.get(d, "") == event.labels.get(d, "") for d in dimensions):
+                taken = min(value, share.left)
+                if taken > 0 or not value:
+                    share.settled += taken
+                    return ""
+                reason = "nothing left"
+        return reason
+
+    def mark(self, hold: Held, spent: Decimal, returned: Decimal, close: bool) -> bool:
+        """A holder's report; False where it cannot be, and nothing was taken."""
+        share = hold.shares[0]
+        spent, returned = max(spent, share.spent), max(returned, share.returned)
+        gone = max(spent, share.settled)
+        if hold.state == "released":
+            return True
+        if gone + returned > share.granted:
+            return False
+        share.spent, share.returned = spent, share.granted - gone if close else returned
+        if close and hold.state == "open":
+            hold.state = "returned"
+        return True
+
+    def expire(self, hold: Held) -> None:
+        """Its time ran out."""
+        if hold.kind == "reservation":
+            hold.end("expired")
+        elif hold.shares[0].left:
+            hold.state = "forfeited"
+        elif hold.state == "open":
+            hold.end("returned")
+
+    def due(self, hold: Held, now: int) -> bool:
+        """Whether its time has run out and something is to be done about it."""
+        if hold.kind == "reservation":
+            return hold.state == "open" and hold.end_at <= now
+        return hold.end_at + LAG <= now and (
+            hold.state == "open" or (hold.state == "returned" and hold.shares[0].left > 0)
+        )
+
+    def lease_end(self, asks: Sequence[Ask], now: int) -> int | None:
+        """When a lease on these limits ends that is made now; None where none can be."""
+        ends = [now + LIFE]
+        for ask in asks:
+            start, end = ask.keys[0].start, ask.keys[-1].end
+            forfeited = sum((one.forfeited for one in self.figures(ask.keys).values()), ZERO)
+            too_much = ask.limit.max is not None and forfeited * 20 > ask.limit.max
+            if end >= LATEST or end - start < 10 * LIFE or end - MARGIN <= now or too_much:
+                return None
+            ends.append(end - MARGIN)
+        return min(ends)
+
+
+def interval(limit: Limit) -> Fraction:
+    """How long one unit of a rate takes, in microseconds: rounded up in the 24th place."""
+    return Fraction(math.ceil(Fraction(limit.length) / Fraction(limit.max or 1) * 10**24), 10**24)
+
+
+def burst(limit: Limit) -> Decimal:
+    """How much a rate admits at once."""
+    most = limit.max if limit.burst is None else limit.burst
+    assert most is not None
+    return most
