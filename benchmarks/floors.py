@@ -3,6 +3,7 @@
 - `EmptyServer`: gRPC calls with empty messages, a server without interceptors.
 - `CannedServer`: the messages of BatchCheckQuota; each question is read and answered with a canned decision.
 - `write_batch`: the rows of a batch by one hand-written transaction, straight into the same tables.
+- `decide_batch`: the same, with a limit that is looked at under the heads' locks and never passed.
 """
 
 from __future__ import annotations
@@ -10,13 +11,13 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 import grpc
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from metergate.domain.period import QUARTER, Period, window_at
-from metergate.v1 import catalog_pb2, quota_pb2
+from metergate.v1 import catalog_pb2, decision_pb2, quota_pb2
 
 EMPTY = "/benchmarks.Floor/Empty"
 CANNED = "/benchmarks.Floor/Canned"
@@ -34,19 +35,20 @@ async def empty_server(address: str) -> Any:
 async def canned_server(address: str) -> Any:
     """Reads each question of a BatchCheckQuota and answers it with a canned decision."""
     moment = Timestamp(seconds=1_795_000_000)
-    canned = quota_pb2.Decision(
+    canned = decision_pb2.Decision(
         allowed=True,
         plan="default",
         limits=[
-            quota_pb2.LimitState(
-                name="api_calls/month", meter="api_calls", window=quota_pb2.Window(start_time=moment, end_time=moment),
+            decision_pb2.LimitState(
+                name="api_calls/month", meter="api_calls",
+                window=decision_pb2.Window(start_time=moment, end_time=moment),
                 max="1000000000", used="1234", reserved="0", leased="0", forfeited="0", remaining="999998766",
                 would_fit="1", policy=catalog_pb2.POLICY_SOFT, reset_time=moment, overrun="0",
                 scope=catalog_pb2.SCOPE_CUSTOMER,
             )
         ],
         as_of=moment,
-        answered_by=quota_pb2.ANSWERED_BY_VIEW,
+        answered_by=decision_pb2.ANSWERED_BY_VIEW,
     )  # fmt: skip
 
     async def answer(request: bytes, context: Any) -> bytes:
@@ -102,32 +104,82 @@ async def write_batch(
     connection: Any, tenant: str, meter: str, events: list[tuple[str, str, dict[str, str]]], now: int
 ) -> int:
     """Heads, dedupe, events, rollups and counters of (id, customer, labels) in one transaction; events written."""
-    customers = sorted({customer for _, customer, _ in events})
-    window, quarter = window_at(Period.MONTH, "UTC", now), now - now % QUARTER
+    moves = _moves(events)
+    async with connection.transaction():
+        heads = {row[0]: row[1] + 1 for row in await connection.fetch(_LOCK, tenant, sorted(moves.counters))}
+        await _write(connection, tenant, meter, events, moves, heads, now)
+    return len(events)
+
+
+class _Moves(NamedTuple):
+    """What events add to rollups, by (customer, region), and to counters."""
+
+    rollups: dict[tuple[str, str], int]
+    counters: dict[str, int]
+
+
+def _moves(events: list[tuple[str, str, dict[str, str]]]) -> _Moves:
     rollups: dict[tuple[str, str], int] = defaultdict(int)
     counters: dict[str, int] = defaultdict(int)
     for _, customer, labels in events:
         rollups[customer, labels["region"]] += 1
         counters[customer] += 1
+    return _Moves(rollups, counters)
+
+
+async def _write(
+    connection: Any,
+    tenant: str,
+    meter: str,
+    events: list[tuple[str, str, dict[str, str]]],
+    moves: _Moves,
+    heads: dict[str, int],
+    now: int,
+) -> None:
+    window, quarter = window_at(Period.MONTH, "UTC", now), now - now % QUARTER
+    rows = sorted(events)
+    ids = [row[0] for row in rows]
+    owners = [row[1] for row in rows]
+    seqs = [heads[owner] for owner in owners]
+    status = await connection.execute(_IDS, tenant, ids, owners, seqs)
+    assert int(status.rsplit(" ", 1)[1]) == len(events), "an id was known"
+    labels_ = [json.dumps(row[2]) for row in rows]
+    await connection.execute(_EVENTS, tenant, meter, owners, seqs, ids, labels_)
+    ordered, counters = sorted(moves.rollups.items()), sorted(moves.counters.items())
+    await connection.execute(
+        _ROLLUPS, tenant, meter, quarter, [key[0] for key, _ in ordered],
+        [json.dumps({"region": key[1]}) for key, _ in ordered], [count for _, count in ordered],
+    )  # fmt: skip
+    await connection.execute(
+        _COUNTERS, tenant, meter, window.start, window.end, [name for name, _ in counters],
+        [count for _, count in counters],
+    )  # fmt: skip
+    await connection.execute(_HEADS, tenant, [name for name, _ in counters])
+
+
+_TAKEN = """
+SELECT customer, used + reserved + leased + forfeited FROM usage_counter
+WHERE tenant = $1 AND customer = ANY($2::text[]) AND meter = $3 AND end_at = $5 AND start_at = $4
+    AND subject = '' AND filter = ''"""
+
+
+async def decide_batch(
+    connection: Any, tenant: str, meter: str, most: Decimal, events: list[tuple[str, str, dict[str, str]]], now: int
+) -> int:
+    """Admits those of (id, customer, labels) that fit into `most` a month, in their order: heads, counters, then ids,
+    events, rollups and counters of what was admitted, in one transaction; events admitted."""
+    customers = sorted({customer for _, customer, _ in events})
+    window = window_at(Period.MONTH, "UTC", now)
     async with connection.transaction():
         heads = {row[0]: row[1] + 1 for row in await connection.fetch(_LOCK, tenant, customers)}
-        rows = sorted(events)
-        ids = [row[0] for row in rows]
-        owners = [row[1] for row in rows]
-        seqs = [heads[owner] for owner in owners]
-        status = await connection.execute(_IDS, tenant, ids, owners, seqs)
-        written = int(status.rsplit(" ", 1)[1])
-        assert written == len(events), "an id was known"
-        labels_ = [json.dumps(row[2]) for row in rows]
-        await connection.execute(_EVENTS, tenant, meter, owners, seqs, ids, labels_)
-        ordered = sorted(rollups.items())
-        await connection.execute(
-            _ROLLUPS, tenant, meter, quarter, [key[0] for key, _ in ordered],
-            [json.dumps({"region": key[1]}) for key, _ in ordered], [count for _, count in ordered],
-        )  # fmt: skip
-        await connection.execute(
-            _COUNTERS, tenant, meter, window.start, window.end, sorted(counters),
-            [counters[name] for name in sorted(counters)],
-        )  # fmt: skip
-        await connection.execute(_HEADS, tenant, customers)
-    return written
+        taken = dict.fromkeys(customers, Decimal(0))
+        taken.update(await connection.fetch(_TAKEN, tenant, customers, meter, window.start, window.end))
+        admitted = []
+        for event in events:
+            after = taken[event[1]] + 1
+            if after <= most:
+                taken[event[1]] = after
+                admitted.append(event)
+        if admitted:
+            await _write(connection, tenant, meter, admitted, _moves(admitted), heads, now)
+    return len(admitted)

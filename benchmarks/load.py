@@ -17,7 +17,7 @@ import grpc
 from benchmarks import floors
 from benchmarks.stage import CUSTOMERS, METER
 from metergate.adapters.postgres.connect import use_instants
-from metergate.v1 import quota_pb2, usage_pb2
+from metergate.v1 import quota_pb2, usage_event_pb2, usage_pb2
 
 REGIONS = ("eu-west", "eu-north", "us-east", "ap-south")
 
@@ -32,11 +32,13 @@ def labels(chance: random.Random) -> dict[str, str]:
     return {"region": chance.choice(REGIONS), "route": f"/v1/items/{chance.randrange(40)}", "status": "200"}
 
 
-def _channel(address: str) -> grpc.aio.Channel:
+def channel(address: str) -> grpc.aio.Channel:
+    """A channel for answers of any length."""
     return grpc.aio.insecure_channel(address, options=[("grpc.max_receive_message_length", -1)])
 
 
-def _metadata(key: str) -> grpc.aio.Metadata:
+def metadata(key: str) -> grpc.aio.Metadata:
+    """What proves who calls."""
     return grpc.aio.Metadata(("authorization", f"Bearer {key}"))
 
 
@@ -47,7 +49,7 @@ async def ingest(address: str, key: str, batches: int, size: int, in_flight: int
     requests = [
         usage_pb2.BatchRecordUsageRequest(
             events=[
-                usage_pb2.UsageEvent(
+                usage_event_pb2.UsageEvent(
                     id=f"{run}-{batch:05d}-{number:05d}",
                     type=METER,
                     subject=customer(chance.randrange(CUSTOMERS)),
@@ -59,8 +61,8 @@ async def ingest(address: str, key: str, batches: int, size: int, in_flight: int
         )
         for batch in range(batches)
     ]
-    async with _channel(address) as channel:
-        call = channel.unary_unary(
+    async with channel(address) as opened:
+        call = opened.unary_unary(
             "/metergate.v1.UsageService/BatchRecordUsage",
             request_serializer=usage_pb2.BatchRecordUsageRequest.SerializeToString,
             response_deserializer=usage_pb2.BatchRecordUsageResponse.FromString,
@@ -70,14 +72,14 @@ async def ingest(address: str, key: str, batches: int, size: int, in_flight: int
 
         async def work() -> None:
             for request in queue:
-                response = await call(request, metadata=_metadata(key), timeout=60)
+                response = await call(request, metadata=metadata(key), timeout=60)
                 outcomes.update(one.outcome for one in response.receipts)
 
         began = time.perf_counter()
         await asyncio.gather(*(work() for _ in range(in_flight)))
         seconds = time.perf_counter() - began
-        named = {usage_pb2.Outcome.Name(outcome): count for outcome, count in outcomes.items()}
-        return outcomes[usage_pb2.OUTCOME_ACCEPTED], seconds, {"sent": batches * size, **named}
+        named = {usage_event_pb2.Outcome.Name(outcome): count for outcome, count in outcomes.items()}
+        return outcomes[usage_event_pb2.OUTCOME_ACCEPTED], seconds, {"sent": batches * size, **named}
 
 
 async def ingest_floor(postgres_url: str, tenant: str, batches: int, size: int, in_flight: int, seed: int) -> Any:
@@ -111,13 +113,21 @@ async def ingest_floor(postgres_url: str, tenant: str, batches: int, size: int, 
     return written, seconds, {"sent": batches * size}
 
 
-async def _unary(call: Any, metadata: Any, requests: Sequence[bytes], in_flight: int) -> tuple[list[bytes], Any]:
-    """Makes the calls, `in_flight` at a time, after a short warm-up with the first of them.
+async def unary(
+    call: Any,
+    metadata: Any,
+    requests: Sequence[bytes],
+    in_flight: int,
+    warm_up: int | None = None,
+    most_seconds: float = 600.0,
+) -> tuple[list[bytes], Any]:
+    """Makes the calls, `in_flight` at a time, after a short warm-up with the first of them; it begins none after
+    `most_seconds`.
 
     Requests are serialized before and answers parsed after, for floor and product alike, so that the cores serve
     the server. Returns the answers, and (calls, seconds, the latencies' median and 99th percentile).
     """
-    warm_up = min(50, len(requests) // 10)
+    warm_up = min(50, len(requests) // 10) if warm_up is None else warm_up
     for request in requests[:warm_up]:
         await call(request, metadata=metadata, timeout=30)
     timed = iter(requests[warm_up:])
@@ -127,11 +137,13 @@ async def _unary(call: Any, metadata: Any, requests: Sequence[bytes], in_flight:
 
     async def work() -> None:
         for request in timed:
-            began = clock()
-            answers.append(await call(request, metadata=metadata, timeout=30))
-            latencies.append(clock() - began)
+            if (started := clock()) > until:
+                return
+            answers.append(await call(request, metadata=metadata, timeout=120))
+            latencies.append(clock() - started)
 
     began = clock()
+    until = began + most_seconds
     await asyncio.gather(*(work() for _ in range(in_flight)))
     seconds = clock() - began
     cuts = statistics.quantiles(latencies, n=100)
@@ -140,8 +152,8 @@ async def _unary(call: Any, metadata: Any, requests: Sequence[bytes], in_flight:
 
 async def empty(address: str, calls: int, in_flight: int) -> Any:
     """Empty unary calls."""
-    async with _channel(address) as channel:
-        _, result = await _unary(channel.unary_unary(floors.EMPTY), None, [b""] * calls, in_flight)
+    async with channel(address) as opened:
+        _, result = await unary(opened.unary_unary(floors.EMPTY), None, [b""] * calls, in_flight)
         return result
 
 
@@ -150,18 +162,18 @@ async def record(address: str, key: str, calls: int, in_flight: int, seed: int) 
     run = uuid.UUID(int=random.Random(seed).getrandbits(128)).hex
     requests = [
         usage_pb2.RecordUsageRequest(
-            event=usage_pb2.UsageEvent(
+            event=usage_event_pb2.UsageEvent(
                 id=f"{run}-{number}", type=METER, subject=customer(number % CUSTOMERS), amount="1",
                 labels={"region": "eu-west", "route": "/v1/items", "status": "200"},
             )
         ).SerializeToString()
         for number in range(calls)
     ]  # fmt: skip
-    async with _channel(address) as channel:
-        call = channel.unary_unary("/metergate.v1.UsageService/RecordUsage")
-        answers, (units, seconds, notes) = await _unary(call, _metadata(key), requests, in_flight)
+    async with channel(address) as opened:
+        call = opened.unary_unary("/metergate.v1.UsageService/RecordUsage")
+        answers, (units, seconds, notes) = await unary(call, metadata(key), requests, in_flight)
     accepted = sum(
-        usage_pb2.RecordUsageResponse.FromString(answer).receipt.outcome == usage_pb2.OUTCOME_ACCEPTED
+        usage_pb2.RecordUsageResponse.FromString(answer).receipt.outcome == usage_event_pb2.OUTCOME_ACCEPTED
         for answer in answers
     )
     return accepted, seconds, {**notes, "sent": units}
@@ -175,9 +187,9 @@ async def check(address: str, key: str, calls: int, in_flight: int) -> Any:
         ).SerializeToString()
         for number in range(calls)
     ]
-    async with _channel(address) as channel:
-        call = channel.unary_unary("/metergate.v1.QuotaService/CheckQuota")
-        answers, (units, seconds, notes) = await _unary(call, _metadata(key), requests, in_flight)
+    async with channel(address) as opened:
+        call = opened.unary_unary("/metergate.v1.QuotaService/CheckQuota")
+        answers, (units, seconds, notes) = await unary(call, metadata(key), requests, in_flight)
     allowed = sum(quota_pb2.CheckQuotaResponse.FromString(answer).decision.allowed for answer in answers)
     return allowed, seconds, {**notes, "sent": units}
 
@@ -198,8 +210,8 @@ def check_batch_request(size: int, offset: int) -> quota_pb2.BatchCheckQuotaRequ
 async def check_batch(address: str, path: str, key: str, calls: int, size: int, in_flight: int) -> Any:
     """BatchCheckQuota calls; every decision must be there and allow."""
     requests = [check_batch_request(size, number * size).SerializeToString() for number in range(calls)]
-    async with _channel(address) as channel:
-        answers, (units, seconds, notes) = await _unary(channel.unary_unary(path), _metadata(key), requests, in_flight)
+    async with channel(address) as opened:
+        answers, (units, seconds, notes) = await unary(opened.unary_unary(path), metadata(key), requests, in_flight)
     decisions = sum(
         one.decision.allowed
         for answer in answers

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import statistics
+import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -16,7 +17,7 @@ ROUNDS = 5
 
 @dataclass(slots=True)
 class Result:
-    """What a benchmark found; `ratio` is the median over the pairs."""
+    """What a benchmark found; `ratio` is the median over the pairs. `parts` are what else it was to meet."""
 
     name: str
     ratio: float
@@ -26,6 +27,28 @@ class Result:
     aim: str
     met: bool
     detail: dict[str, Any] = field(default_factory=dict)
+    parts: list[Result] = field(default_factory=list)
+
+    @property
+    def spread(self) -> tuple[float, float]:
+        """The lowest and the highest ratio of a pair."""
+        return self.detail.get("ratio_min", self.ratio), self.detail.get("ratio_max", self.ratio)
+
+    def rows(self) -> list[Result]:
+        """Itself and its parts."""
+        return [self, *self.parts]
+
+
+def at_least(name: str, found: dict[str, Any], unit: str, aim: float, detail: dict[str, Any]) -> Result:
+    """A result that is to be at least so high."""
+    ratio = found["ratio"]
+    return Result(name, ratio, found["product"], found["floor"], unit, f"≥ {aim}", ratio >= aim, detail)
+
+
+def at_most(name: str, found: dict[str, Any], unit: str, aim: float, detail: dict[str, Any]) -> Result:
+    """A result that is to be at most so high."""
+    ratio = found["ratio"]
+    return Result(name, ratio, found["product"], found["floor"], unit, f"≤ {aim}", ratio <= aim, detail)
 
 
 class BrokenPromise(Exception):
@@ -50,17 +73,22 @@ def alternate(floor: Callable[[], float], product: Callable[[], float], rounds: 
     }
 
 
+def figure(value: float) -> str:
+    """A figure for people: whole where it is large."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
 def show(results: list[Result], as_json: bool) -> None:
     """A table for people; with `as_json`, one JSON object per result as the last lines."""
     table = Table("benchmark", "product", "floor", "ratio", "spread", "aim", "")
-    for one in results:
-        spread = f"{one.detail.get('ratio_min', 0):.2f}-{one.detail.get('ratio_max', 0):.2f}"
+    for one in (row for result in results for row in result.rows()):
+        spread = "{:.3g}-{:.3g}".format(*one.spread)
         met = "[green]met[/]" if one.met else "[red]missed[/]"
         table.add_row(
-            one.name, f"{one.product:,.6g} {one.unit}", f"{one.floor:,.6g} {one.unit}", f"{one.ratio:.2f}", spread,
-            one.aim, met,
+            one.name, f"{figure(one.product)} {one.unit}", f"{figure(one.floor)} {one.unit}", f"{one.ratio:.3g}",
+            spread, one.aim, met,
         )  # fmt: skip
-    Console().print(table)
+    Console(width=None if sys.stdout.isatty() else 160).print(table)
     if as_json:
         for one in results:
             print(json.dumps(asdict(one), default=str))

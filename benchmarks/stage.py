@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import multiprocessing
 import os
+import re
 import resource
 import signal
 import socket
@@ -12,7 +13,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+import urllib.request
+from collections import Counter
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +34,7 @@ from metergate.domain.quantity import parse
 from metergate.domain.quota import Limit, Policy
 from metergate.settings import Settings
 
+_CALLS = re.compile(r'^metergate_calls_total\{.*method="[^"]*/(\w+)".*\} (\S+)$', re.MULTILINE)
 CUSTOMERS = 1_000
 METER = "api_calls"
 # Every benchmark runs on this catalog: one meter with one dimension, one monthly limit, so that each event moves
@@ -48,6 +53,7 @@ class Product:
     key: str
     process: subprocess.Popen[bytes]
     postgres_url: str
+    http: str
 
     def cpu_seconds(self) -> float:
         """CPU that the server has used."""
@@ -57,6 +63,17 @@ class Product:
     def resident_bytes(self) -> int:
         """Memory that the server holds."""
         return int(psutil.Process(self.process.pid).memory_info().rss)
+
+    def calls(self) -> Counter[str]:
+        """How many calls of each method the server has answered, as its metrics say."""
+        with urllib.request.urlopen(f"http://{self.http}/metrics", timeout=10) as page:
+            text = page.read().decode()
+        found: Counter[str] = Counter()
+        for method, count in re.findall(
+            r'^metergate_calls_total\{.*method="[^"]*/(\w+)".*\} (\S+)$', text, re.MULTILINE
+        ):
+            found[method] += int(float(count))
+        return found
 
 
 @contextmanager
@@ -69,11 +86,11 @@ def databases() -> Iterator[tuple[str, str]]:
 
 
 @contextmanager
-def product(postgres_url: str, redis_url: str) -> Iterator[Product]:
+def product(postgres_url: str, redis_url: str, catalog: Catalog = CATALOG) -> Iterator[Product]:
     """A product server in a process of its own, with the tenant and the catalog ready."""
     migrate.upgrade(postgres_url)
     settings = Settings(postgres_url=postgres_url, redis_url=redis_url)
-    key = asyncio.run(wiring.bootstrap(settings, catalog=CATALOG))
+    key = asyncio.run(wiring.bootstrap(settings, catalog=catalog))
     address, http = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
     with tempfile.TemporaryDirectory() as home:
         command = [
@@ -84,10 +101,44 @@ def product(postgres_url: str, redis_url: str) -> Iterator[Product]:
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env={**os.environ, "METERGATE_CONFIG": config})
         try:
             _wait_for(address, process)
-            yield Product(address, key, process, postgres_url)
+            yield Product(address, key, process, postgres_url, http)
         finally:
             process.send_signal(signal.SIGINT)
             process.wait(30)
+
+
+@contextmanager
+def serving(catalog: Catalog = CATALOG) -> Iterator[Product]:
+    """A product server on databases of its own."""
+    with databases() as (postgres, redis), product(postgres, redis, catalog) as server:
+        yield server
+
+
+@contextmanager
+def floor_server(serve: Callable[[str], Coroutine[Any, Any, Any]]) -> Iterator[str]:
+    """A floor server in a process of its own; its address."""
+    address = f"127.0.0.1:{free_port()}"
+    context = multiprocessing.get_context("spawn")
+    ready = context.Event()
+    process = context.Process(target=_serve_floor, args=(serve, address, ready), daemon=True)
+    process.start()
+    assert ready.wait(30)
+    try:
+        yield address
+    finally:
+        process.terminate()
+        process.join(10)
+
+
+def _serve_floor(serve: Callable[[str], Coroutine[Any, Any, Any]], address: str, ready: Any) -> None:
+    import uvloop
+
+    async def run() -> None:
+        server = await serve(address)
+        ready.set()
+        await server.wait_for_termination()
+
+    uvloop.run(run())
 
 
 def free_port() -> int:
@@ -136,6 +187,12 @@ def in_a_process(run: Callable[..., Any], *arguments: Any) -> Outcome:
         raise RuntimeError("a client process died") from None
     finally:
         process.join(30)
+
+
+def in_processes(run: Callable[..., Any], each: Sequence[Sequence[Any]]) -> list[Outcome]:
+    """Runs `run(*arguments)` in a fresh process for each list of arguments, all at once."""
+    with ThreadPoolExecutor(len(each)) as pool:
+        return list(pool.map(lambda arguments: in_a_process(run, *arguments), each))
 
 
 def _child(sending: Any, run: Callable[..., Any], arguments: tuple[Any, ...]) -> None:

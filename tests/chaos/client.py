@@ -15,7 +15,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 from grpc_status import rpc_status
 
-from metergate.v1 import catalog_pb2, quota_pb2, usage_pb2
+from metergate.v1 import catalog_pb2, decision_pb2, quota_pb2, usage_event_pb2, usage_pb2
 
 # A channel to a server that was killed tries again soon; each client has connections of its own.
 OPTIONS = [
@@ -51,9 +51,9 @@ class Failed(NamedTuple):
     has_retry_info: bool
 
 
-def usage(subject: str, id: str = "", amount: str = "", time: int | None = None) -> usage_pb2.UsageEvent:
+def usage(subject: str, id: str = "", amount: str = "", time: int | None = None) -> usage_event_pb2.UsageEvent:
     """An event of the one meter, with an id of its own unless one is given; `time` in microseconds."""
-    made = usage_pb2.UsageEvent(id=id or f"e{next(_numbers)}", type=METER, subject=subject, amount=amount)
+    made = usage_event_pb2.UsageEvent(id=id or f"e{next(_numbers)}", type=METER, subject=subject, amount=amount)
     if time is not None:
         made.time.CopyFrom(Timestamp(seconds=time // 10**6, nanos=time % 10**6 * 1000))
     return made
@@ -100,17 +100,17 @@ class Client:
             )
         return await self._calls[method](request, timeout=seconds, metadata=self._metadata)
 
-    async def record(self, event: usage_pb2.UsageEvent, seconds: float = 15) -> usage_pb2.RecordUsageResponse:
+    async def record(self, event: usage_event_pb2.UsageEvent, seconds: float = 15) -> usage_pb2.RecordUsageResponse:
         """One event."""
         request = usage_pb2.RecordUsageRequest(event=event)
         answer: usage_pb2.RecordUsageResponse = await self.call("UsageService/RecordUsage", request, seconds)
         return answer
 
-    async def outcome(self, event: usage_pb2.UsageEvent, seconds: float = 15) -> str:
+    async def outcome(self, event: usage_event_pb2.UsageEvent, seconds: float = 15) -> str:
         """One event; what became of it, as ACCEPTED."""
         return outcome_name((await self.record(event, seconds)).receipt)
 
-    async def batch(self, events: Sequence[usage_pb2.UsageEvent], seconds: float = 30) -> list[str]:
+    async def batch(self, events: Sequence[usage_event_pb2.UsageEvent], seconds: float = 30) -> list[str]:
         """Many events; what became of each."""
         request = usage_pb2.BatchRecordUsageRequest(events=events)
         answer: usage_pb2.BatchRecordUsageResponse = await self.call("UsageService/BatchRecordUsage", request, seconds)
@@ -123,7 +123,7 @@ class Client:
         )
         answer: quota_pb2.CheckQuotaResponse = await self.call("QuotaService/CheckQuota", request)
         (limit,) = answer.decision.limits
-        from_view = answer.decision.answered_by == quota_pb2.AnsweredBy.ANSWERED_BY_VIEW
+        from_view = answer.decision.answered_by == decision_pb2.AnsweredBy.ANSWERED_BY_VIEW
         return Used(int(Decimal(limit.used)), from_view)
 
     async def have_meter(self, period: str = "PERIOD_MONTH") -> None:
@@ -135,6 +135,6 @@ class Client:
         await self.call("CatalogService/ApplyCatalog", catalog_pb2.ApplyCatalogRequest(catalog=catalog))
 
 
-def outcome_name(receipt: usage_pb2.UsageReceipt) -> str:
+def outcome_name(receipt: usage_event_pb2.UsageReceipt) -> str:
     """As ACCEPTED."""
-    return usage_pb2.Outcome.Name(receipt.outcome).removeprefix("OUTCOME_")
+    return usage_event_pb2.Outcome.Name(receipt.outcome).removeprefix("OUTCOME_")

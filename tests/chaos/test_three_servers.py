@@ -16,7 +16,7 @@ import asyncpg
 import grpc
 import pytest
 
-from metergate.v1.usage_pb2 import UsageEvent
+from metergate.v1.usage_event_pb2 import UsageEvent
 from tests.chaos.client import Client, usage
 from tests.chaos.ledger import Ledger
 from tests.chaos.servers import servers_in

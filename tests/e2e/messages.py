@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from google.protobuf.descriptor import FieldDescriptor
@@ -15,6 +16,7 @@ _EVENT = {
     "id": "e-1", "source": "api", "type": "calls", "subject": "acme-a", "amount": "1.5", "settles": "lease-1",
     "values": {"tokens": "12"}, "labels": {"region": "eu", "route": "/"},
 }  # fmt: skip
+_USE = {**{name: value for name, value in _EVENT.items() if name != "settles"}, "amount": "0.1"}
 _AMOUNTS = [{"meter": "calls", "amount": "2", "labels": {"region": "eu"}}, {"meter": "tokens"}]
 _LIMITS = [
     {"name": "calls/month", "meter": "calls", "max": "1000", "per_labels": ["region"]},
@@ -31,7 +33,21 @@ CATALOG: dict[str, Any] = {
 }
 
 
-def good_requests() -> dict[str, Message]:
+@dataclass(frozen=True)
+class Ids:
+    """What requests name that the server made: three reservations, leases to go on with and to return, one that is
+    forfeited, and a decision."""
+
+    extended: str = "r_1"
+    committed: str = "r_2"
+    released: str = "r_3"
+    synced: str = "l_1"
+    returned: str = "l_2"
+    forfeited: str = "l_3"
+    decision: str = "d_1"
+
+
+def good_requests(ids: Ids = Ids()) -> dict[str, Message]:
     """A request for each method that a tenant with this catalog and customer `acme` would be answered."""
     span = {"start_time": stamp(-7_200), "end_time": stamp(60)}
     fields: dict[str, dict[str, Any]] = {
@@ -45,6 +61,31 @@ def good_requests() -> dict[str, Message]:
         "CheckQuota": {"subject": "acme-a", "amounts": _AMOUNTS},
         "BatchCheckQuota": {"checks": [{"subject": "acme-a", "amounts": _AMOUNTS}] * 2},
         "ListLimits": {"subject": "acme-a", "meters": ["calls"]},
+        "ConsumeQuota": {"events": [{**_USE, "id": "c-1", "time": stamp(-5)}, {**_USE, "id": "c-2"}]},
+        "BatchConsumeQuota": {
+            "consumes": [
+                {"events": [{**_USE, "id": "c-3"}]},
+                {"events": [{**_USE, "id": "c-4"}], "refuse_as_status": True},
+            ],
+            "details": True,
+        },
+        "ReserveQuota": {
+            "subject": "acme-a", "amounts": _AMOUNTS, "ttl": {"seconds": 60}, "partial_ok": True, "request_id": "r-1",
+        },
+        "ExtendReservation": {"reservation_id": ids.extended, "ttl": {"seconds": 600, "nanos": 5_000}},
+        "CommitReservation": {"reservation_id": ids.committed, "events": [{**_USE, "id": "c-5"}]},
+        "ReleaseReservation": {"reservation_id": ids.released},
+        "AcquireLease": {
+            "subject": "acme-a", "meter": "tokens", "labels": {"region": "eu"}, "holder": "h", "amount": "5",
+            "request_id": "l-1",
+        },
+        "SyncLeases": {"marks": [
+            {"lease_id": ids.synced, "spent": "1", "returned": "2", "wanted": "9"},
+            {"lease_id": "l_none", "spent": "1.5", "close": True},
+        ]},
+        "ReturnLease": {"lease_id": ids.returned, "spent": "1"},
+        "ReleaseLease": {"lease_id": ids.forfeited},
+        "ExplainDecision": {"decision_id": ids.decision, "events": 5},
         "ApplyCatalog": {"catalog": CATALOG, "request_id": "apply-1"},
         "GetCatalog": {},
         "SetLimit": {"plan": "pro", "limit": _LIMITS[1], "request_id": "set-1"},

@@ -16,6 +16,7 @@ from tests.server import Server
 
 METER = {"name": "calls", "dimensions": ["region"]}
 PLAN = {"name": "default", "limits": [{"meter": "calls", "max": "100"}]}
+EVENT = {"id": "spy", "type": "calls", "subject": "acme"}
 # What a foreign key may do is done to its own tenant; all other methods must find nothing.
 WRITES = {"ApplyCatalog", "SetLimit", "RecordUsage", "BatchRecordUsage"}
 
@@ -86,7 +87,7 @@ async def foreign(server: Server) -> AsyncIterator[Caller]:
 
 
 async def _furnish(api: Caller) -> dict[str, str]:
-    """Gives the first tenant something of everything; returns its tokens."""
+    """Gives the first tenant something of everything; returns its tokens and the ids of what it holds."""
     await api("ApplyCatalog", catalog={"meters": [METER], "plans": [PLAN, {"name": "pro"}]}, request_id="first")
     for name in ("acme", "beta"):
         await api("CreateCustomer", customer={"id": name})
@@ -99,7 +100,12 @@ async def _furnish(api: Caller) -> dict[str, str]:
         "ListSubjects": await api("ListSubjects", customer="acme", page_size=1),
         "ListUsageEvents": await api("ListUsageEvents", page_size=1),
     }
-    return {"write": written.token} | {name: page.next_page_token for name, page in pages.items()}
+    reserved = await api("ReserveQuota", subject="acme", amounts=[{"meter": "calls"}], request_id="first")
+    leased = await api("AcquireLease", subject="acme", meter="calls", amount="1", holder="h", request_id="first")
+    await api("ReleaseReservation", reservation_id=reserved.reservation.id)
+    await api("ReturnLease", lease_id=leased.lease.id)
+    held = {"r": reserved.reservation.id, "l": leased.lease.id, "d": reserved.decision.decision_id}
+    return {"write": written.token} | held | {name: page.next_page_token for name, page in pages.items()}
 
 
 async def test_p9_a_foreign_key_sees_nothing(api: Caller, foreign: Caller) -> None:
@@ -124,6 +130,16 @@ async def test_p9_a_foreign_key_sees_nothing(api: Caller, foreign: Caller) -> No
         ("CheckQuota", ask | wrote, "TOKEN_INVALID"),
         ("ListLimits", {"subject": "acme"}, "SUBJECT_NOT_FOUND"),
         ("ListLimits", {"subject": "acme", "meters": ["calls"]}, "METER_NOT_FOUND"),
+        ("ConsumeQuota", {"events": [EVENT]}, "SUBJECT_NOT_FOUND"),
+        ("ReserveQuota", ask | {"request_id": "first"}, "SUBJECT_NOT_FOUND"),
+        ("ExtendReservation", {"reservation_id": tokens["r"], "ttl": {"seconds": 60}}, "RESERVATION_NOT_FOUND"),
+        ("CommitReservation", {"reservation_id": tokens["r"]}, "RESERVATION_NOT_FOUND"),
+        ("CommitReservation", {"reservation_id": tokens["r"], "events": [EVENT]}, "RESERVATION_NOT_FOUND"),
+        ("ReleaseReservation", {"reservation_id": tokens["r"]}, "RESERVATION_NOT_FOUND"),
+        ("AcquireLease", {"subject": "acme", "meter": "calls", "amount": "1", "holder": "h"}, "SUBJECT_NOT_FOUND"),
+        ("ReturnLease", {"lease_id": tokens["l"]}, "LEASE_NOT_FOUND"),
+        ("ReleaseLease", {"lease_id": tokens["l"]}, "LEASE_NOT_FOUND"),
+        ("ExplainDecision", {"decision_id": tokens["d"]}, "TOKEN_INVALID"),
     ]
     for method, request, reason in asked:
         answer = await foreign.refused(method, **request)
@@ -133,6 +149,10 @@ async def test_p9_a_foreign_key_sees_nothing(api: Caller, foreign: Caller) -> No
 
     batch = await foreign("BatchCheckQuota", checks=[ask, ask | wrote])
     assert [one.error_reason for one in batch.results] == ["SUBJECT_NOT_FOUND", "TOKEN_INVALID"]
+    batch = await foreign("BatchConsumeQuota", consumes=[{"events": [EVENT]}])
+    assert [one.error_reason for one in batch.results] == ["SUBJECT_NOT_FOUND"]
+    batch = await foreign("SyncLeases", marks=[{"lease_id": tokens["l"], "close": True}])
+    assert [one.error_reason for one in batch.results] == ["LEASE_NOT_FOUND"]
     catalog = await foreign("GetCatalog")
     assert (len(catalog.catalog.meters), len(catalog.catalog.plans), catalog.version) == (0, 0, 0)
     assert not (await foreign("ListCustomers")).customers

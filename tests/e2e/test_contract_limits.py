@@ -12,8 +12,8 @@ import pytest
 import redis.asyncio
 
 from metergate.v1.catalog_pb2 import POLICY_HARD, POLICY_SOFT
-from metergate.v1.quota_pb2 import ANSWERED_BY_LEDGER, ANSWERED_BY_VIEW
-from metergate.v1.usage_pb2 import OUTCOME_DUPLICATE
+from metergate.v1.decision_pb2 import ANSWERED_BY_LEDGER, ANSWERED_BY_VIEW
+from metergate.v1.usage_event_pb2 import OUTCOME_DUPLICATE
 from tests.e2e.calls import Caller, total, used
 from tests.server import Server
 

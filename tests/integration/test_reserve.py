@@ -245,3 +245,24 @@ async def test_what_can_shrink_cannot_be_held(one: Process) -> None:
     assert await reason(one.reserve(Want("seats", Decimal(1), {}))) is Reason.METER_CAN_SHRINK
     assert await reason(one.reserve(Want("none", Decimal(1), {}))) is Reason.METER_NOT_FOUND
     assert await reason(one.reserve(calls("1"), subject="nobody")) is Reason.SUBJECT_NOT_FOUND
+
+
+async def test_p2_one_request_id_for_two_customers_at_once_holds_once(one: Process) -> None:
+    await begin(one)
+    await one.customer("beta")
+    works = [one.reserve(calls("3"), subject=subject, request_id="q") for subject in ("acme", "beta") * 3]
+    answers = await asyncio.gather(*works, return_exceptions=True)
+    held = {answer.hold.customer for answer in answers if isinstance(answer, Answer) and answer.hold}
+    refused = {answer.reason for answer in answers if isinstance(answer, MetergateError)}
+    assert (len(held), refused) == (1, {Reason.REQUEST_ID_REUSED})
+    assert await one.differences() == []
+
+
+async def test_p4_a_counter_of_a_limit_that_is_gone_counts_on(one: Process) -> None:
+    await begin(one)
+    await one.consume(event("1", amount="3"))
+    await begin(one, DAY)
+    await one.consume(event("2", amount="4"))
+    await one.reserve(calls("2"))
+    assert await counters(one) == {"calls": (7, 2, 0, 0)}
+    assert await one.differences() == []

@@ -49,8 +49,8 @@ def limits(rng: random.Random, meters: list[Meter]) -> tuple[Limit, ...]:
         made.append(
             Limit(
                 f"limit{number}", meter.name, rng.choice([None, Decimal(100), Decimal("10.5")]),
-                rng.choice(periods), Policy.SOFT, rng.choice(list(Scope)), ((fixed, rng.choice(["", "a", "eu"])),) if fixed else (),
-                tuple(per), kind, length,
+                rng.choice(periods), Policy.SOFT, rng.choice(list(Scope)),
+                ((fixed, rng.choice(["", "a", "eu"])),) if fixed else (), tuple(per), kind, length,
             )
         )  # fmt: skip
     return tuple(made)

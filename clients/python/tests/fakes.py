@@ -15,7 +15,15 @@ from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
-from metergate_client.v1 import catalog_pb2, catalog_pb2_grpc, quota_pb2, quota_pb2_grpc, usage_pb2, usage_pb2_grpc
+from metergate_client.v1 import (
+    catalog_pb2,
+    catalog_pb2_grpc,
+    quota_pb2,
+    quota_pb2_grpc,
+    usage_event_pb2,
+    usage_pb2,
+    usage_pb2_grpc,
+)
 
 
 @dataclass
@@ -28,7 +36,7 @@ class FakeServer(
     lost: int = 0
     requests: list[Any] = field(default_factory=list)
     metadata: list[dict[str, str]] = field(default_factory=list)
-    ledger: dict[str, usage_pb2.UsageEvent] = field(default_factory=dict)
+    ledger: dict[str, usage_event_pb2.UsageEvent] = field(default_factory=dict)
 
     def RecordUsage(self, request: Any, context: Any) -> usage_pb2.RecordUsageResponse:  # noqa: N802
         receipt = self._keep(request.event)
@@ -76,10 +84,10 @@ class FakeServer(
             self.lost -= 1
             context.abort(grpc.StatusCode.UNAVAILABLE, "the answer is lost")
 
-    def _keep(self, event: usage_pb2.UsageEvent) -> usage_pb2.UsageReceipt:
+    def _keep(self, event: usage_event_pb2.UsageEvent) -> usage_event_pb2.UsageReceipt:
         known = self.ledger.setdefault(event.id, event)
         outcome = "ACCEPTED" if known is event else "DUPLICATE" if known == event else "CONFLICT"
-        return usage_pb2.UsageReceipt(event_id=event.id, outcome=f"OUTCOME_{outcome}")
+        return usage_event_pb2.UsageReceipt(event_id=event.id, outcome=f"OUTCOME_{outcome}")
 
 
 @contextmanager

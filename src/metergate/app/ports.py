@@ -14,6 +14,7 @@ from metergate.domain.period import Window
 from metergate.domain.posting import Head, Known, Posting
 from metergate.domain.posting import Ledger as Read
 from metergate.domain.quota import CounterKey, Figures
+from metergate.domain.threshold import LimitEvent
 from metergate.domain.usage import Event
 
 
@@ -97,6 +98,10 @@ class Commit(Protocol):
         Raises:
             RaceLostError: an id was taken meanwhile.
         """
+        ...
+
+    async def write_limit_events(self, events: Sequence[LimitEvent]) -> None:
+        """Keeps the events, but for those that fired already."""
         ...
 
 

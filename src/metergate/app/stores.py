@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from metergate.domain.catalog import Catalog
+from metergate.domain.override import Override
 
 
 @dataclass(slots=True)
@@ -69,13 +70,15 @@ class Catalogs(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Customer:
-    """Who is billed."""
+    """Who is billed, and what governs the limits: `anchor` is the instant from which anchored windows are counted."""
 
     id: str
     name: str
     plan: str
     time_zone: str
     created_at: int
+    anchor: int | None = None
+    overrides: tuple[Override, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +109,8 @@ class CustomerChange(OnceStore, Protocol):
         """Makes a subject; one that exists stays as it is."""
         ...
 
-    async def assign(self, customer: str, plan: str) -> int:
-        """Puts the customer on a plan; returns the `seq` of this change."""
+    async def replace(self, customer: Customer) -> int:
+        """Puts this in the place of what the customer was; returns the `seq` of this change."""
         ...
 
     async def now(self) -> int:

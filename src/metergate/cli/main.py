@@ -1,6 +1,6 @@
 """Collects the commands and turns what goes wrong into one sentence and an exit code.
 
-Exit codes: 0 done, 1 failed, 2 wrong usage, 3 some rows of an import were not taken, 4 a quota check that refuses.
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 some rows of an import were not taken, 4 refused by a quota.
 """
 
 from __future__ import annotations

@@ -6,13 +6,16 @@ Field names are those of the protos; enums are short and lower case ("month"), e
 from __future__ import annotations
 
 import difflib
+from datetime import timedelta
 from typing import Any, TypeVar
 
 from google.protobuf import json_format
 from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 
 from metergate.cli.errors import CliError
+from metergate.cli.times import duration_option
 
 M = TypeVar("M", bound=Message)
 # The descriptors of protobuf's C and Python halves have no type in common.
@@ -114,11 +117,20 @@ def _full_item(field: FieldDescriptor, value: Any, at: str) -> Any:
         return _full(field.message_type, value, at)
     if isinstance(value, dict | list):
         raise CliError(f"{at} must be one value, not {value!r}.")
+    if field.message_type is not None and field.message_type.full_name == Duration.DESCRIPTOR.full_name:
+        return _full_length(str(value), at)
     if field.type == FieldDescriptor.TYPE_BOOL:
         if str(value).lower() not in ("true", "false"):
             raise CliError(f"{at} must be true or false, not {value!r}.")
         return str(value).lower() == "true"
     return str(value)
+
+
+def _full_length(text: str, at: str) -> str:
+    try:
+        return f"{duration_option(text) // timedelta(seconds=1)}s"
+    except CliError as error:
+        raise CliError(f"{at}: {error.message}") from error
 
 
 def _unknown(kind: Descriptor, name: str, at: str) -> str:

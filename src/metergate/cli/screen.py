@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.markup import escape
 from rich.table import Table
 
@@ -49,14 +49,28 @@ class Screen:
         else:
             self.err.print(f"[bold red]Error:[/] {escape(message)}", soft_wrap=True)
 
+    def note(self, text: str) -> None:
+        """Prints text on standard error, where standard output is for one value that scripts read."""
+        sys.stderr.write(text + "\n")
+        sys.stderr.flush()
+
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[str] = ()) -> None:
         """Prints rows under their columns; those named in `right` hold figures."""
-        table = Table(box=None, pad_edge=False, header_style="bold")
-        for column in columns:
-            table.add_column(column, justify="right" if column in right else "left", overflow="fold")
-        for row in rows:
-            table.add_row(*(escape(cell) for cell in row))
-        self.out.print(table)
+        self.show(table(columns, rows, right=right))
+
+    def show(self, made: RenderableType) -> None:
+        """Prints what was made before, such as a table."""
+        self.out.print(made)
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[str] = ()) -> Table:
+    """Rows under their columns; those named in `right` hold figures."""
+    made = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        made.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    for row in rows:
+        made.add_row(*(escape(cell) for cell in row))
+    return made
 
 
 def bar(value: Decimal, most: Decimal) -> str:

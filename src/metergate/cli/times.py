@@ -6,6 +6,7 @@ import re
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from zoneinfo import ZoneInfo
 
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from metergate.cli.errors import CliError
@@ -98,6 +99,14 @@ def duration_option(text: str) -> timedelta:
     if found is None:
         raise CliError(f"{text!r} is not a stretch of time: write 30s, 10m, 2h or 1d.")
     return timedelta(seconds=int(found[1]) * _UNIT_SECONDS[found[2]])
+
+
+def show_length(length: Duration) -> str:
+    """A stretch of whole seconds as `duration_option` reads it, in its largest whole unit."""
+    for unit in ("d", "h", "m"):
+        if length.seconds % _UNIT_SECONDS[unit] == 0:
+            return f"{length.seconds // _UNIT_SECONDS[unit]}{unit}"
+    return f"{length.seconds}s"
 
 
 def to_timestamp(moment: datetime) -> Timestamp:

@@ -21,7 +21,7 @@ from metergate.cli.importing.source import Format, RowSource, open_rows
 from metergate.cli.importing.tally import Tally
 from metergate.cli.options import pairs
 from metergate.cli.screen import screen
-from metergate.v1.usage_pb2 import UsageReceipt
+from metergate.v1.usage_event_pb2 import UsageReceipt
 
 SOME_ROWS_BAD = 3
 _DELIMITERS = {"tab": "\t", "\\t": "\t"}

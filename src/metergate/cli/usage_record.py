@@ -13,7 +13,8 @@ from metergate.cli.errors import CliError
 from metergate.cli.options import pairs
 from metergate.cli.screen import screen
 from metergate.v1.error_reason_pb2 import ErrorReason
-from metergate.v1.usage_pb2 import Outcome, RecordUsageRequest, RecordUsageResponse, UsageEvent, UsageReceipt
+from metergate.v1.usage_event_pb2 import Outcome, UsageEvent, UsageReceipt
+from metergate.v1.usage_pb2 import RecordUsageRequest, RecordUsageResponse
 
 
 def record(

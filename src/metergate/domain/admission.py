@@ -7,7 +7,7 @@ that from the first admission to the last figures only grow, and what was refuse
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -15,7 +15,8 @@ from metergate.domain.catalog import Catalog
 from metergate.domain.decision import AnsweredBy, Ask, Decision, ask_of, decide, look_at, total
 from metergate.domain.errors import MetergateError, Reason
 from metergate.domain.hold import Column
-from metergate.domain.period import Window
+from metergate.domain.override import changes_at
+from metergate.domain.period import LATEST, Window
 from metergate.domain.posting import Head
 from metergate.domain.quantity import ONE, ZERO, add
 from metergate.domain.quota import CounterKey, Figures, Limit, advance, fits
@@ -41,34 +42,41 @@ class Asked(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """What is asked together: the limits that it touches, and what it would add to which counter."""
+    """What is asked together: the limits that it touches, and what it would add to which counter. Other limits are in
+    force from `changes_at` on."""
 
     customer: str
     asked: tuple[Asked, ...]
     touches: tuple[Touch, ...]
     amounts: Mapping[CounterKey, Decimal]
+    changes_at: int = LATEST
 
 
-def demand(head: Head, catalog: Catalog, at: int, asked: Sequence[Asked]) -> Demand:
-    """What the amounts ask of the limits in force, in the windows of that instant. What is asked of one counter twice
-    is added up."""
+def demand(head: Head, catalog: Catalog, at: int, asked: Sequence[Asked], now: int | None = None) -> Demand:
+    """What the amounts ask of the limits in force (`now`, or else then), in the windows of that instant. What is asked
+    of one counter twice is added up."""
+    now = at if now is None else now
+    customer, zone, anchor = head.customer, head.time_zone, head.anchor
     touches: dict[tuple[str, CounterKey], Touch] = {}
     amounts: dict[CounterKey, Decimal] = {}
     for subject, (meter, amount, labels) in asked:
         mine: set[CounterKey] = set()
-        for limit in catalog.limits(head.plan, meter):
+        for limit in catalog.limits_for(head, meter, now):
             filter_ = limit.filter_of(labels)
             if filter_ is None:
                 continue
             whose = limit.subject_of(subject)
-            windows = limit.windows(head.time_zone, at)
-            keys = tuple([CounterKey(head.customer, meter, whose, filter_, one.start, one.end) for one in windows])
-            touches[limit.name, keys[-1]] = Touch(limit, windows, keys)
-            mine.add(keys[-1])
+            windows = limit.windows(zone, at, anchor)
+            last = windows[-1]
+            key = CounterKey(customer, meter, whose, filter_, last.start, last.end)
+            keys = (key,) if len(windows) == 1 else tuple([key._replace(start=w.start, end=w.end) for w in windows])
+            touches[limit.name, key] = Touch(limit, windows, keys)
+            mine.add(key)
         for key in mine:  # two limits may share a counter, which counts the amount once
             before = amounts.get(key)
             amounts[key] = amount if before is None else add(before, amount)
-    return Demand(head.customer, tuple(asked), tuple(touches.values()), amounts)
+    made = Demand(customer, tuple(asked), tuple(touches.values()), amounts)
+    return replace(made, changes_at=changes_at(head.overrides, now)) if head.overrides else made
 
 
 class Running:

@@ -22,10 +22,11 @@ from metergate.domain.errors import MetergateError, Reason
 from metergate.domain.hold import Column, Hold, Kind, Part, State
 from metergate.domain.holding import Kept, change
 from metergate.domain.meter import Meter
-from metergate.domain.period import LATEST, Window
+from metergate.domain.period import LATEST
 from metergate.domain.posting import Ledger, Posting, again, append, contributions, post, shifted
 from metergate.domain.quantity import ZERO
 from metergate.domain.quota import CounterKey, Figures, Limit
+from metergate.domain.threshold import LimitEvent, reached
 from metergate.domain.usage import Event, Outcome, Receipt
 from metergate.domain.work import Acquire, Consume, Fact, Mark, Reserve, Want, Work
 
@@ -64,7 +65,7 @@ class Batch:
         self.ledger = ledger
         self.posting = Posting()
         self.results: list[Result] = [None] * len(works)
-        self.counters: dict[CounterKey, Figures] = {}
+        self.counters: Mapping[CounterKey, Figures] = {}
         self._holders = dict(holders)
         self._demands: dict[int, Demand] = {}
         self._same: dict[object, Demand] = {}
@@ -95,7 +96,7 @@ class Batch:
         hold, head = kept.hold, self.ledger.heads[work.customer]
         wants = [Asked(hold.subject, Want(part.meter, ZERO, part.labels)) for part in hold.parts]
         at = self.ledger.now if isinstance(work, Mark) else hold.counted_at
-        asked = demand(head, self.ledger.catalog, at, wants)
+        asked = demand(head, self.ledger.catalog, at, wants, self.ledger.now)
         self._demands[place] = asked
         self.results[place] = Answer(asked, True, head.seq, at, None, kept.receipts, hold, kept.late)
 
@@ -109,14 +110,14 @@ class Batch:
             for want in wants:
                 only_grows(self.ledger.catalog, want)
             self._demands[place] = self._demand(work.customer, [Asked(work.subject, want) for want in wants])
-        elif found.digest != work.digest or found.customer != work.customer:
-            message = "the request id was used before with another body"
-            raise MetergateError(Reason.REQUEST_ID_REUSED, message, {"hold": found.id})
         else:
-            self.results[place] = self._before(found)
+            self.results[place] = self._before(work, found)
 
-    def _before(self, hold: Hold) -> Answer:
+    def _before(self, work: Reserve | Acquire, hold: Hold) -> Answer:
         """The answer to a request whose hold there is."""
+        if hold.digest != work.digest or hold.customer != work.customer:
+            message = "the request id was used before with another body"
+            raise MetergateError(Reason.REQUEST_ID_REUSED, message, {"hold": hold.id})
         head = self.ledger.heads[hold.customer]
         wants = [Asked(hold.subject, Want(part.meter, part.granted, part.labels)) for part in hold.parts]
         asked = demand(head, self.ledger.catalog, hold.counted_at, wants)
@@ -172,7 +173,8 @@ class Batch:
         pairs = set(self.posting.uses)
         pairs |= {(shift.customer, shift.meter) for shift in shifted(self.posting, self.ledger)}
         for asked in {id(one): one for one in self._demands.values()}.values():
-            pairs |= {(key.customer, key.meter) for touch in asked.touches for key in touch.keys}
+            # Meters without a limit too: they may have counters of limits that were in force earlier.
+            pairs |= {(asked.customer, one.want.meter) for one in asked.asked}
         return pairs
 
     def oldest(self) -> int:
@@ -180,7 +182,8 @@ class Batch:
         times = [use.counted_at for uses in self.posting.uses.values() for use in uses]
         times += [shift.counted_at for shift in shifted(self.posting, self.ledger)]
         times += [touch.keys[0].end - 1 for asked in self._demands.values() for touch in asked.touches]
-        return min(times, default=LATEST)
+        times += [self.ledger.now] if self._demands else []
+        return min(times, default=LATEST) - (self.ledger.catalog.thresholds_look_back or 0)
 
     def wanted(self) -> dict[CounterKey, Limit]:
         """The counters that have to be there, and the limit that each is for."""
@@ -193,6 +196,7 @@ class Batch:
 
     def finish(self, counters: Mapping[CounterKey, Figures]) -> dict[CounterKey, Figures]:
         """Decides on the admissions, in order of arrival. Returns the counters that change."""
+        self.counters = counters
         before = move(counters, self.posting.uses, shifted(self.posting, self.ledger))
         if not self._demands:
             self._conclude({})
@@ -210,6 +214,12 @@ class Batch:
                 moved[key] = moved.get(key, counters[key])._replace(tat=figures.tat)
         self._conclude({**counters, **moved})
         return moved
+
+    def limit_events(self, changed: Mapping[CounterKey, Figures]) -> list[LimitEvent]:
+        """The thresholds that are reached by what the changed counters are after the commit."""
+        if self.ledger.catalog.thresholds_look_back is None:
+            return []
+        return reached(self.ledger, {**self.counters, **changed}, changed)
 
     def _admit(self, place: int, work: Consume | Reserve | Acquire | Mark, running: Running) -> None:
         if isinstance(work, Consume):
@@ -246,7 +256,7 @@ class Batch:
 
     def _reserve(self, place: int, work: Reserve, running: Running) -> Answer:
         if (found := self.posting.holds.get(work.id)) is not None:
-            return self._before(found)
+            return self._before(work, found)
         head, now = self.ledger.heads[work.customer], self.ledger.now
         wants = work.wants
         if work.partial:
@@ -278,7 +288,7 @@ class Batch:
 
     def _acquire(self, place: int, work: Acquire, running: Running) -> Answer:
         if (found := self.posting.holds.get(work.id)) is not None:
-            return self._before(found)
+            return self._before(work, found)
         asked = self._demands[place]
         head, now = self.ledger.heads[work.customer], self.ledger.now
         end_at = self._lease_end(asked, running)
@@ -313,8 +323,8 @@ class Batch:
             window = touch.keys[-1]
             lifetime = window.end >= LATEST
             figures = running.of(touch)
-            span = Window(touch.windows[0].start, window.end)
-            why = lease.not_possible(None if lifetime else span, now, figures.forfeited, touch.limit.max)
+            last = None if lifetime else touch.windows[-1]
+            why = lease.not_possible(last, now, figures.forfeited, touch.limit.max)
             if why is not None:
                 message = f"nothing can be leased on {touch.limit.name}: {why}"
                 metadata = {"meter": touch.limit.meter, "limit": touch.limit.name}

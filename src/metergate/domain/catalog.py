@@ -13,6 +13,7 @@ from typing import Any
 
 from metergate.domain.errors import MetergateError, Reason, Violation
 from metergate.domain.meter import AGGREGATIONS, Meter
+from metergate.domain.override import Terms, overridden
 from metergate.domain.period import DAY, SECOND, Period, Weekday, length_to_text
 from metergate.domain.quantity import to_text
 from metergate.domain.quota import DEFAULT_SUB_WINDOWS, Kind, Limit, Policy, text_of_max
@@ -104,7 +105,21 @@ class Catalog:
 
     def limits(self, plan: str, meter: str) -> tuple[Limit, ...]:
         """The limits on a meter for a customer who was given `plan`."""
-        return self._limits_of.get(self.plan_in_force(plan), {}).get(meter, ())
+        by_meter = self._limits_of.get(plan)
+        if by_meter is None:  # see `plan_in_force`
+            by_meter = self._limits_of.get(self.default_plan, {})
+        return by_meter.get(meter, ())
+
+    def limits_for(self, terms: Terms, meter: str, at: int) -> tuple[Limit, ...]:
+        """The limits on a meter that are in force for a customer at that instant: the plan's, with its overrides."""
+        limits, overrides = self.limits(terms.plan, meter), terms.overrides
+        return overridden(limits, overrides, at) if overrides else limits
+
+    @cached_property
+    def thresholds_look_back(self) -> int | None:
+        """How long after its end a window may still count for a limit with thresholds; None where no limit has any."""
+        found = [limit.looks_back for plan in self.plans for limit in plan.limits if limit.thresholds]
+        return max(found, default=None)
 
     def check(self) -> None:
         """Raises CATALOG_INVALID with a violation for each contradiction."""

@@ -19,22 +19,26 @@ def needed(posting: Posting, ledger: Ledger) -> dict[CounterKey, Limit]:
     Counters of past windows are moved where they exist and are not born: nothing is decided by them.
     """
     keys: dict[CounterKey, Limit] = {}
-    nearby: dict[tuple[int, str], Window] = {}  # most events of a batch lie in one window of each limit
+    nearby: dict[tuple[int, str, int | None], Window] = {}  # most events of a batch lie in one window of each limit
     for (customer, meter), uses in posting.uses.items():
         head = ledger.heads[customer]
-        zone = head.time_zone
+        zone, anchor = head.time_zone, head.anchor
         for limit in ledger.catalog.limits(head.plan, meter):
-            place = (id(limit), zone)
+            place = (id(limit), zone, anchor)
             window = nearby.get(place)
             for use in uses:
                 filter_ = limit.filter_of(use.labels)
                 if filter_ is None:
                     continue
                 if window is None or not window.start <= use.counted_at < window.end:
-                    window = nearby[place] = limit.windows(zone, use.counted_at)[-1]
+                    window = nearby[place] = limit.windows(zone, use.counted_at, anchor)[-1]
                 if window.end + limit.looks_back > ledger.now:
                     subject = limit.subject_of(use.subject)
-                    keys[CounterKey(customer, meter, subject, filter_, window.start, window.end)] = limit
+                    key = CounterKey(customer, meter, subject, filter_, window.start, window.end)
+                    keys[key] = limit
+                    if limit.thresholds and limit.looks_back:  # all of a rolling window is looked at
+                        for one in limit.windows(zone, max(use.counted_at, ledger.now), anchor):
+                            keys[key._replace(start=one.start, end=one.end)] = limit
     return keys
 
 

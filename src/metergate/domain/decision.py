@@ -14,8 +14,8 @@ from metergate.domain.period import Window, span
 from metergate.domain.quantity import CONTEXT, ZERO
 from metergate.domain.quota import Figures, Kind, Limit, Policy, WhenViewGone, fits, keeps, taken
 
-# Kinds of whose windows something can be foretold.
-_MEASURED = frozenset({Kind.CALENDAR, Kind.ANCHORED, Kind.FIXED})
+# Looked up once: a state is made for each limit of each answer.
+_CALENDAR, _ANCHORED, _FIXED, _RATE = Kind.CALENDAR, Kind.ANCHORED, Kind.FIXED, Kind.RATE
 
 
 class Ask(NamedTuple):
@@ -102,10 +102,13 @@ class Decision:
 def look_at(ask: Ask, now: int) -> LimitState:
     """The state of one limit for one ask at that instant."""
     limit, window, filter_, amount, figures, _ = ask
-    resets_at = _resets_at(ask, now)
-    if limit.max is None:
+    kind, most = limit.kind, limit.max
+    one_window = kind is _CALENDAR or kind is _ANCHORED or kind is _FIXED
+    resets_at = window.end if one_window else _resets_at(ask, now)
+    if most is None:
         return LimitState(limit, window, filter_, figures, None, None, ZERO, None, True, resets_at)
-    left, over = _left(limit, limit.max, figures, now), ZERO
+    left = quantity.subtract(most, figures.taken) if one_window else _left(limit, most, figures, now)
+    over = ZERO
     if left < 0:
         left, over = ZERO, left.copy_negate()
     fit = fits(limit, figures, amount, now)
@@ -117,15 +120,15 @@ def look_at(ask: Ask, now: int) -> LimitState:
         remaining=left,
         would_fit=amount if fit else _room(limit, left, over),
         overrun=over,
-        exhausted_in=_exhausted_in(figures.used, left, window, now) if limit.kind in _MEASURED else None,
+        exhausted_in=_exhausted_in(figures.used, left, window, now) if one_window else None,
         fits=fit,
         resets_at=resets_at,
     )
     if not fit:
         state.frees_at = _frees_at(ask, now)
-        state.resets_at = state.frees_at if limit.kind is Kind.RATE else resets_at
+        state.resets_at = state.frees_at if kind is _RATE else resets_at
     elif limit.shadow:
-        state.would_refuse = over > (limit.grace or ZERO) or not keeps(limit, limit.max, figures, amount, now)
+        state.would_refuse = over > (limit.grace or ZERO) or not keeps(limit, most, figures, amount, now)
     return state
 
 
@@ -134,14 +137,14 @@ def counted(state: LimitState) -> Figures:
     limit, figures = state.limit, state.figures
     if limit.kind is Kind.CONCURRENCY:
         return Figures(reserved=figures.reserved)
-    if limit.kind is Kind.RATE:
+    if limit.kind is _RATE:
         burst = limit.rate.burst if limit.rate else ZERO
         return Figures(CONTEXT.add(quantity.subtract(burst, state.remaining or ZERO), state.overrun))
     return figures
 
 
 def _left(limit: Limit, most: Decimal, figures: Figures, now: int) -> Decimal:
-    if limit.kind is not Kind.RATE:
+    if limit.kind is not _RATE:
         return quantity.subtract(most, taken(limit, figures))
     return limit.rate.left(figures.tat, now) if limit.rate else ZERO
 
@@ -158,7 +161,7 @@ def _resets_at(ask: Ask, now: int) -> int | None:
     kind = ask.limit.kind
     if kind is Kind.LIFETIME or kind is Kind.CONCURRENCY:
         return None
-    if kind is Kind.RATE:
+    if kind is _RATE:
         return max(int(ask.figures.tat.to_integral_value(ROUND_CEILING)), now)
     if not ask.parts:
         return ask.window.end
@@ -169,7 +172,7 @@ def _resets_at(ask: Ask, now: int) -> int | None:
 def _frees_at(ask: Ask, now: int) -> int | None:
     """When the amount fits if nothing else is admitted; what never fits, when all is free."""
     limit, _, _, amount, figures, parts = ask
-    if limit.kind is Kind.RATE:
+    if limit.kind is _RATE:
         return max(limit.rate.conforms_at(figures.tat, amount), now) if limit.rate else None
     if not parts:
         return _resets_at(ask, now)

@@ -101,7 +101,7 @@ def _refusals(events: tuple[Event, ...], ledger: Ledger, posting: Posting) -> It
 def _extend(work: Extend, hold: Hold, now: int) -> Hold:
     if not hold.open or hold.end_at <= now:
         raise closed(hold)
-    return replace(hold, end_at=max(hold.end_at, now + work.ttl))
+    return replace(hold, end_at=now + work.ttl) if now + work.ttl > hold.end_at else hold
 
 
 def _release(hold: Hold) -> Hold:

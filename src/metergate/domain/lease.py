@@ -52,13 +52,19 @@ def slice_of(wanted: Decimal, left: Decimal | None, holders: int, unspent: Decim
 
 
 def _share(whole: Decimal, holders: int, place: Decimal) -> Decimal:
-    """How much one holder may have of what is left and what it has, in whole multiples of `place`.
+    """How much one holder may have of what is left and what it has, in whole multiples of `place`."""
+    parts = CONTEXT.multiply(place, Decimal(_cuts(holders)))
+    return CONTEXT.multiply(CONTEXT.divide_int(whole, parts), place)
 
-    Not 1 ÷ holders of it: demand is uneven, and the few that use most would run dry while the many sit on theirs. The
-    root lets one have more than the mean, and all together still no more than is there.
+
+def _cuts(holders: int) -> int:
+    """Into how many slices that is cut.
+
+    Not one or two for each holder (as in "Factoring: a method for scheduling parallel loops" by Hummel, Schonberg and
+    Flynn, CACM 35(8), 1992), because demand is uneven: the few that use most would run dry while the many sit on
+    theirs. `benchmarks/simulate_leases.md` compares what was tried.
     """
-    cuts = max(SPREAD * math.isqrt(max(holders, 1)), CUTS_LEAST)
-    return CONTEXT.multiply(CONTEXT.divide_int(whole, CONTEXT.multiply(place, Decimal(cuts))), place)
+    return max(SPREAD * math.isqrt(max(holders, 1)), CUTS_LEAST)
 
 
 def _place(number: Decimal) -> Decimal:

@@ -15,6 +15,7 @@ from metergate.domain.catalog import Catalog
 from metergate.domain.errors import MetergateError, Reason, invalid
 from metergate.domain.hold import Hold, Shift, settle, shifts
 from metergate.domain.meter import Meter
+from metergate.domain.override import Override
 from metergate.domain.period import QUARTER
 from metergate.domain.quantity import add
 from metergate.domain.usage import AcceptWindow, Event, Outcome, Receipt, compare, conflict
@@ -26,7 +27,7 @@ NOBODY = ""
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """A customer's head as it was locked: its last `seq`, what governs its windows, and up to which
+    """A customer's head as it was locked: its last `seq`, what governs its limits, and up to which
     `metering_version` its rollups are complete."""
 
     customer: str
@@ -34,6 +35,8 @@ class Head:
     plan: str
     time_zone: str
     metering_version: int
+    anchor: int | None = None
+    overrides: tuple[Override, ...] = ()
 
 
 class Known(NamedTuple):

@@ -66,6 +66,7 @@ class Limit:
     FIXED and ROLLING windows and of a RATE's period: a rate admits `max` per `length`, and `burst` (None = `max`) at
     once. `sub_windows` is into how many a ROLLING window is cut. GRACE allows an overrun of `grace`.
     A `shadow` limit decides and counts, and never refuses. `thresholds` are percents of `max`.
+    `overridden`: `max` is the customer's own, in the place of the plan's.
     """
 
     name: str
@@ -85,6 +86,7 @@ class Limit:
     shadow: bool = False
     thresholds: tuple[int, ...] = ()
     when_view_gone: WhenViewGone = WhenViewGone.LEDGER
+    overridden: bool = False
 
     def windows(self, time_zone: str, at: int, anchor: int | None = None) -> tuple[Window, ...]:
         """The windows whose counters are added up at that instant; the last one holds it.

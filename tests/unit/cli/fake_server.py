@@ -13,7 +13,7 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
 from metergate.v1 import catalog_pb2, customer_pb2, quota_pb2, usage_pb2
-from metergate.v1.usage_pb2 import Outcome, UsageEvent, UsageReceipt
+from metergate.v1.usage_event_pb2 import Outcome, UsageEvent, UsageReceipt
 
 Handler = Callable[[Any, grpc.ServicerContext], Any]
 

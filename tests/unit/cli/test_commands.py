@@ -13,8 +13,8 @@ from google.protobuf.message import Message
 from google.rpc import error_details_pb2
 
 from metergate.cli.main import json_first
-from metergate.cli.quota import in_words
-from metergate.v1 import catalog_pb2, customer_pb2, quota_pb2, usage_pb2
+from metergate.cli.quota_words import in_words
+from metergate.v1 import catalog_pb2, customer_pb2, decision_pb2, quota_pb2, usage_event_pb2, usage_pb2
 from tests.unit.cli.conftest import Run
 from tests.unit.cli.fake_server import FakeServer, refuse
 
@@ -36,8 +36,8 @@ def answers(fake: FakeServer, name: str, reply: Message) -> list[Any]:
     return asked
 
 
-def decision(**changed: Any) -> quota_pb2.Decision:
-    return json_format.ParseDict({"allowed": True, "limits": [LIMIT]} | changed, quota_pb2.Decision())
+def decision(**changed: Any) -> decision_pb2.Decision:
+    return json_format.ParseDict({"allowed": True, "limits": [LIMIT]} | changed, decision_pb2.Decision())
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_customers(run: Run, fake: FakeServer) -> None:
 
 
 def test_usage_record(run: Run, fake: FakeServer) -> None:
-    receipt = usage_pb2.UsageReceipt(event_id="e-1", outcome="OUTCOME_ACCEPTED", unmatched="meter")
+    receipt = usage_event_pb2.UsageReceipt(event_id="e-1", outcome="OUTCOME_ACCEPTED", unmatched="meter")
     asked = answers(fake, "UsageService/RecordUsage", usage_pb2.RecordUsageResponse(receipt=receipt))
     done = run("usage", "record", "api_calls", "2", "--subject", "acme", "--time", "2026-03-01", "--value", "n=1.5")
     assert done.out == "accepted · e-1; its meter is unknown, it counts once there is one\n"
@@ -158,7 +158,7 @@ def test_usage_record(run: Run, fake: FakeServer) -> None:
         "api_calls", "2", 1772323200, {"n": "1.5"},
     )  # fmt: skip
     assert event.id
-    conflict = usage_pb2.UsageReceipt(
+    conflict = usage_event_pb2.UsageReceipt(
         outcome="OUTCOME_CONFLICT", reason="ERROR_REASON_EVENT_CONFLICT", message="it is known with another amount"
     )
     answers(fake, "UsageService/RecordUsage", usage_pb2.RecordUsageResponse(receipt=conflict))

@@ -10,7 +10,7 @@ from metergate.cli.errors import CliError
 from metergate.cli.importing.mapping import ACCESS_LOG, Entry, RowMapping, check_columns, to_event
 from metergate.cli.importing.mapping_file import read_mapping
 from metergate.cli.importing.rows import BadRow, Row
-from metergate.v1.usage_pb2 import UsageEvent
+from metergate.v1.usage_event_pb2 import UsageEvent
 
 EXAMPLES = Path(__file__).parents[3] / "examples" / "mappings"
 FIELDS = {"when": "2023-11-16 18:17:03.9799600", "in": " 4808 ", "out": "", "who": "acme", "n": "2"}

@@ -12,7 +12,7 @@ from metergate.cli.catalog import read_catalog
 from metergate.cli.errors import CliError
 from metergate.v1.catalog_pb2 import Aggregation, Catalog, Limit, Meter, Period, Plan, Policy, Scope
 from metergate.v1.error_reason_pb2 import ErrorReason
-from metergate.v1.usage_pb2 import UsageReceipt
+from metergate.v1.usage_event_pb2 import UsageReceipt
 
 EXAMPLES = sorted((Path(__file__).parents[3] / "examples").glob("*.yaml"))
 CATALOG = Catalog(

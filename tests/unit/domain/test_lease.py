@@ -273,8 +273,8 @@ def test_p2_doorman_what_is_released_is_free_for_others() -> None:
 
 
 def test_p2_service_controls_aggregator_asks_for_what_came_meanwhile_and_takes_what_is_left() -> None:
-    """Its cache adds up what comes while a request is in flight, then asks best-effort; what was spent and is unsent
-    when it is thrown away is lost to the service. Here the sum is the spent mark, which is never lost or added twice."""
+    """Its cache adds up what comes while a request is in flight, then asks best-effort; what is unsent when it ends is
+    lost to the service. Here the sum is the spent mark, which is neither lost nor added twice."""
     lease = Marks(slice_of(Decimal(3), Decimal(100), 1))
     lease = take(lease, Decimal(1), Decimal(0), closing=False)
     lease = take(lease, Decimal(3), Decimal(0), closing=False)  # two more came while that was in flight

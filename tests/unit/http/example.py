@@ -16,7 +16,7 @@ from metergate.rpc.errors import to_failure
 from metergate.rpc.interceptors.chain import intercepted
 from metergate.rpc.interceptors.errors import errors
 from metergate.rpc.interceptors.validate import validate
-from metergate.v1 import quota_pb2, usage_pb2
+from metergate.v1 import decision_pb2, quota_pb2, usage_pb2
 
 CHECK = "/metergate.v1.QuotaService/CheckQuota"
 RECORD = "/metergate.v1.UsageService/RecordUsage"
@@ -50,7 +50,7 @@ class Example:
     def reset(self) -> None:
         """Forgets what was asked and told."""
         self.answer: Message | Exception = quota_pb2.CheckQuotaResponse(
-            decision=quota_pb2.Decision(allowed=True, plan="default", answered_by=quota_pb2.ANSWERED_BY_VIEW)
+            decision=decision_pb2.Decision(allowed=True, plan="default", answered_by=decision_pb2.ANSWERED_BY_VIEW)
         )
         self.asked: list[tuple[Any, Call]] = []
         self.wait = 0.0  # seconds

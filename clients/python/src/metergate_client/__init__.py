@@ -6,10 +6,13 @@
 accepted · 019a9f6e-6c1e-7d5b-8d0c-0c8f5a1b2c3d
 >>> mg.check("api_calls", subject="acme")        # doctest: +SKIP
 allowed · 1 used · 99 left · resets 2026-12-01T00:00Z
+>>> mg.consume("api_calls", 100, subject="acme") # doctest: +SKIP
+refused by api_calls/month · 99 would fit · nothing charged
 """
 
 from __future__ import annotations
 
+from metergate_client.admission import Admission, ConsumeResult, ConsumeResults
 from metergate_client.aio import AsyncMetergate
 from metergate_client.client import Metergate
 from metergate_client.customers import Customer, Subject
@@ -20,26 +23,41 @@ from metergate_client.errors import (
     MetergateConfigError,
     MetergateError,
     NotFound,
+    QuotaRefused,
     Unauthenticated,
     Unavailable,
 )
 from metergate_client.events import Event, Receipt, Receipts, RecordedEvent
-from metergate_client.exact import Amount
+from metergate_client.exact import Amount, Span
 from metergate_client.ids import new_id
+from metergate_client.leases.aio import AsyncLeaseHolder
+from metergate_client.leases.holder import LeaseHolder
+from metergate_client.leases.model import EventForm, LeasePace
 from metergate_client.quota import Check, CheckResult, Decision, Limit, Limits, LimitState
+from metergate_client.reservation import AsyncReservation, Reservation, Reserving
+from metergate_client.reserved import Committed, Reserved, ReservedAmount
 from metergate_client.summary import Point, Series, Usage
 
 __all__ = [
+    "Admission",
     "Amount",
+    "AsyncLeaseHolder",
     "AsyncMetergate",
+    "AsyncReservation",
     "Check",
     "CheckResult",
+    "Committed",
     "Conflict",
+    "ConsumeResult",
+    "ConsumeResults",
     "Customer",
     "Decision",
     "Event",
+    "EventForm",
     "FieldViolation",
     "InvalidArgument",
+    "LeaseHolder",
+    "LeasePace",
     "Limit",
     "LimitState",
     "Limits",
@@ -48,10 +66,16 @@ __all__ = [
     "MetergateError",
     "NotFound",
     "Point",
+    "QuotaRefused",
     "Receipt",
     "Receipts",
     "RecordedEvent",
+    "Reservation",
+    "Reserved",
+    "ReservedAmount",
+    "Reserving",
     "Series",
+    "Span",
     "Subject",
     "Unauthenticated",
     "Unavailable",

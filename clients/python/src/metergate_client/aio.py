@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Coroutine
+import os
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
@@ -10,12 +11,18 @@ import grpc
 from grpc import aio
 
 from metergate_client.calls import catalog, customers, quota
+from metergate_client.calls import consume as consume_calls
+from metergate_client.calls import reserve as reserve_calls
 from metergate_client.calls import usage as usage_calls
 from metergate_client.calls.call import Call, Pages
 from metergate_client.channel import options
 from metergate_client.config import Config, resolve
 from metergate_client.errors import from_rpc_error
+from metergate_client.leases.aio import AsyncLeaseHolder
+from metergate_client.leases.model import EventForm, LeasePace
 from metergate_client.methods import documented_as
+from metergate_client.reservation import AsyncReservation, Reserving
+from metergate_client.reserved import Answer
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -33,6 +40,18 @@ def _awaited(
 def _paged(build: Callable[P, Pages[T]]) -> Callable[Concatenate[AsyncMetergate, P], AsyncIterator[T]]:
     def method(self: AsyncMetergate, /, *args: P.args, **kwargs: P.kwargs) -> AsyncIterator[T]:
         return self.walk(build(*args, **kwargs))
+
+    return documented_as(build, method)
+
+
+def _reserving(build: Callable[P, Call[Any, Answer]]) -> Callable[Concatenate[AsyncMetergate, P], Reserving]:
+    def method(self: AsyncMetergate, /, *args: P.args, **kwargs: P.kwargs) -> Reserving:
+        call = build(*args, **kwargs)
+
+        async def ask() -> AsyncReservation:
+            return AsyncReservation(self.run, await self.run(call))
+
+        return Reserving(ask)
 
     return documented_as(build, method)
 
@@ -70,6 +89,10 @@ class AsyncMetergate:
     check = _awaited(quota.check)
     check_batch = _awaited(quota.check_batch)
     limits = _awaited(quota.limits)
+    consume = _awaited(consume_calls.consume)
+    consume_unit = _awaited(consume_calls.consume_unit)
+    consume_batch = _awaited(consume_calls.consume_batch)
+    reserve = _reserving(reserve_calls.reserve)
     set_limit = _awaited(catalog.set_limit)
     create_customer = _awaited(customers.create_customer)
     create_subject = _awaited(customers.create_subject)
@@ -86,6 +109,18 @@ class AsyncMetergate:
         except aio.AioRpcError as error:
             raise from_rpc_error(error, call.events) from error
         return call.read(reply)
+
+    def lease_holder(
+        self,
+        holder: str,
+        *,
+        journal: str | os.PathLike[str] | None = None,
+        patience: float = 0.5,
+        pace: LeasePace | None = None,
+        forms: Mapping[str, EventForm] | None = None,
+    ) -> AsyncLeaseHolder:
+        """Hold slices of capacity here, and spend them without a call: ``Metergate.lease_holder`` for asyncio."""
+        return AsyncLeaseHolder(self, holder, journal, patience, pace, forms)
 
     async def walk(self, pages: Pages[T]) -> AsyncIterator[T]:
         """Go through a list, page by page.

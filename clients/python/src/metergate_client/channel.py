@@ -11,8 +11,24 @@ from google.protobuf.descriptor import FileDescriptor, MethodDescriptor, Service
 from metergate_client.v1 import catalog_pb2, customer_pb2, quota_pb2, usage_pb2
 
 _FILES: Sequence[FileDescriptor] = tuple(m.DESCRIPTOR for m in (catalog_pb2, customer_pb2, quota_pb2, usage_pb2))
-# Usage is keyed by event ids, checks change nothing. What makes or changes things is left to the caller to repeat.
-_REPEATABLE = ("RecordUsage", "BatchRecordUsage", "CheckQuota", "BatchCheckQuota")
+# Usage and consumption are keyed by event ids, reservations and leases by request ids or by their own, with figures
+# that only grow; checks change nothing. What makes or changes other things is left to the caller to repeat.
+_REPEATABLE = (
+    "RecordUsage",
+    "BatchRecordUsage",
+    "CheckQuota",
+    "BatchCheckQuota",
+    "ConsumeQuota",
+    "BatchConsumeQuota",
+    "ReserveQuota",
+    "ExtendReservation",
+    "CommitReservation",
+    "ReleaseReservation",
+    "AcquireLease",
+    "SyncLeases",
+    "ReturnLease",
+    "ExplainDecision",
+)
 _RECEIVE_BYTES = 64 * 1024 * 1024
 
 

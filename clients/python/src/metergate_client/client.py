@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 import grpc
 
 from metergate_client.calls import catalog, customers, quota
+from metergate_client.calls import consume as consume_calls
+from metergate_client.calls import reserve as reserve_calls
 from metergate_client.calls import usage as usage_calls
 from metergate_client.calls.call import Call, Pages
 from metergate_client.channel import options
 from metergate_client.config import Config, resolve
 from metergate_client.errors import from_rpc_error
+from metergate_client.leases.holder import LeaseHolder
+from metergate_client.leases.model import EventForm, LeasePace
 from metergate_client.methods import documented_as
+from metergate_client.reservation import Reservation
+from metergate_client.reserved import Answer
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -30,6 +37,13 @@ def _blocking(build: Callable[P, Call[Any, T]]) -> Callable[Concatenate[Metergat
 def _paged(build: Callable[P, Pages[T]]) -> Callable[Concatenate[Metergate, P], Iterator[T]]:
     def method(self: Metergate, /, *args: P.args, **kwargs: P.kwargs) -> Iterator[T]:
         return self.walk(build(*args, **kwargs))
+
+    return documented_as(build, method)
+
+
+def _reserving(build: Callable[P, Call[Any, Answer]]) -> Callable[Concatenate[Metergate, P], Reservation]:
+    def method(self: Metergate, /, *args: P.args, **kwargs: P.kwargs) -> Reservation:
+        return Reservation(self.run, self.run(build(*args, **kwargs)))
 
     return documented_as(build, method)
 
@@ -73,6 +87,10 @@ class Metergate:
     check = _blocking(quota.check)
     check_batch = _blocking(quota.check_batch)
     limits = _blocking(quota.limits)
+    consume = _blocking(consume_calls.consume)
+    consume_unit = _blocking(consume_calls.consume_unit)
+    consume_batch = _blocking(consume_calls.consume_batch)
+    reserve = _reserving(reserve_calls.reserve)
     set_limit = _blocking(catalog.set_limit)
     create_customer = _blocking(customers.create_customer)
     create_subject = _blocking(customers.create_subject)
@@ -89,6 +107,51 @@ class Metergate:
         except grpc.RpcError as error:
             raise from_rpc_error(error, call.events) from error
         return call.read(reply)
+
+    def lease_holder(
+        self,
+        holder: str,
+        *,
+        journal: str | os.PathLike[str] | None = None,
+        patience: float = 0.5,
+        pace: LeasePace | None = None,
+        forms: Mapping[str, EventForm] | None = None,
+    ) -> LeaseHolder:
+        """Hold slices of capacity here, and spend them without a call.
+
+        Args:
+            holder: A stable name, the same after a restart, and no other process's.
+            journal: A file that tells a later run of the same name what this one had, should it be killed: with it
+                only what it may have spent stays taken; without it all that it held is forfeited until the window
+                ends. On a disk that keeps what it was told to.
+            patience: Seconds that ``allow`` waits at most for capacity that was asked for; 0 = never.
+            pace: How eagerly it works.
+            forms: How usage of some meters is written as events, by meter; by default events of the meter's own name
+                with an amount. Meters that count events cannot be leased: one event stands for many decisions.
+
+        Raises:
+            MetergateConfigError: The journal is in use, another holder's, or damaged.
+            OSError: It cannot be read or written.
+        """
+        return LeaseHolder(self, holder, journal, patience, pace, forms)
+
+    def _begin(self, call: Call[Any, Any]) -> grpc.Future[Any]:
+        """Send a call without waiting for its answer."""
+        begun: grpc.Future[Any] = self._callable(call).future(  # type: ignore[attr-defined]
+            call.request, timeout=self._timeout, metadata=self._metadata
+        )
+        return begun
+
+    def _end(self, call: Call[Any, T], begun: grpc.Future[Any]) -> T:
+        """Read the answer of a call that was begun.
+
+        Raises:
+            MetergateError: It failed.
+        """
+        try:
+            return call.read(begun.result())
+        except grpc.RpcError as error:
+            raise from_rpc_error(error, call.events) from error
 
     def walk(self, pages: Pages[T]) -> Iterator[T]:
         """Go through a list, page by page.

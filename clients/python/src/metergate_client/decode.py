@@ -13,7 +13,15 @@ from metergate_client.customers import Customer, Subject
 from metergate_client.events import Event, Receipt, RecordedEvent
 from metergate_client.quota import CheckResult, Decision, Limit, Limits, LimitState
 from metergate_client.summary import Point, Series, Usage
-from metergate_client.v1 import catalog_pb2, customer_pb2, error_reason_pb2, quota_pb2, usage_pb2
+from metergate_client.v1 import (
+    catalog_pb2,
+    customer_pb2,
+    decision_pb2,
+    error_reason_pb2,
+    quota_pb2,
+    usage_event_pb2,
+    usage_pb2,
+)
 
 
 def from_pb_time(message: Message, field: str) -> datetime | None:
@@ -29,15 +37,17 @@ def from_pb_word(enum: EnumTypeWrapper, prefix: str, value: int) -> str:
     return enum.Name(value).removeprefix(prefix).lower() if value in enum.values() else str(value)
 
 
-def from_pb_receipt(receipt: usage_pb2.UsageReceipt) -> Receipt:
+def from_pb_receipt(receipt: usage_event_pb2.UsageReceipt) -> Receipt:
     """What became of an event."""
     return Receipt(
         event_id=receipt.event_id,
-        outcome=from_pb_word(usage_pb2.Outcome, "OUTCOME_", receipt.outcome),
+        outcome=from_pb_word(usage_event_pb2.Outcome, "OUTCOME_", receipt.outcome),
         reason=from_pb_word(error_reason_pb2.ErrorReason, "ERROR_REASON_", receipt.reason).upper(),
         field=receipt.field,
         message=receipt.message,
         unmatched=receipt.unmatched,
+        unsettled=receipt.unsettled,
+        decision=from_pb_decision(receipt.decision) if receipt.HasField("decision") else None,
     )
 
 
@@ -54,6 +64,7 @@ def from_pb_recorded_event(recorded: usage_pb2.RecordedEvent) -> RecordedEvent:
             id=event.id,
             time=from_pb_time(event, "time"),
             source=event.source,
+            settles=event.settles,
         ),
         customer=recorded.customer,
         count_time=from_pb_time(recorded, "count_time"),
@@ -74,7 +85,7 @@ def from_pb_usage(answer: usage_pb2.GetUsageSummaryResponse) -> Usage:
     )
 
 
-def from_pb_limit_state(limit: quota_pb2.LimitState) -> LimitState:
+def from_pb_limit_state(limit: decision_pb2.LimitState) -> LimitState:
     """A limit and its counter."""
     return LimitState(
         name=limit.name,
@@ -82,22 +93,22 @@ def from_pb_limit_state(limit: quota_pb2.LimitState) -> LimitState:
         start_time=from_pb_time(limit.window, "start_time"),
         end_time=from_pb_time(limit.window, "end_time"),
         max=_most(limit.max),
-        used=_decimal(limit.used),
-        reserved=_decimal(limit.reserved),
-        leased=_decimal(limit.leased),
-        forfeited=_decimal(limit.forfeited),
+        used=from_pb_decimal(limit.used),
+        reserved=from_pb_decimal(limit.reserved),
+        leased=from_pb_decimal(limit.leased),
+        forfeited=from_pb_decimal(limit.forfeited),
         remaining=_most(limit.remaining),
         would_fit=_most(limit.would_fit),
         policy=from_pb_word(catalog_pb2.Policy, "POLICY_", limit.policy),
         scope=from_pb_word(catalog_pb2.Scope, "SCOPE_", limit.scope),
         reset_time=from_pb_time(limit, "reset_time"),
-        overrun=_decimal(limit.overrun),
+        overrun=from_pb_decimal(limit.overrun),
         exhausted_in=limit.exhausted_in.ToTimedelta() if limit.HasField("exhausted_in") else None,
         labels=dict(limit.labels),
     )
 
 
-def from_pb_decision(decision: quota_pb2.Decision) -> Decision:
+def from_pb_decision(decision: decision_pb2.Decision) -> Decision:
     """The answer to a question about quota."""
     return Decision(
         allowed=decision.allowed,
@@ -107,8 +118,9 @@ def from_pb_decision(decision: quota_pb2.Decision) -> Decision:
         limits=tuple(from_pb_limit_state(limit) for limit in decision.limits),
         retry_after=decision.retry_after.ToTimedelta() if decision.HasField("retry_after") else None,
         as_of=from_pb_time(decision, "as_of"),
-        answered_by=from_pb_word(quota_pb2.AnsweredBy, "ANSWERED_BY_", decision.answered_by),
+        answered_by=from_pb_word(decision_pb2.AnsweredBy, "ANSWERED_BY_", decision.answered_by),
         degraded=decision.degraded,
+        decision_id=decision.decision_id,
     )
 
 
@@ -153,13 +165,14 @@ def from_pb_subject(subject: customer_pb2.Subject) -> Subject:
 
 def _series(series: usage_pb2.UsageSeries) -> Series:
     points = tuple(
-        Point(from_pb_time(point, "start_time"), from_pb_time(point, "end_time"), _decimal(point.value))
+        Point(from_pb_time(point, "start_time"), from_pb_time(point, "end_time"), from_pb_decimal(point.value))
         for point in series.points
     )
-    return Series(series.meter, dict(series.group), _decimal(series.total), points, series.event_count)
+    return Series(series.meter, dict(series.group), from_pb_decimal(series.total), points, series.event_count)
 
 
-def _decimal(text: str) -> Decimal:
+def from_pb_decimal(text: str) -> Decimal:
+    """A quantity; 0 when not given."""
     return Decimal(text or 0)  # built from text, a Decimal is exact whatever the context
 
 

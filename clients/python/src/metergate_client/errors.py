@@ -14,6 +14,7 @@ from grpc_status import rpc_status
 
 if TYPE_CHECKING:
     from metergate_client.events import Event
+    from metergate_client.quota import Decision
 
 _DOMAIN = "metergate.dev"
 
@@ -90,6 +91,16 @@ class Unavailable(MetergateError):
 
     Events may have been recorded or not: repeat them with the same ids (``events``) to learn it.
     """
+
+
+class QuotaRefused(MetergateError):
+    """A reservation was refused, and was used as if it had been made. ``decision`` says which limit refused it."""
+
+    def __init__(self, decision: Decision) -> None:
+        metadata = {"limit": decision.binding_limit} if decision.binding_limit else {}
+        super().__init__("LIMIT_REACHED", repr(decision), metadata, code=grpc.StatusCode.RESOURCE_EXHAUSTED)
+        self.retry_after = decision.retry_after
+        self.decision = decision
 
 
 _CLASSES: dict[grpc.StatusCode, type[MetergateError]] = {

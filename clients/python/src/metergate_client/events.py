@@ -9,7 +9,7 @@ from datetime import datetime
 
 from metergate_client.exact import Amount, amount_text, aware, moment_text, utc_now
 from metergate_client.ids import new_id
-from metergate_client.quota import LimitState
+from metergate_client.quota import Decision, LimitState
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,7 @@ class Event:
         id: Unique per tenant and source; by default a new UUIDv7.
         time: When it happened; by default now by this machine's clock. None = when it arrives at the server.
         source: What the id is unique in; empty = the service that the API key is for.
+        settles: The reservation or lease that it was spent from.
 
     Raises:
         TypeError: A quantity is a float or no number.
@@ -39,6 +40,7 @@ class Event:
     id: str = field(default_factory=new_id)
     time: datetime | None = field(default_factory=utc_now)
     source: str = ""
+    settles: str = ""
 
     def __post_init__(self) -> None:
         for quantity in (*self.values.values(), *(() if self.amount is None else (self.amount,))):
@@ -65,6 +67,9 @@ class Receipt:
             one. Empty when it counts.
         limits: The limits that it counts in, after it; only where they were asked for.
         token: Hand it to a later read, and that read sees this event.
+        unsettled: Why an event that names what it settles took nothing out of it, though it counts: "unknown", "other"
+            (another meter, subject or label than is held) or "nothing left". Empty otherwise.
+        decision: The decision under which it was admitted; None for recorded facts.
     """
 
     event_id: str
@@ -75,6 +80,8 @@ class Receipt:
     unmatched: str = ""
     limits: tuple[LimitState, ...] = ()
     token: str = ""
+    unsettled: str = ""
+    decision: Decision | None = None
 
     @property
     def ok(self) -> bool:
@@ -90,6 +97,8 @@ class Receipt:
         parts = [self.outcome, self.event_id]
         if self.unmatched:
             parts.append(f"does not count yet: unknown {self.unmatched}")
+        if self.unsettled:
+            parts.append(f"settles nothing: {self.unsettled}")
         if not self.ok:
             parts.append(": ".join(part for part in (self.reason, self.message) if part))
         return " · ".join(part for part in parts if part)

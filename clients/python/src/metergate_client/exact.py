@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from decimal import Decimal
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal, InvalidOperation
 from typing import TypeAlias
 
 Amount: TypeAlias = int | Decimal | str
 """A quantity. Floats are refused, since 0.1 is not exactly a tenth; write Decimal("0.1") or "0.1"."""
+
+Span: TypeAlias = timedelta | float
+"""How long: a timedelta, or seconds."""
 
 _PLAIN_DIGITS = 64  # past this an exponent stays as written: the server refuses it anyway, with its reason
 
@@ -27,6 +30,25 @@ def amount_text(amount: Amount) -> str:
     if isinstance(amount, Decimal) and amount.is_finite() and abs(amount.adjusted()) <= _PLAIN_DIGITS:
         return format(amount, "f")
     return str(amount)
+
+
+def decimal(amount: Amount) -> Decimal:
+    """The amount as a Decimal.
+
+    Raises:
+        TypeError: It is a float, a bool or no number at all.
+        ValueError: It is a text that is no number.
+    """
+    text = amount_text(amount)
+    try:
+        return Decimal(text)  # built from text, a Decimal is exact whatever the context
+    except InvalidOperation:
+        raise ValueError(f"{text!r} is no decimal number") from None
+
+
+def span(length: Span) -> timedelta:
+    """The length as a timedelta."""
+    return length if isinstance(length, timedelta) else timedelta(seconds=length)
 
 
 def utc_now() -> datetime:

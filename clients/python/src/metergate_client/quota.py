@@ -84,7 +84,7 @@ class LimitState:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Decision:
-    """The answer to a question about quota.
+    """The answer to a question about quota. A refusal is false.
 
     Attributes:
         allowed: Whether all of it would be allowed.
@@ -96,6 +96,7 @@ class Decision:
         as_of: The moment of the ledger at which the figures were true.
         answered_by: Who answered: "ledger" (Postgres), "view" (Redis), "memory" or "lease".
         degraded: Whether the one who should have answered could not.
+        decision_id: Names this decision; empty for advice.
     """
 
     allowed: bool
@@ -107,6 +108,10 @@ class Decision:
     as_of: datetime | None
     answered_by: str
     degraded: bool
+    decision_id: str = ""
+
+    def __bool__(self) -> bool:
+        return self.allowed
 
     @property
     def limit(self) -> LimitState | None:
@@ -139,7 +144,7 @@ class CheckResult:
     error_message: str = ""
 
     def __repr__(self) -> str:
-        return repr(self.decision) if self.decision else f"{self.error_reason}: {self.error_message}"
+        return f"{self.error_reason}: {self.error_message}" if self.decision is None else repr(self.decision)
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -15,7 +15,7 @@ from metergate_client.calls import quota, usage
 from metergate_client.calls.usage import to_pb_event
 from metergate_client.decode import from_pb_decision, from_pb_limits, from_pb_recorded_event, from_pb_usage
 from metergate_client.exact import amount_text, moment_text
-from metergate_client.v1 import quota_pb2, usage_pb2
+from metergate_client.v1 import decision_pb2, quota_pb2, usage_event_pb2, usage_pb2
 
 DECEMBER = Timestamp(seconds=int(datetime(2026, 12, 1, tzinfo=UTC).timestamp()))
 
@@ -86,14 +86,16 @@ def test_a_recorded_event_comes_back_as_it_went_in() -> None:
     read = from_pb_recorded_event(recorded)
     assert read.event == event
     assert repr(read) == f"llm.request 1.50 · acme · {event.id} · counts in tokens"
-    on_arrival = from_pb_recorded_event(usage_pb2.RecordedEvent(event=usage_pb2.UsageEvent(id="x"), unmatched="meter"))
+    on_arrival = from_pb_recorded_event(
+        usage_pb2.RecordedEvent(event=usage_event_pb2.UsageEvent(id="x"), unmatched="meter")
+    )
     assert on_arrival.event.time is None
     assert repr(on_arrival).endswith("x · unknown meter")
 
 
-def limit(**fields: Any) -> quota_pb2.LimitState:
+def limit(**fields: Any) -> decision_pb2.LimitState:
     given = {"name": "api_calls/month", "meter": "api_calls", "max": "100", "used": "1", "remaining": "99"}
-    return quota_pb2.LimitState(
+    return decision_pb2.LimitState(
         **{**given, "would_fit": "99", "policy": "POLICY_HARD", "reset_time": DECEMBER, **fields}
     )
 
@@ -122,20 +124,20 @@ def limit(**fields: Any) -> quota_pb2.LimitState:
     ],
 )
 def test_a_decision_reads_as_a_sentence(decision: dict[str, Any], text: str) -> None:
-    read = from_pb_decision(quota_pb2.Decision(**decision))
+    read = from_pb_decision(decision_pb2.Decision(**decision))
     assert (str(read), repr(read)) == (text, text)
 
 
 def test_p5_a_decision_says_how_good_it_is() -> None:
     read = from_pb_decision(
-        quota_pb2.Decision(
+        decision_pb2.Decision(
             allowed=True, plan="default", limits=[limit(reserved="2.5")], as_of=DECEMBER, answered_by="ANSWERED_BY_VIEW"
         )
     )
     assert (read.answered_by, read.as_of, read.degraded) == ("view", datetime(2026, 12, 1, tzinfo=UTC), False)
     assert read.limit is not None
     assert (read.limit.policy, read.limit.reserved, read.limit.forfeited) == ("hard", Decimal("2.5"), Decimal(0))
-    assert from_pb_decision(quota_pb2.Decision(answered_by=99)).answered_by == "99", "newer than this client"  # type: ignore[arg-type]
+    assert from_pb_decision(decision_pb2.Decision(answered_by=99)).answered_by == "99", "newer than this client"  # type: ignore[arg-type]
 
 
 def test_p7_totals_are_exact_decimals_of_any_size() -> None:
@@ -148,7 +150,7 @@ def test_p7_totals_are_exact_decimals_of_any_size() -> None:
 
 
 def test_p8_a_range_that_begins_in_1970_is_a_range() -> None:
-    window = quota_pb2.Window(start_time=Timestamp(), end_time=DECEMBER)
+    window = decision_pb2.Window(start_time=Timestamp(), end_time=DECEMBER)
     answer = from_pb_usage(usage_pb2.GetUsageSummaryResponse(window=window))
     assert (answer.start_time, answer.as_of) == (datetime(1970, 1, 1, tzinfo=UTC), None)
     assert repr(answer) == "no usage · 1970-01-01T00:00Z to 2026-12-01T00:00Z"

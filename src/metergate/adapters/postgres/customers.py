@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
-from sqlalchemy import Select, and_, select, update
+from sqlalchemy import Select, Text, and_, cast, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -17,6 +17,7 @@ from metergate.adapters.postgres.errors import engine_errors
 from metergate.adapters.postgres.holds import literal
 from metergate.adapters.postgres.notify import notify
 from metergate.adapters.postgres.once import PostgresOnce
+from metergate.adapters.postgres.overrides import read_overrides, write_overrides
 from metergate.app.stores import Customer, CustomerChange, Subject
 from metergate.domain.posting import NOBODY
 
@@ -48,21 +49,21 @@ class PostgresCustomers:
         with engine_errors():
             async with self._engine.connect() as connection:
                 rows = await (await driver(connection)).fetch(sql.OWNING_CUSTOMERS, tenant, subjects)
-                return {row[0]: Customer(*row[1:]) for row in map(tuple, rows)}
+                return {row[0]: _to_customer(row[1:]) for row in map(tuple, rows)}
 
     async def get(self, tenant: str, customer: str) -> Customer | None:
         """One customer, or None."""
         with engine_errors():
             async with self._engine.connect() as connection:
                 rows = await connection.execute(_select(tenant).where(_customers.customer == customer))
-                return next((Customer(*row) for row in rows), None)
+                return next((_to_customer(row) for row in rows), None)
 
     async def list(self, tenant: str, after: str, most: int) -> list[Customer]:
         """Customers by id, from behind `after`."""
         with engine_errors():
             async with self._engine.connect() as connection:
                 page = _select(tenant).where(_customers.customer > after).order_by(_customers.customer).limit(most)
-                return [Customer(*row) for row in await connection.execute(page)]
+                return [_to_customer(row) for row in await connection.execute(page)]
 
     async def subjects(self, tenant: str, customer: str, after: str, most: int) -> Sequence[Subject]:
         """A customer's subjects by id, from behind `after`; its own id is one."""
@@ -95,8 +96,17 @@ def _select(tenant: str) -> Select[Any]:
     joined = schema.customers.join(
         schema.heads, and_(_heads.tenant == _customers.tenant, _heads.customer == _customers.customer)
     )
-    columns = select(_customers.customer, _customers.name, _heads.plan, _heads.time_zone, _customers.created_at)
+    columns = select(
+        _customers.customer, _customers.name, _heads.plan, _heads.time_zone, _customers.created_at, _heads.anchor_at,
+        cast(_heads.overrides, Text),
+    )  # fmt: skip
     return columns.select_from(joined).where(_customers.tenant == tenant)
+
+
+def _to_customer(row: Sequence[Any]) -> Customer:
+    """The customer of a row whose last column are its overrides as text."""
+    *fields, overrides = row
+    return Customer(*fields, read_overrides(overrides))
 
 
 class PostgresCustomerChange(PostgresOnce):
@@ -115,7 +125,7 @@ class PostgresCustomerChange(PostgresOnce):
     async def get(self, customer: str) -> Customer | None:
         """The customer as this transaction sees it."""
         rows = await self._connection.execute(_select(self._tenant).where(_customers.customer == customer))
-        return next((Customer(*row) for row in rows), None)
+        return next((_to_customer(row) for row in rows), None)
 
     async def add(self, customers: Sequence[Customer]) -> None:
         """Makes customers with their heads; those that exist stay as they are."""
@@ -132,6 +142,7 @@ class PostgresCustomerChange(PostgresOnce):
                 "plan": one.plan,
                 "time_zone": one.time_zone,
                 "metering_version": current,
+                "anchor_at": one.anchor,
             }
             for one in customers
         ]
@@ -143,12 +154,20 @@ class PostgresCustomerChange(PostgresOnce):
         row = {"tenant": self._tenant, "subject": subject, "customer": customer}
         await self._connection.execute(insert(schema.subjects).on_conflict_do_nothing(), row)
 
-    async def assign(self, customer: str, plan: str) -> int:
-        """Puts the customer on a plan; returns the `seq` of this change."""
-        where = and_(_heads.tenant == self._tenant, _heads.customer == customer)
-        change = update(schema.heads).where(where).values(plan=plan, seq=_heads.seq + 1).returning(_heads.seq)
+    async def replace(self, customer: Customer) -> int:
+        """Puts this in the place of what the customer was; returns the `seq` of this change."""
+        where = and_(_heads.tenant == self._tenant, _heads.customer == customer.id)
+        governing = {
+            "plan": customer.plan,
+            "time_zone": customer.time_zone,
+            "anchor_at": customer.anchor,
+            "overrides": write_overrides(customer.overrides),
+        }
+        change = update(schema.heads).where(where).values(seq=_heads.seq + 1, **governing).returning(_heads.seq)
         seq: int = (await self._connection.execute(change)).scalar_one()
-        await notify(self._connection, "customer", self._tenant, customer)
+        named = and_(_customers.tenant == self._tenant, _customers.customer == customer.id)
+        await self._connection.execute(update(schema.customers).where(named).values(name=customer.name))
+        await notify(self._connection, "customer", self._tenant, customer.id)
         return seq
 
     async def now(self) -> int:

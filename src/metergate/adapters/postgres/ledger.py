@@ -15,6 +15,8 @@ from metergate.adapters.postgres import statements as sql
 from metergate.adapters.postgres.definitions import load_catalog
 from metergate.adapters.postgres.errors import GONE, driver_errors
 from metergate.adapters.postgres.holds import as_json, hold_columns, literal, move_columns, to_holds
+from metergate.adapters.postgres.limit_events import write_limit_events
+from metergate.adapters.postgres.overrides import to_head
 from metergate.adapters.postgres.partitions import slices
 from metergate.app.ports import HeadView, LedgerUnavailableError, Look, OutcomeUnknownError, Peek, RaceLostError
 from metergate.domain import lease
@@ -25,6 +27,7 @@ from metergate.domain.posting import Head, Known, Posting, Row
 from metergate.domain.posting import Ledger as Read
 from metergate.domain.quantity import ZERO, to_text
 from metergate.domain.quota import CounterKey, Figures
+from metergate.domain.threshold import LimitEvent
 from metergate.domain.usage import Event
 
 if TYPE_CHECKING:
@@ -136,7 +139,7 @@ class PostgresCommit:
     async def lock(self, customers: Sequence[str], wait: bool) -> dict[str, Head]:
         """See `app.ports.Commit`."""
         rows = await self._connection.fetch(sql.LOCK if wait else sql.LOCK_FREE, self._tenant, literal(customers))
-        return {row[0]: Head(*row) for row in rows}
+        return {row[0]: to_head(row) for row in rows}
 
     async def look(self, events: Sequence[Event]) -> Look:
         """See `app.ports.Commit`."""
@@ -234,9 +237,15 @@ class PostgresCommit:
         changed = [hold for id_, hold in sorted(posting.holds.items()) if hold is not ledger.holds.get(id_)]
         if changed or any(figures.tat or figures.taken is not figures.used for figures in counters.values()):
             columns = [*_more_columns(counters), *move_columns(posting, ledger), *hold_columns(changed)]
-            await self._connection.execute(sql.WRITE_HOLDS, self._tenant, now, *[literal(column) for column in columns])
+            lists = [literal(column) for column in columns]
+            if await self._connection.fetchval(sql.WRITE_HOLDS, self._tenant, now, *lists) < len(columns[-1]):
+                raise RaceLostError("a request id was used at once for another customer")
         if written < len(rows) * len(id_slices):
             raise RaceLostError("an id was taken by a commit on another head")
+
+    async def write_limit_events(self, events: Sequence[LimitEvent]) -> None:
+        """See `app.ports.Commit`."""
+        await write_limit_events(self._connection, self._tenant, events)
 
 
 def _by_id(row: Row) -> tuple[str, str]:
@@ -325,7 +334,8 @@ def inner_part(start: int, end: int) -> tuple[int, int]:
 
 
 def _head_view(key: CounterKey, row: Any) -> HeadView:
-    head = Head(key.customer, row["seq"], row["plan"], row["time_zone"], row["metering_version"])
+    names = ("seq", "plan", "time_zone", "metering_version", "anchor_at", "overrides")
+    head = to_head((key.customer, *[row[name] for name in names]))
     figures = Figures(*[row[name] or ZERO for name in ("used", "reserved", "leased", "forfeited", "tat")])
     return HeadView(head, figures)
 

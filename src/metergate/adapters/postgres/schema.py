@@ -124,6 +124,8 @@ heads = Table(
     Column("plan", Text(collation="C"), nullable=False, server_default=""),
     Column("time_zone", Text, nullable=False, server_default="UTC"),
     Column("metering_version", BigInteger, nullable=False, server_default="0"),
+    Column("anchor_at", Instant),
+    Column("overrides", JSONB(none_as_null=True)),
 )
 ids = Table(
     "usage_id",
@@ -182,4 +184,22 @@ counters = Table(
     Column("leased", Numeric, nullable=False, server_default="0"),
     Column("forfeited", Numeric, nullable=False, server_default="0"),
     Column("tat", Numeric, nullable=False, server_default="0"),
+)
+limit_events = Table(
+    "limit_event",
+    metadata,
+    _text("tenant", key=True),
+    _text("customer", key=True),
+    _text("limit_name", key=True),
+    _text("meter", key=True),
+    _text("subject", key=True),
+    _text("filter", key=True),
+    Column("start_at", Instant, primary_key=True),
+    Column("end_at", Instant, primary_key=True),
+    Column("threshold", Integer, primary_key=True),
+    Column("taken", Numeric, nullable=False),
+    Column("max", Numeric, nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("place", Integer, nullable=False),
+    Column("recorded_at", Instant, nullable=False),
 )

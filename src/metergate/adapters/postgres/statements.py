@@ -28,7 +28,7 @@ LABELS_MATCH = """NOT EXISTS (
     SELECT FROM jsonb_each_text({filter}) f WHERE coalesce(e.labels ->> f.key, '') <> f.value)"""
 
 LOCK = """
-SELECT customer, seq, plan, time_zone, metering_version FROM customer_head
+SELECT customer, seq, plan, time_zone, metering_version, anchor_at, overrides::text FROM customer_head
 WHERE tenant = $1 AND customer = ANY($2::text::text[]) ORDER BY customer FOR UPDATE"""
 LOCK_FREE = LOCK + " SKIP LOCKED"
 
@@ -116,7 +116,7 @@ SELECT {_SUM}, nullif(held.reserved, 0), nullif(held.leased, 0), nullif(held.for
 FROM {_KEYS} CROSS JOIN LATERAL {_HELD} held ORDER BY k.place"""
 
 FIGURES = f"""
-SELECT now() AS as_of, h.seq, h.plan, h.time_zone, h.metering_version,
+SELECT now() AS as_of, h.seq, h.plan, h.time_zone, h.metering_version, h.anchor_at, h.overrides::text AS overrides,
     coalesce(c.used, {_SUM}) AS used, coalesce(c.reserved, held.reserved) AS reserved,
     coalesce(c.leased, held.leased) AS leased, coalesce(c.forfeited, held.forfeited) AS forfeited,
     coalesce(c.tat, 0) AS tat
@@ -144,7 +144,7 @@ LEFT JOIN customer c ON c.tenant = $1 AND c.customer = q.subject
 WHERE coalesce(s.customer, c.customer) IS NOT NULL"""
 
 OWNING_CUSTOMERS = """
-SELECT q.subject, c.customer, c.name, h.plan, h.time_zone, c.created_at
+SELECT q.subject, c.customer, c.name, h.plan, h.time_zone, c.created_at, h.anchor_at, h.overrides::text
 FROM unnest($2::text[]) AS q(subject)
 LEFT JOIN subject s ON s.tenant = $1 AND s.subject = q.subject
 JOIN customer c ON c.tenant = $1 AND c.customer = coalesce(s.customer, q.subject)
@@ -239,20 +239,23 @@ WITH counters AS (
         {_INSTANT.format("q.counted")}, q.reserved::numeric, q.leased::numeric, q.forfeited::numeric
     FROM unnest({_lists(13, 14, 15, 16, 17, 18, 19, 20, 21, 22)})
         AS q(customer, seq, id, meter, subject, labels, counted, reserved, leased, forfeited)
+), written AS (
+    INSERT INTO hold AS h (tenant, id, part, kind, customer, subject, holder, meter, labels, seq, counted_at, end_at,
+        state, granted, returned, spent, settled, reserved, leased, forfeited, digest)
+    SELECT $1, q.id, q.part::integer, q.kind, q.customer, q.subject, q.holder, q.meter, q.labels::jsonb, q.seq::bigint,
+        {_INSTANT.format("q.counted")}, {_INSTANT.format("q.end_at")}, q.state, q.granted::numeric, q.returned::numeric,
+        q.spent::numeric, q.settled::numeric, q.reserved::numeric, q.leased::numeric, q.forfeited::numeric,
+        decode(q.digest, 'hex')
+    FROM unnest({_lists(*range(23, 43))})
+        AS q(id, part, kind, customer, subject, holder, meter, labels, seq, counted, end_at, state, granted, returned,
+            spent, settled, reserved, leased, forfeited, digest)
+    ON CONFLICT (tenant, id, part) DO UPDATE SET end_at = excluded.end_at, state = excluded.state,
+        granted = excluded.granted, returned = excluded.returned, spent = excluded.spent, settled = excluded.settled,
+        reserved = excluded.reserved, leased = excluded.leased, forfeited = excluded.forfeited
+    WHERE h.customer = excluded.customer
+    RETURNING 1
 )
-INSERT INTO hold AS h (tenant, id, part, kind, customer, subject, holder, meter, labels, seq, counted_at, end_at,
-    state, granted, returned, spent, settled, reserved, leased, forfeited, digest)
-SELECT $1, q.id, q.part::integer, q.kind, q.customer, q.subject, q.holder, q.meter, q.labels::jsonb, q.seq::bigint,
-    {_INSTANT.format("q.counted")}, {_INSTANT.format("q.end_at")}, q.state, q.granted::numeric, q.returned::numeric,
-    q.spent::numeric, q.settled::numeric, q.reserved::numeric, q.leased::numeric, q.forfeited::numeric,
-    decode(q.digest, 'hex')
-FROM unnest({_lists(*range(23, 43))})
-    AS q(id, part, kind, customer, subject, holder, meter, labels, seq, counted, end_at, state, granted, returned,
-        spent, settled, reserved, leased, forfeited, digest)
-ON CONFLICT (tenant, id, part) DO UPDATE SET end_at = excluded.end_at, state = excluded.state,
-    granted = excluded.granted, returned = excluded.returned, spent = excluded.spent, settled = excluded.settled,
-    reserved = excluded.reserved, leased = excluded.leased, forfeited = excluded.forfeited
-WHERE h.customer = excluded.customer"""
+SELECT count(*) FROM written"""
 
 HOLD_CUSTOMER = "SELECT customer, kind, subject FROM hold WHERE tenant = $1 AND id = $2 AND part = 0"
 

@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from metergate.app.catch_up import CatchUp, is_behind
-from metergate.app.directory import Directory
+from metergate.app.directory import Directory, Memory
 from metergate.app.ports import Commit, Look, Publication
 from metergate.app.ports import Ledger as LedgerPort
 from metergate.domain.batch import Batch, Result
@@ -18,8 +18,11 @@ from metergate.domain.hold import Hold
 from metergate.domain.period import EARLIEST, Window
 from metergate.domain.posting import NOBODY, Head, Known, Ledger
 from metergate.domain.quota import CounterKey, Figures, Limit
+from metergate.domain.threshold import LimitEvent
 from metergate.domain.usage import AcceptWindow
 from metergate.domain.work import Acquire, Fact, Mark, Work, events_of, hold_ids
+
+_TOLD_MOST = 100_000
 
 
 @dataclass(slots=True)
@@ -28,7 +31,7 @@ class Committed:
     to publish.
 
     `owners` are customers found for subjects that had none when the batch was made, and `behind` those whose rollups
-    have to be brought up first.
+    have to be brought up first. `limit_events` are thresholds that were reached, some perhaps earlier already.
     """
 
     results: list[Result]
@@ -39,6 +42,7 @@ class Committed:
     catalog_version: int = 0
     now: int = 0
     behind: Collection[str] = ()
+    limit_events: Sequence[LimitEvent] = ()
 
 
 class UsageCommitter:
@@ -49,6 +53,8 @@ class UsageCommitter:
         self._directory = directory
         self._accept = accept
         self._catch_up = catch_up
+        # What was told need not be written again; what is forgotten is written, and found to be there.
+        self._told: Memory[tuple[str, CounterKey, str, int], None] = Memory(_TOLD_MOST)
 
     async def bring_up(self, tenant: str, customers: Sequence[str]) -> None:
         """Makes the rollups of customers complete that a commit found behind.
@@ -83,7 +89,9 @@ class UsageCommitter:
                 and not (work.customer == NOBODY and isinstance(work, Fact) and work.event.subject in owners)
             ]
             batch = [works[place] for place in ready]
-            done = await self._write(commit, batch, heads, look, catalog, tried)
+            done = await self._write(tenant, commit, batch, heads, look, catalog, tried)
+        for event in done.limit_events:
+            self._told.keep((tenant, *event.once), None)
         results: list[Result] = [None] * len(works)
         for place, result in zip(ready, done.results, strict=True):
             results[place] = result
@@ -98,6 +106,7 @@ class UsageCommitter:
 
     async def _write(
         self,
+        tenant: str,
         commit: Commit,
         works: Sequence[Work],
         heads: Mapping[str, Head],
@@ -119,6 +128,10 @@ class UsageCommitter:
         if writing:
             tried.update({customer: heads[customer].seq + 1 for customer in writing})
             await commit.write(posting, ledger, changed, writing)
+            reached = batch.limit_events(changed)
+            done.limit_events = [event for event in reached if (tenant, *event.once) not in self._told]
+            if done.limit_events:
+                await commit.write_limit_events(done.limit_events)
             done.seqs |= {customer: heads[customer].seq + 1 for customer in writing}
             done.publications += _publications(writing, heads, changed, forget, born, look.now)
         return done
@@ -159,15 +172,16 @@ class UsageCommitter:
             counters |= born
             heads = batch.ledger.heads
             for key in missing:
-                over = _window_over(wanted[key], heads[key.customer].time_zone, key)
+                over = _window_over(wanted[key], heads[key.customer], key)
                 forget += [key._replace(start=over.start, end=over.end)] if over else []
         return born, batch.finish(counters), forget
 
 
-def _window_over(limit: Limit, time_zone: str, key: CounterKey) -> Window | None:
+def _window_over(limit: Limit, head: Head, key: CounterKey) -> Window | None:
     """The newest window that no longer counts once the key's has begun."""
-    oldest = limit.windows(time_zone, key.start)[0] if key.start > EARLIEST else None
-    return limit.windows(time_zone, oldest.start - 1)[-1] if oldest and oldest.start > EARLIEST else None
+    zone, anchor = head.time_zone, head.anchor
+    oldest = limit.windows(zone, key.start, anchor)[0] if key.start > EARLIEST else None
+    return limit.windows(zone, oldest.start - 1, anchor)[-1] if oldest and oldest.start > EARLIEST else None
 
 
 def _recorded_before(

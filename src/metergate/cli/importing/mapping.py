@@ -9,7 +9,7 @@ from datetime import UTC, tzinfo
 from metergate.cli.errors import CliError
 from metergate.cli.importing.rows import BadRow, Row
 from metergate.cli.times import read_moment, to_timestamp
-from metergate.v1.usage_pb2 import UsageEvent
+from metergate.v1.usage_event_pb2 import UsageEvent
 
 SINGLE = ("id", "time", "subject", "type", "amount")
 """The fields of which an event has one; of values and labels it has any number, by name."""

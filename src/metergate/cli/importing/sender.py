@@ -15,7 +15,8 @@ from metergate.cli.connection import Connection
 from metergate.cli.errors import CliError
 from metergate.cli.importing.rows import Row
 from metergate.cli.rpc_errors import is_passing, read_failure, to_cli_error
-from metergate.v1.usage_pb2 import BatchRecordUsageRequest, BatchRecordUsageResponse, UsageEvent, UsageReceipt
+from metergate.v1.usage_event_pb2 import UsageEvent, UsageReceipt
+from metergate.v1.usage_pb2 import BatchRecordUsageRequest, BatchRecordUsageResponse
 
 BATCH_EVENTS = 1000
 BATCH_BYTES = 1024 * 1024  # far below gRPC's usual limit of 4 MiB

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from metergate.cli.importing.rows import BadRow, Row
 from metergate.v1.error_reason_pb2 import ErrorReason
-from metergate.v1.usage_pb2 import Outcome, UsageReceipt
+from metergate.v1.usage_event_pb2 import Outcome, UsageReceipt
 
 
 @dataclass(slots=True)

@@ -15,7 +15,7 @@ from metergate_client.events import Event, Receipt, Receipts, RecordedEvent
 from metergate_client.exact import Amount, amount_text, utc_now
 from metergate_client.ids import new_id
 from metergate_client.summary import Granularity, Usage
-from metergate_client.v1 import usage_pb2
+from metergate_client.v1 import usage_event_pb2, usage_pb2
 
 _SERVICE = "/metergate.v1.UsageService/"
 
@@ -152,9 +152,9 @@ def events(
     return Pages(at)
 
 
-def to_pb_event(event: Event) -> usage_pb2.UsageEvent:
+def to_pb_event(event: Event) -> usage_event_pb2.UsageEvent:
     """The event on the wire."""
-    return usage_pb2.UsageEvent(
+    return usage_event_pb2.UsageEvent(
         id=event.id,
         source=event.source,
         type=event.type,
@@ -163,6 +163,7 @@ def to_pb_event(event: Event) -> usage_pb2.UsageEvent:
         amount=None if event.amount is None else amount_text(event.amount),
         values={name: amount_text(value) for name, value in event.values.items()},
         labels=event.labels,
+        settles=event.settles,
     )
 
 
