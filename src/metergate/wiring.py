@@ -16,6 +16,7 @@ from metergate.adapters.postgres import connect, migrate
 from metergate.adapters.postgres.customers import PostgresCustomers
 from metergate.adapters.postgres.definitions import PostgresCatalogs
 from metergate.adapters.postgres.explain import PostgresExplain
+from metergate.adapters.postgres.grants import PostgresGrants
 from metergate.adapters.postgres.keys import PostgresKeys
 from metergate.adapters.postgres.ledger import PostgresLedger
 from metergate.adapters.postgres.listen import DefinitionListener
@@ -27,8 +28,10 @@ from metergate.app import clock
 from metergate.app.access.authenticate import Authenticate
 from metergate.app.catalog.apply import ApplyCatalog
 from metergate.app.catch_up import CatchUp
+from metergate.app.customer.grants import Grants
 from metergate.app.customer.manage import ManageCustomers
 from metergate.app.directory import Directory
+from metergate.app.due_grants import MakeGrantsDue
 from metergate.app.expire import ExpireHolds
 from metergate.app.ports import LedgerUnavailableError
 from metergate.app.quota.check import CheckQuota
@@ -56,6 +59,7 @@ from metergate.rpc.call import Call, Failure, Method
 from metergate.rpc.catalog import CatalogService
 from metergate.rpc.customer import CustomerService
 from metergate.rpc.errors import to_failure
+from metergate.rpc.grants import GrantService
 from metergate.rpc.interceptors.admit import Admission
 from metergate.rpc.interceptors.authenticate import authenticate
 from metergate.rpc.interceptors.errors import errors
@@ -134,6 +138,7 @@ class _Parts:
     admission: Admission
     lanes: Lanes
     expire: ExpireHolds
+    make_due: MakeGrantsDue
     directory: Directory
     view: RedisView
     usage: PostgresUsage
@@ -178,10 +183,12 @@ async def _build(settings: Settings, stack: AsyncExitStack) -> _Parts:
         ExplainService(ExplainDecision(directory, PostgresExplain(engine)), sealer),
         CatalogService(ApplyCatalog(catalogs, directory), directory),
         CustomerService(ManageCustomers(customers, directory, catch_up), sealer),
+        GrantService(Grants(lanes, directory, PostgresGrants(engine)), sealer),
     ]
     return _Parts(
-        methods(servicers, interceptors), admission, lanes, ExpireHolds(ledger, lanes), directory, view, usage, engine
-    )
+        methods(servicers, interceptors), admission, lanes, ExpireHolds(ledger, lanes), MakeGrantsDue(ledger, lanes),
+        directory, view, usage, engine,
+    )  # fmt: skip
 
 
 def _accept(settings: Settings) -> AcceptWindow:
@@ -200,6 +207,7 @@ def _start_workers(settings: Settings, parts: _Parts, stack: AsyncExitStack) -> 
     for worker in (
         Loop("sweep", _SWEEP_SECONDS, sweep.sweep),
         Loop("expire", _EXPIRE_SECONDS, parts.expire.expire),
+        Loop("grants", _EXPIRE_SECONDS, parts.make_due.make_due),
         Loop("upkeep", _UPKEEP_SECONDS, upkeep.keep_house),
         listener,
     ):

@@ -36,7 +36,7 @@ CATALOG: dict[str, Any] = {
 @dataclass(frozen=True)
 class Ids:
     """What requests name that the server made: three reservations, leases to go on with and to return, one that is
-    forfeited, and a decision."""
+    forfeited, a decision, and a grant."""
 
     extended: str = "r_1"
     committed: str = "r_2"
@@ -45,6 +45,7 @@ class Ids:
     returned: str = "l_2"
     forfeited: str = "l_3"
     decision: str = "d_1"
+    grant: str = "g_1"
 
 
 def good_requests(ids: Ids = Ids()) -> dict[str, Message]:
@@ -98,6 +99,14 @@ def good_requests(ids: Ids = Ids()) -> dict[str, Message]:
         "AssignPlan": {"customer": "acme", "plan": "pro", "request_id": "assign-1"},
         "CreateSubject": {"subject": {"id": "acme-a", "customer": "acme"}, "request_id": "subject-1"},
         "ListSubjects": {"customer": "acme", "page_size": 1},
+        "CreateGrant": {
+            "customer": "acme", "meter": "calls", "amount": "10.5", "priority": 1, "start_time": stamp(-60),
+            "end_time": stamp(86_400), "recurs": "PERIOD_DAY", "rollover_min": "1", "rollover_max": "2",
+            "request_id": "grant-1",
+        },
+        "VoidGrant": {"grant_id": ids.grant},
+        "ListGrants": {"customer": "acme", "meter": "calls", "include_ended": True, "page_size": 1},
+        "ListGrantMoves": {"customer": "acme", "meter": "calls", "grant_id": ids.grant, "page_size": 1},
     }  # fmt: skip
     return {method: request_type(method)(**one) for method, one in fields.items()}
 

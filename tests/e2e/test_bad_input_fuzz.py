@@ -79,7 +79,8 @@ def _made(calls: Blocking) -> Ids:
     amounts, lease = [{"meter": "tokens"}], {"meter": "tokens", "labels": {"region": "eu"}, "amount": "5"}
     reservations = [calls.must("ReserveQuota", subject="acme-a", amounts=amounts) for _ in range(3)]
     leases = [calls.must("AcquireLease", subject="acme-a", holder="h", **lease).lease.id for _ in range(3)]
-    return Ids(*[one.reservation.id for one in reservations], *leases, reservations[0].decision.decision_id)
+    grant = calls.must("CreateGrant", customer="acme", meter="calls", amount="1").grant.id
+    return Ids(*[one.reservation.id for one in reservations], *leases, reservations[0].decision.decision_id, grant)
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -16,6 +16,7 @@ from metergate.adapters.postgres import connect
 from metergate.adapters.postgres.customers import PostgresCustomers
 from metergate.adapters.postgres.definitions import PostgresCatalogs
 from metergate.adapters.postgres.explain import PostgresExplain
+from metergate.adapters.postgres.grants import PostgresGrants
 from metergate.adapters.postgres.keys import PostgresKeys
 from metergate.adapters.postgres.ledger import PostgresLedger
 from metergate.adapters.postgres.reconcile import Reconciler
@@ -23,8 +24,10 @@ from metergate.adapters.postgres.usage import PostgresUsage
 from metergate.adapters.redis.view import RedisView
 from metergate.app.catalog.apply import ApplyCatalog
 from metergate.app.catch_up import CatchUp
+from metergate.app.customer.grants import Grants
 from metergate.app.customer.manage import ManageCustomers
 from metergate.app.directory import Directory
+from metergate.app.due_grants import MakeGrantsDue
 from metergate.app.expire import ExpireHolds
 from metergate.app.quota.check import Amount, CheckQuota, Question
 from metergate.app.quota.consume import ConsumeQuota
@@ -88,6 +91,8 @@ class Process:
     leases: Leases
     expiry: ExpireHolds
     explain: ExplainDecision
+    grants: Grants
+    due: MakeGrantsDue
 
     async def add(self, *events: Event | Receipt, backfill: bool = False) -> Recorded:
         """Records events."""
@@ -209,6 +214,7 @@ async def process(
             ConsumeQuota(lanes, directory, first, Refusals(ledger)), Reservations(lanes, directory, ledger, first),
             Leases(lanes, directory, ledger, first), ExpireHolds(ledger, lanes),
             ExplainDecision(directory, PostgresExplain(engine)),
+            Grants(lanes, directory, PostgresGrants(engine)), MakeGrantsDue(ledger, lanes),
         )  # fmt: skip
     finally:
         await lanes.drain()

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import NamedTuple, Protocol
 
 from metergate.domain.catalog import Catalog
+from metergate.domain.grant import Account
 from metergate.domain.hold import Hold
 from metergate.domain.period import Window
 from metergate.domain.posting import Head, Known, Posting
@@ -89,10 +90,15 @@ class Commit(Protocol):
         """How many open leases these (customer, meter) pairs have."""
         ...
 
+    async def grants(self, pairs: Sequence[tuple[str, str]], ids: Sequence[str]) -> dict[tuple[str, str], Account]:
+        """The accounts of these (customer, meter) pairs, with the grants that are not over and those of these ids.
+        Pairs that never had a grant are left out."""
+        ...
+
     async def write(
         self, posting: Posting, ledger: Read, counters: Mapping[CounterKey, Figures], customers: Sequence[str]
     ) -> None:
-        """Appends the rows, writes holds, moves rollups and counters, and raises `seq` of the customers' heads.
+        """Appends the rows, writes holds and grants, moves rollups and counters, raises `seq` of the customers' heads.
         `ledger` is what the posting was made from.
 
         Raises:
@@ -159,6 +165,10 @@ class Ledger(Protocol):
 
     async def due_holds(self, most: int) -> list[tuple[str, str, str]]:
         """Holds whose time ran out: tenant, id and customer."""
+        ...
+
+    async def due_grants(self, most: int) -> list[tuple[str, str, str]]:
+        """Where grants have to begin or end: tenant, customer and meter."""
         ...
 
     async def metering_version(self, tenant: str, customer: str) -> int:
@@ -328,15 +338,25 @@ class HeldPart(NamedTuple):
     figures: Figures
 
 
+class GrantPart(NamedTuple):
+    """A grant as it stood then: what it had brought, what of it was used, and what was lost when it was over."""
+
+    id: str
+    brought: Decimal
+    burned: Decimal
+    lost: Decimal
+
+
 @dataclass(frozen=True, slots=True)
 class Behind:
-    """What stands behind a limit's counters: their figures, worked out from events and the history of holds, the
-    newest events, how many there are, and the holds."""
+    """What stands behind a limit's counters: their figures, worked out from events and from the history of holds and
+    grants, the newest events, how many there are, the holds and, with a counter of grants, the newest grants."""
 
     figures: list[Figures]
     events: list[CountedEvent]
     count: int
     holds: list[HeldPart]
+    grants: list[GrantPart]
 
 
 class ExplainReader(Protocol):
@@ -344,7 +364,7 @@ class ExplainReader(Protocol):
 
     async def behind(self, tenant: str, seq: int, keys: Sequence[CounterKey], most: int) -> Behind:
         """What stood behind these counters of one limit, in order of their windows, after the commit with that `seq`;
-        at most `most` events.
+        at most `most` events and grants.
 
         Raises:
             LedgerUnavailableError

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from metergate.cli import messages, times
+from metergate.cli import customer_grant, messages, times
 from metergate.cli.connection import Connection, connect
 from metergate.cli.options import request_id
 from metergate.cli.screen import screen
@@ -16,6 +16,7 @@ from metergate.v1 import customer_pb2 as pb
 app = typer.Typer(no_args_is_help=True, help="Customers and their subjects.")
 subject_app = typer.Typer(no_args_is_help=True, help="Subjects of a customer.")
 app.add_typer(subject_app, name="subject")
+app.add_typer(customer_grant.app, name="grant")
 
 CustomerId = Annotated[str, typer.Argument(metavar="CUSTOMER", help="The customer's id.")]
 _PAGE = 1000

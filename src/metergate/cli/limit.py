@@ -27,7 +27,9 @@ def group() -> None:
 @app.command("set")
 def set_limit(
     meter: Annotated[str, typer.Argument(help="The meter; made if it is not there.")],
-    most: Annotated[str, typer.Argument(metavar="MAX", help="The most per window, or `unlimited`.")],
+    most: Annotated[
+        str, typer.Argument(metavar="MAX", help="The most per window, `unlimited`, or `grants`: what they hold.")
+    ],
     per: Annotated[str, typer.Option(help=limit_window.PER_HELP)] = "",
     anchored: Annotated[bool, typer.Option("--anchored", help="Counted from the customer's anchor.")] = False,
     rolling: Annotated[bool, typer.Option("--rolling", help="Any stretch of that length, not each.")] = False,
@@ -70,7 +72,11 @@ def set_limit(
         when_view_gone=f"WHEN_VIEW_GONE_{when_view_gone.upper()}",
     )
     chosen = {"--anchored": anchored, "--rolling": rolling, "--rate": rate, "--concurrent": concurrent}
-    limit_window.fill_in(limit, per, [option for option, given in chosen.items() if given])
+    options = [option for option, given in chosen.items() if given]
+    if most == limit_window.GRANTS:
+        limit_window.fill_in_grants(limit, per, options)
+    else:
+        limit_window.fill_in(limit, per, options)
     with connect() as connection:
         request = SetLimitRequest(plan=plan, limit=limit, request_id=request_id())
         answer = connection.call("CatalogService", "SetLimit", request, SetLimitResponse)
@@ -86,7 +92,9 @@ def in_words(answer: SetLimitResponse) -> str:
     limit = answer.limit
     words = [
         *(["shadow"] if limit.shadow else []),
-        f"{messages.enum_name(limit, 'policy')} {grouped(limit.max)} {limit_window.in_words(limit)}",
+        messages.enum_name(limit, "policy"),
+        *([grouped(limit.max)] if limit.max else []),
+        limit_window.in_words(limit),
         *([f"and {grouped(limit.grace)} of grace"] if limit.grace else []),
         f"per {messages.enum_name(limit, 'scope')}",
         f"on plan {answer.plan!r}",

@@ -12,6 +12,7 @@ from metergate.cli.errors import CliError
 from metergate.cli.screen import grouped
 from metergate.v1 import catalog_pb2 as pb
 
+GRANTS = "grants"
 PERIODS = ("minute", "hour", "day", "week", "month", "year")
 PER_HELP = (
     "The window: minute, hour, day, week, month (by default), year or lifetime; "
@@ -49,6 +50,14 @@ def fill_in(limit: pb.Limit, per: str, options: Sequence[str]) -> None:
         limit.length.FromTimedelta(_length(per))
 
 
+def fill_in_grants(limit: pb.Limit, per: str, options: Sequence[str]) -> None:
+    """Makes it a limit of what grants hold, which has no window. Raises a usage error."""
+    if per or options:
+        raise typer.BadParameter("what grants hold has no window.", param_hint=options[0] if options else "--per")
+    limit.kind = pb.LIMIT_KIND_GRANTS
+    limit.max = ""
+
+
 def _length(text: str) -> timedelta:
     try:
         return times.duration_option(text)
@@ -69,6 +78,7 @@ def in_words(limit: pb.Limit) -> str:
         pb.LIMIT_KIND_LIFETIME: "in all",
         pb.LIMIT_KIND_RATE: f"per {length}{burst}",
         pb.LIMIT_KIND_CONCURRENCY: "at once",
+        pb.LIMIT_KIND_GRANTS: "what grants hold",
     }.get(limit.kind, f"{_article(period)} {period}{week}")
 
 

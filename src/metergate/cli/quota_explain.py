@@ -34,7 +34,7 @@ def explain(
 
 
 def _show(limit: pb.ExplainedLimit) -> None:
-    """The events and the holds of one limit."""
+    """The events, the holds and the grants of one limit."""
     listed = f", the newest {len(limit.events)}" if len(limit.events) < limit.event_count else ""
     screen.line(f"\n{limit.state.name}: {grouped(str(limit.event_count))} events{listed}")
     if limit.events:
@@ -43,3 +43,7 @@ def _show(limit: pb.ExplainedLimit) -> None:
     if limit.holds:
         held = [[hold.id, *(grouped(getattr(hold, name) or "0") for name in HELD)] for hold in limit.holds]
         screen.table(["held by", *HELD], held, right=HELD)
+    if limit.grants:
+        figures = ("brought", "burned", "lost")
+        burned = [[grant.id, *(grouped(getattr(grant, name)) for name in figures)] for grant in limit.grants]
+        screen.table(["grant", *figures], burned, right=figures)

@@ -19,6 +19,7 @@ from metergate.domain.admission import (
 from metergate.domain.counting import move, needed
 from metergate.domain.decision import Decision
 from metergate.domain.errors import MetergateError, Reason
+from metergate.domain.granting import Granted, Granting, counter_of, limit_of
 from metergate.domain.hold import Column, Hold, Kind, Part, State
 from metergate.domain.holding import Kept, change
 from metergate.domain.meter import Meter
@@ -28,7 +29,7 @@ from metergate.domain.quantity import ZERO
 from metergate.domain.quota import CounterKey, Figures, Limit
 from metergate.domain.threshold import LimitEvent, reached
 from metergate.domain.usage import Event, Outcome, Receipt
-from metergate.domain.work import Acquire, Consume, Fact, Mark, Reserve, Want, Work
+from metergate.domain.work import Acquire, Consume, Fact, Mark, OnGrants, Reserve, Want, Work
 
 
 @dataclass(slots=True)
@@ -54,7 +55,7 @@ class Answer:
     catalog_version: int = 0
 
 
-Result = Receipt | Answer | MetergateError | None
+Result = Receipt | Answer | Granted | MetergateError | None
 
 
 class Batch:
@@ -70,6 +71,7 @@ class Batch:
         self._demands: dict[int, Demand] = {}
         self._same: dict[object, Demand] = {}
         self._parts: dict[int, list[list[tuple[Meter, Decimal]]]] = {}
+        self._granting = Granting(ledger, self.posting)
 
     def begin(self) -> None:
         """Decides on facts and on holds that there are, and works out what the admissions ask."""
@@ -79,7 +81,7 @@ class Batch:
         for place, work in enumerate(self.works):
             if isinstance(work, Fact):
                 (self.results[place],) = post((work,), self.ledger, self.posting)
-            elif not isinstance(work, Consume | Reserve | Acquire):
+            elif not isinstance(work, Consume | Reserve | Acquire | OnGrants):
                 self._keep(place, work)
         for place, work in enumerate(self.works):
             if isinstance(work, Consume | Reserve | Acquire):
@@ -170,7 +172,7 @@ class Batch:
 
     def pairs(self) -> set[tuple[str, str]]:
         """Whose counters of which meters are to be loaded."""
-        pairs = set(self.posting.uses)
+        pairs = self.posting.uses.keys() | self.ledger.grants.keys()
         pairs |= {(shift.customer, shift.meter) for shift in shifted(self.posting, self.ledger)}
         for asked in {id(one): one for one in self._demands.values()}.values():
             # Meters without a limit too: they may have counters of limits that were in force earlier.
@@ -182,12 +184,13 @@ class Batch:
         times = [use.counted_at for uses in self.posting.uses.values() for use in uses]
         times += [shift.counted_at for shift in shifted(self.posting, self.ledger)]
         times += [touch.keys[0].end - 1 for asked in self._demands.values() for touch in asked.touches]
-        times += [self.ledger.now] if self._demands else []
+        times += [self.ledger.now] if self._demands or self.ledger.grants else []
         return min(times, default=LATEST) - (self.ledger.catalog.thresholds_look_back or 0)
 
     def wanted(self) -> dict[CounterKey, Limit]:
         """The counters that have to be there, and the limit that each is for."""
-        keys = needed(self.posting, self.ledger)
+        keys = {counter_of(pair): limit_of(pair[1]) for pair in self.ledger.grants}
+        keys |= needed(self.posting, self.ledger)
         for asked in self._demands.values():
             for touch in asked.touches:
                 for key in touch.keys:
@@ -196,11 +199,16 @@ class Batch:
 
     def finish(self, counters: Mapping[CounterKey, Figures]) -> dict[CounterKey, Figures]:
         """Decides on the admissions, in order of arrival. Returns the counters that change."""
+        granting = self._granting if self.ledger.grants else None
+        if granting:
+            counters, granted = granting.open(self.works, counters)
+            for place, result in granted.items():
+                self.results[place] = result
         self.counters = counters
         before = move(counters, self.posting.uses, shifted(self.posting, self.ledger))
         if not self._demands:
             self._conclude({})
-            return before
+            return granting.close(counters, before) if granting else before
         running = Running({**counters, **before}, self.ledger.now)
         for place, work in enumerate(self.works):
             if isinstance(work, Consume | Reserve | Acquire | Mark) and place in self._demands:
@@ -212,6 +220,8 @@ class Batch:
         for key, figures in running.figures.items():
             if figures.tat != counters[key].tat:
                 moved[key] = moved.get(key, counters[key])._replace(tat=figures.tat)
+        if granting:
+            moved = granting.close(counters, moved)
         self._conclude({**counters, **moved})
         return moved
 

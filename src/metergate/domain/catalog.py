@@ -16,7 +16,7 @@ from metergate.domain.meter import AGGREGATIONS, Meter
 from metergate.domain.override import Terms, overridden
 from metergate.domain.period import DAY, SECOND, Period, Weekday, length_to_text
 from metergate.domain.quantity import to_text
-from metergate.domain.quota import DEFAULT_SUB_WINDOWS, Kind, Limit, Policy, text_of_max
+from metergate.domain.quota import DEFAULT_SUB_WINDOWS, Kind, Limit, Policy, Scope, text_of_max
 from metergate.domain.usage import MAX_LABEL_VALUE
 
 DEFAULT_PLAN = "default"
@@ -120,6 +120,11 @@ class Catalog:
         """How long after its end a window may still count for a limit with thresholds; None where no limit has any."""
         found = [limit.looks_back for plan in self.plans for limit in plan.limits if limit.thresholds]
         return max(found, default=None)
+
+    @cached_property
+    def granted_meters(self) -> frozenset[str]:
+        """The meters on which grants limit somebody: those whose use burns grants."""
+        return frozenset([limit.meter for plan in self.plans for limit in plan.limits if limit.kind is Kind.GRANTS])
 
     def check(self) -> None:
         """Raises CATALOG_INVALID with a violation for each contradiction."""
@@ -232,6 +237,7 @@ def _check_limit(where: str, limit: Limit, meter: Meter | None) -> Iterable[Viol
     if set(dict(limit.labels)) & set(limit.per_labels) or len(set(limit.per_labels)) < len(limit.per_labels):
         yield Violation(f"{where}.per_labels", "must name each label once, and none that labels fixes")
     yield from _check_window(where, limit)
+    yield from _check_grants(where, limit)
     yield from _check_policy(where, limit, meter)
     yield from _check_thresholds(f"{where}.thresholds", limit)
 
@@ -260,11 +266,23 @@ def _check_window(where: str, limit: Limit) -> Iterable[Violation]:
         yield Violation(f"{where}.sub_windows", "has a meaning for rolling windows only")
 
 
+def _check_grants(where: str, limit: Limit) -> Iterable[Violation]:
+    """Grants are the customer's, on all of the meter."""
+    if limit.kind is not Kind.GRANTS:
+        return
+    if limit.max is not None:
+        yield Violation(f"{where}.max", "has no meaning where the kind is grants: they say how much there is")
+    if limit.scope is not Scope.CUSTOMER or limit.labels or limit.per_labels:
+        yield Violation(f"{where}.scope", "grants are held by the customer, whatever the subject and the labels")
+
+
 def _check_policy(where: str, limit: Limit, meter: Meter) -> Iterable[Violation]:
     rate = limit.kind is Kind.RATE
     if limit.burst is not None and (not rate or limit.burst <= 0):
         yield Violation(f"{where}.burst", "must be more than 0" if rate else "has a meaning for rates only")
-    if rate and limit.policy is Policy.GRACE:
+    if limit.kind is Kind.GRANTS and limit.policy is Policy.GRACE:
+        yield Violation(f"{where}.policy", "there is no grace beyond grants: grant more")
+    elif rate and limit.policy is Policy.GRACE:
         yield Violation(f"{where}.policy", "a rate has no grace: give it a larger burst")
     elif (limit.policy is Policy.GRACE) != (limit.grace is not None):
         yield Violation(f"{where}.grace", "must be given with the policy GRACE, and only with it")
@@ -276,7 +294,7 @@ def _check_policy(where: str, limit: Limit, meter: Meter) -> Iterable[Violation]
     if limit.policy is not Policy.SOFT:
         policy = limit.policy.name
         yield Violation(f"{where}.policy", f"{policy} needs a meter that only grows, and {meter.name!r} can shrink")
-    if limit.kind in (Kind.RATE, Kind.CONCURRENCY):
+    if limit.kind in (Kind.RATE, Kind.CONCURRENCY, Kind.GRANTS):
         yield Violation(f"{where}.kind", f"{limit.kind} needs a meter that only grows, and {meter.name!r} can shrink")
 
 

@@ -12,10 +12,11 @@ from typing import NamedTuple
 from metergate.domain import period, quantity
 from metergate.domain.period import Window, span
 from metergate.domain.quantity import CONTEXT, ZERO
-from metergate.domain.quota import Figures, Kind, Limit, Policy, WhenViewGone, fits, keeps, taken
+from metergate.domain.quota import Figures, Kind, Limit, Policy, WhenViewGone, fits, keeps, most_of, taken
 
 # Looked up once: a state is made for each limit of each answer.
 _CALENDAR, _ANCHORED, _FIXED, _RATE = Kind.CALENDAR, Kind.ANCHORED, Kind.FIXED, Kind.RATE
+_NEVER_RESET = (Kind.LIFETIME, Kind.CONCURRENCY, Kind.GRANTS)
 
 
 class Ask(NamedTuple):
@@ -48,8 +49,8 @@ class LimitState:
     """A limit, its counter, and what they mean for the amount asked. `remaining` None = unlimited.
 
     `resets_at` is when it next frees something, and `frees_at` when the amount fits that does not fit now; both are
-    instants, None where none is known (lifetime and concurrency limits). `would_refuse`: a shadow limit that would
-    have refused. `unknown`: the view was away and the figures were not looked up.
+    instants, None where none is known (lifetime and concurrency limits, and grants). `would_refuse`: a shadow limit
+    that would have refused. `unknown`: the view was away and the figures were not looked up.
     """
 
     limit: Limit
@@ -102,7 +103,7 @@ class Decision:
 def look_at(ask: Ask, now: int) -> LimitState:
     """The state of one limit for one ask at that instant."""
     limit, window, filter_, amount, figures, _ = ask
-    kind, most = limit.kind, limit.max
+    kind, most = limit.kind, most_of(limit, figures)
     one_window = kind is _CALENDAR or kind is _ANCHORED or kind is _FIXED
     resets_at = window.end if one_window else _resets_at(ask, now)
     if most is None:
@@ -159,7 +160,7 @@ def _room(limit: Limit, left: Decimal, over: Decimal) -> Decimal:
 def _resets_at(ask: Ask, now: int) -> int | None:
     """When the window ends, the oldest sub-window that holds something leaves the rolling one, or a rate is whole."""
     kind = ask.limit.kind
-    if kind is Kind.LIFETIME or kind is Kind.CONCURRENCY:
+    if kind in _NEVER_RESET:
         return None
     if kind is _RATE:
         return max(int(ask.figures.tat.to_integral_value(ROUND_CEILING)), now)
@@ -197,7 +198,8 @@ def _exhausted_in(used: Decimal, left: Decimal, window: Window, now: int) -> int
 def blind(ask: Ask) -> LimitState:
     """The state of a limit whose counters cannot be looked up, by its own setting (ALLOW or DENY)."""
     limit, window, filter_, amount, _, _ = ask
-    never_refuses = limit.max is None or limit.shadow or limit.policy is Policy.SOFT
+    unlimited = limit.max is None and limit.kind is not Kind.GRANTS
+    never_refuses = unlimited or limit.shadow or limit.policy is Policy.SOFT
     allows = limit.when_view_gone is WhenViewGone.ALLOW or never_refuses or not amount
     fit = amount if allows else ZERO
     return LimitState(limit, window, filter_, Figures(), None, fit, ZERO, None, allows, None, unknown=True)
@@ -214,7 +216,8 @@ def decide(asks: Sequence[Ask], plan: str, now: int, as_of: int, answered_by: An
 def decision_of(
     states: list[LimitState], plan: str, now: int, as_of: int, answered_by: AnsweredBy, degraded: bool = False
 ) -> Decision:
-    """The decision that these states make. A lifetime limit frees after all others, what is held at once any time."""
+    """The decision that these states make. Lifetime limits and grants free after all others, what is held at once any
+    time."""
     binding: LimitState | None = None
     for state in states:
         if not state.fits and (binding is None or _last(state, now) > _last(binding, now)):
@@ -227,4 +230,4 @@ def decision_of(
 def _last(state: LimitState, now: int) -> int:
     if state.frees_at is not None:
         return state.frees_at
-    return period.LATEST if state.limit.kind is Kind.LIFETIME else now
+    return period.LATEST if state.limit.kind in (Kind.LIFETIME, Kind.GRANTS) else now

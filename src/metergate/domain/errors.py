@@ -51,6 +51,8 @@ class Reason(StrEnum):
     LEASE_NOT_POSSIBLE = auto()
     METER_CAN_SHRINK = auto()
     LEASE_NOT_FORFEITED = auto()
+    GRANT_NOT_FOUND = auto()
+    GRANT_ENDED = auto()
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol
 
 from metergate.domain.errors import invalid
 from metergate.domain.period import LATEST
-from metergate.domain.quota import Limit
+from metergate.domain.quota import Kind, Limit
 
 MAX_OVERRIDES = 100  # of one customer
 
@@ -53,7 +53,10 @@ def overridden(limits: Sequence[Limit], overrides: Iterable[Override], at: int) 
 
 @lru_cache(maxsize=8192)
 def _with_max(limit: Limit, most: Decimal | None) -> Limit:
-    """The same object for the same limit: what is remembered of a limit is found by it."""
+    """The same object for the same limit: what is remembered of a limit is found by it. What grants hold is the
+    customer's own already."""
+    if limit.kind is Kind.GRANTS:
+        return limit
     return replace(limit, max=most, overridden=True)
 
 

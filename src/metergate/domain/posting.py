@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from metergate.domain.catalog import Catalog
 from metergate.domain.errors import MetergateError, Reason, invalid
+from metergate.domain.grant import Account, Move
 from metergate.domain.hold import Hold, Shift, settle, shifts
 from metergate.domain.meter import Meter
 from metergate.domain.override import Override
@@ -83,18 +84,22 @@ class Use(NamedTuple):
 @dataclass(slots=True)
 class Posting:
     """What a commit writes. `uses` are by (customer, meter); `fresh` are the events that it accepted, by (source, id);
-    `holds` are those that it changes or makes, as they are afterwards."""
+    `holds` are those that it changes or makes, as they are afterwards. `grants` are the accounts of grants that it
+    changes, and `grant_moves` what happens to their grants, both by (customer, meter)."""
 
     rows: list[Row] = field(default_factory=list)
     rollups: dict[RollupKey, tuple[int, Decimal]] = field(default_factory=dict)
     uses: dict[tuple[str, str], list[Use]] = field(default_factory=dict)
     fresh: dict[tuple[str, str], Event] = field(default_factory=dict)
     holds: dict[str, Hold] = field(default_factory=dict)
+    grants: dict[tuple[str, str], Account] = field(default_factory=dict)
+    grant_moves: dict[tuple[str, str], list[Move]] = field(default_factory=dict)
 
     @property
     def customers(self) -> set[str]:
         """Those whose ledger it changes."""
-        return {row.customer for row in self.rows} | {hold.customer for hold in self.holds.values()}
+        on_holds = {hold.customer for hold in self.holds.values()}
+        return {row.customer for row in self.rows} | on_holds | {customer for customer, _ in self.grants}
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +114,8 @@ class Ledger:
     # (customer -> seq) that an earlier, unanswered try of this batch would have written.
     tried: Mapping[str, int] = field(default_factory=dict)
     holds: Mapping[str, Hold] = field(default_factory=dict)
+    # By (customer, meter): those that this batch may change or decide by.
+    grants: Mapping[tuple[str, str], Account] = field(default_factory=dict)
 
     def hold(self, posting: Posting, id: str) -> Hold | None:
         """The hold of that id as this commit has left it so far."""

@@ -24,7 +24,8 @@ class Policy(StrEnum):
 
 
 class Kind(StrEnum):
-    """What a limit holds down: what is used in windows of some kind, a rate, or what is reserved at once."""
+    """What a limit holds down: what is used in windows of some kind, a rate, what is reserved at once, or what is used
+    of grants."""
 
     CALENDAR = "calendar"
     ANCHORED = "anchored"
@@ -33,6 +34,7 @@ class Kind(StrEnum):
     LIFETIME = "lifetime"
     RATE = "rate"
     CONCURRENCY = "concurrency"
+    GRANTS = "grants"
 
 
 class Scope(StrEnum):
@@ -51,14 +53,15 @@ class WhenViewGone(StrEnum):
 
 
 # Looked up once: `fits` is asked for each admission.
-_SOFT, _RATE, _CONCURRENCY, _add = Policy.SOFT, Kind.RATE, Kind.CONCURRENCY, CONTEXT.add
+_SOFT, _RATE, _CONCURRENCY, _GRANTS, _add = Policy.SOFT, Kind.RATE, Kind.CONCURRENCY, Kind.GRANTS, CONTEXT.add
 _HUNDRED = Decimal(100)
 DEFAULT_SUB_WINDOWS = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """The most of a meter per window. `max` None = unlimited.
+    """The most of a meter per window. `max` None = unlimited, but for GRANTS, where it is what the customer's grants
+    hold: see `most_of`.
 
     Only usage with all of `labels` counts; each value of `per_labels` has a counter of its own.
 
@@ -92,8 +95,8 @@ class Limit:
         """The windows whose counters are added up at that instant; the last one holds it.
 
         There is one, but for ROLLING. Without the customer's anchor, ANCHORED windows are those of the calendar, and
-        FIXED ones begin in 1970. A rate's and a concurrency limit's window covers all time; that of a rate begins its
-        `length` before 1970, which keeps rates of different lengths apart.
+        FIXED ones begin in 1970. The window of rates, concurrency limits and grants covers all time; that of a rate
+        begins its `length` before 1970, which keeps rates of different lengths apart.
         """
         kind = self.kind
         if kind is Kind.CALENDAR or (kind is Kind.ANCHORED and anchor is None):
@@ -122,7 +125,7 @@ class Limit:
     @property
     def window_name(self) -> str:
         """Its window in a word, of which a limit without a name makes one."""
-        if self.kind in (Kind.LIFETIME, Kind.CONCURRENCY):
+        if self.kind in (Kind.LIFETIME, Kind.CONCURRENCY, Kind.GRANTS):
             return str(self.kind)
         span_ = period.length_to_text(self.length) if self.length else str(self.period)
         return span_ if self.kind in (Kind.CALENDAR, Kind.FIXED) else f"{self.kind}-{span_}"
@@ -130,6 +133,8 @@ class Limit:
     @property
     def rule(self) -> str:
         """What it allows, in words."""
+        if self.kind is Kind.GRANTS:
+            return "what its grants hold"
         most = text_of_max(self.max)
         if self.kind in (Kind.CALENDAR, Kind.ANCHORED):
             return f"{most} per {self.period}"
@@ -180,13 +185,15 @@ class CounterKey(NamedTuple):
 
 class Figures(NamedTuple):
     """What a counter holds. `tat` is a rate's state, 0 for all else: an instant in microseconds, with a fraction of up
-    to 36 places that must be kept (a numeric column): see `rate`."""
+    to 36 places that must be kept (a numeric column): see `rate`. `granted` is what grants allow in all, in the
+    customer's own counter of all time: see `grant`."""
 
     used: Decimal = ZERO
     reserved: Decimal = ZERO
     leased: Decimal = ZERO
     forfeited: Decimal = ZERO
     tat: Decimal = ZERO
+    granted: Decimal = ZERO
 
     @property
     def taken(self) -> Decimal:
@@ -196,13 +203,18 @@ class Figures(NamedTuple):
         return CONTEXT.add(CONTEXT.add(self.used, self.reserved), CONTEXT.add(self.leased, self.forfeited))
 
     def plus(self, other: Figures) -> Figures:
-        """Both together; of rates there is nothing to add up."""
+        """Both together; of rates and grants there is nothing to add up."""
         return Figures(*[CONTEXT.add(mine, others) for mine, others in zip(self[:4], other[:4], strict=True)])
 
 
 def text_of_max(most: Decimal | None) -> str:
     """A limit's maximum as it is written."""
     return "unlimited" if most is None else quantity.to_text(most)
+
+
+def most_of(limit: Limit, figures: Figures) -> Decimal | None:
+    """The most that the limit allows in this counter; None = unlimited."""
+    return figures.granted if limit.kind is _GRANTS else limit.max
 
 
 def taken(limit: Limit, figures: Figures) -> Decimal:
@@ -212,9 +224,10 @@ def taken(limit: Limit, figures: Figures) -> Decimal:
 
 def fits(limit: Limit, figures: Figures, amount: Decimal, now: int) -> bool:
     """Whether the limit lets the amount be admitted beside these figures (added up over the limit's windows)."""
-    if limit.max is None or limit.policy is _SOFT or limit.shadow:
+    most = figures.granted if limit.kind is _GRANTS else limit.max
+    if most is None or limit.policy is _SOFT or limit.shadow:
         return True
-    return keeps(limit, limit.max, figures, amount, now)
+    return keeps(limit, most, figures, amount, now)
 
 
 def keeps(limit: Limit, most: Decimal, figures: Figures, amount: Decimal, now: int) -> bool:
@@ -222,7 +235,7 @@ def keeps(limit: Limit, most: Decimal, figures: Figures, amount: Decimal, now: i
     if limit.kind is _RATE:
         rate = limit.rate
         return not amount or (rate is not None and rate.conforms(figures.tat, amount, now))
-    held, reserved, leased, forfeited, _ = figures
+    held, reserved, leased, forfeited, _, _ = figures
     if limit.kind is _CONCURRENCY:
         held = reserved
     elif reserved or leased or forfeited:

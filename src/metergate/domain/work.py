@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import NamedTuple
 
+from metergate.domain.period import Period
 from metergate.domain.usage import Event
 
 
@@ -108,10 +109,45 @@ class Expire(NamedTuple):
     customer: str
 
 
+class CreateGrant(NamedTuple):
+    """Units to give, from `start` (None = at once) up to `end` (None = for good); with `recurs`, again and again."""
+
+    id: str
+    customer: str
+    meter: str
+    amount: Decimal
+    priority: int
+    start: int | None
+    end: int | None
+    recurs: Period | None
+    rollover_min: Decimal
+    rollover_max: Decimal
+    digest: bytes
+
+
+class VoidGrant(NamedTuple):
+    """A grant to take back, with all that would follow it."""
+
+    id: str
+    customer: str
+    meter: str
+
+
+class DueGrants(NamedTuple):
+    """Grants of a meter some of which may begin or end."""
+
+    customer: str
+    meter: str
+
+
+OnGrants = CreateGrant | VoidGrant | DueGrants
+"""Works on a customer's grants on one meter."""
+
+_WITHOUT_HOLDS = Consume | OnGrants
 OnHold = Extend | Settle | Release | Mark | WriteOff | Expire
 """Works on a hold that there should be."""
 
-Work = Fact | Consume | Reserve | Extend | Settle | Release | Acquire | Mark | WriteOff | Expire
+Work = Fact | Consume | Reserve | Extend | Settle | Release | Acquire | Mark | WriteOff | Expire | OnGrants
 
 
 def events_of(work: Work) -> tuple[Event, ...]:
@@ -128,4 +164,4 @@ def hold_ids(work: Work) -> tuple[str, ...]:
     """The holds that a work names."""
     if isinstance(work, Fact):
         return (work.event.settles,) if work.event.settles else ()
-    return () if isinstance(work, Consume) else (work.id,)
+    return () if isinstance(work, _WITHOUT_HOLDS) else (work.id,)

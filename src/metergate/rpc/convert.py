@@ -29,6 +29,7 @@ KINDS: Mapping[Kind, catalog_pb2.LimitKind] = {
     Kind.LIFETIME: catalog_pb2.LIMIT_KIND_LIFETIME,
     Kind.RATE: catalog_pb2.LIMIT_KIND_RATE,
     Kind.CONCURRENCY: catalog_pb2.LIMIT_KIND_CONCURRENCY,
+    Kind.GRANTS: catalog_pb2.LIMIT_KIND_GRANTS,
 }
 SCOPES: Mapping[Scope, catalog_pb2.Scope] = {
     Scope.CUSTOMER: catalog_pb2.SCOPE_CUSTOMER,
@@ -189,6 +190,8 @@ def to_pb_limit_state(state: LimitState, message: decision_pb2.LimitState | None
     message.CopyFrom(_template(state.limit, state.window, state.filter))
     text, resets_at = quantity.to_text, state.resets_at
     figures = counted(state)
+    if state.limit.kind is Kind.GRANTS and not state.unknown:
+        message.max = text(figures.granted)
     message.used = text(figures.used)
     if figures.taken is not figures.used:
         message.reserved = text(figures.reserved)

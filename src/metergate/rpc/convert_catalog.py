@@ -108,7 +108,7 @@ def from_pb_limit(limit: catalog_pb2.Limit, field: str) -> Limit:
     made = Limit(
         limit.name,
         limit.meter,
-        _max(limit.max, f"{field}.max"),
+        None if kind is Kind.GRANTS and not limit.max else _max(limit.max, f"{field}.max"),
         _enum(_PERIOD_OF, limit.period, f"{field}.period"),
         _enum(_POLICY_OF, limit.policy, f"{field}.policy"),
         _enum(_SCOPE_OF, limit.scope, f"{field}.scope"),
@@ -174,7 +174,7 @@ def to_pb_limit(limit: Limit) -> catalog_pb2.Limit:
     return catalog_pb2.Limit(
         name=limit.name,
         meter=limit.meter,
-        max=text_of_max(limit.max),
+        max="" if limit.kind is Kind.GRANTS else text_of_max(limit.max),
         period=PERIODS[limit.period] if limit.kind in _OF_A_PERIOD else None,
         policy=POLICIES[limit.policy],
         scope=SCOPES[limit.scope],

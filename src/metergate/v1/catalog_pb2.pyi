@@ -43,6 +43,7 @@ class LimitKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     LIMIT_KIND_LIFETIME: _ClassVar[LimitKind]
     LIMIT_KIND_RATE: _ClassVar[LimitKind]
     LIMIT_KIND_CONCURRENCY: _ClassVar[LimitKind]
+    LIMIT_KIND_GRANTS: _ClassVar[LimitKind]
 
 class Weekday(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -89,6 +90,7 @@ LIMIT_KIND_ROLLING: LimitKind
 LIMIT_KIND_LIFETIME: LimitKind
 LIMIT_KIND_RATE: LimitKind
 LIMIT_KIND_CONCURRENCY: LimitKind
+LIMIT_KIND_GRANTS: LimitKind
 WEEKDAY_UNSPECIFIED: Weekday
 WEEKDAY_MONDAY: Weekday
 WEEKDAY_TUESDAY: Weekday

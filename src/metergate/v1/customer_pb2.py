@@ -23,43 +23,44 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from metergate.v1 import grant_pb2 as metergate_dot_v1_dot_grant__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bmetergate/v1/customer.proto\x12\x0cmetergate.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x9c\x01\n\x08\x43ustomer\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n\x04name\x18\x02 \x01(\tR\x04name\x12\x12\n\x04plan\x18\x03 \x01(\tR\x04plan\x12\x1b\n\ttime_zone\x18\x04 \x01(\tR\x08timeZone\x12;\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\"r\n\x07Subject\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x1a\n\x08\x63ustomer\x18\x02 \x01(\tR\x08\x63ustomer\x12;\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\"j\n\x15\x43reateCustomerRequest\x12\x32\n\x08\x63ustomer\x18\x01 \x01(\x0b\x32\x16.metergate.v1.CustomerR\x08\x63ustomer\x12\x1d\n\nrequest_id\x18\x02 \x01(\tR\trequestId\"s\n\x16\x43reateCustomerResponse\x12\x32\n\x08\x63ustomer\x18\x01 \x01(\x0b\x32\x16.metergate.v1.CustomerR\x08\x63ustomer\x12%\n\x0e\x61\x64opted_events\x18\x02 \x01(\x03R\radoptedEvents\"$\n\x12GetCustomerRequest\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\"I\n\x13GetCustomerResponse\x12\x32\n\x08\x63ustomer\x18\x01 \x01(\x0b\x32\x16.metergate.v1.CustomerR\x08\x63ustomer\"R\n\x14ListCustomersRequest\x12\x1b\n\tpage_size\x18\x01 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x02 \x01(\tR\tpageToken\"u\n\x15ListCustomersResponse\x12\x34\n\tcustomers\x18\x01 \x03(\x0b\x32\x16.metergate.v1.CustomerR\tcustomers\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"b\n\x11\x41ssignPlanRequest\x12\x1a\n\x08\x63ustomer\x18\x01 \x01(\tR\x08\x63ustomer\x12\x12\n\x04plan\x18\x02 \x01(\tR\x04plan\x12\x1d\n\nrequest_id\x18\x03 \x01(\tR\trequestId\"H\n\x12\x41ssignPlanResponse\x12\x32\n\x08\x63ustomer\x18\x01 \x01(\x0b\x32\x16.metergate.v1.CustomerR\x08\x63ustomer\"f\n\x14\x43reateSubjectRequest\x12/\n\x07subject\x18\x01 \x01(\x0b\x32\x15.metergate.v1.SubjectR\x07subject\x12\x1d\n\nrequest_id\x18\x02 \x01(\tR\trequestId\"o\n\x15\x43reateSubjectResponse\x12/\n\x07subject\x18\x01 \x01(\x0b\x32\x15.metergate.v1.SubjectR\x07subject\x12%\n\x0e\x61\x64opted_events\x18\x02 \x01(\x03R\radoptedEvents\"m\n\x13ListSubjectsRequest\x12\x1a\n\x08\x63ustomer\x18\x01 \x01(\tR\x08\x63ustomer\x12\x1b\n\tpage_size\x18\x02 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x03 \x01(\tR\tpageToken\"q\n\x14ListSubjectsResponse\x12\x31\n\x08subjects\x18\x01 \x03(\x0b\x32\x15.metergate.v1.SubjectR\x08subjects\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken2\x9e\x04\n\x0f\x43ustomerService\x12[\n\x0e\x43reateCustomer\x12#.metergate.v1.CreateCustomerRequest\x1a$.metergate.v1.CreateCustomerResponse\x12R\n\x0bGetCustomer\x12 .metergate.v1.GetCustomerRequest\x1a!.metergate.v1.GetCustomerResponse\x12X\n\rListCustomers\x12\".metergate.v1.ListCustomersRequest\x1a#.metergate.v1.ListCustomersResponse\x12O\n\nAssignPlan\x12\x1f.metergate.v1.AssignPlanRequest\x1a .metergate.v1.AssignPlanResponse\x12X\n\rCreateSubject\x12\".metergate.v1.CreateSubjectRequest\x1a#.metergate.v1.CreateSubjectResponse\x12U\n\x0cListSubjects\x12!.metergate.v1.ListSubjectsRequest\x1a\".metergate.v1.ListSubjectsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bmetergate/v1/customer.proto\x12\x0cmetergate.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18metergate/v1/grant.proto\"\x9c\x01\n\x08\x43ustomer\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n\x04name\x18\x02 \x01(\tR\x04name\x12\x12\n\x04plan\x18\x03 \x01(\tR\x04plan\x12\x1b\n\ttime_zone\x18\x04 \x01(\tR\x08timeZone\x12;\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\"r\n\x07Subject\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x1a\n\x08\x63ustomer\x18\x02 \x01(\tR\x08\x63ustomer\x12;\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\"j\n\x15\x43reateCustomerRequest\x12\x32\n\x08\x63ustomer\x18\x01 \x01(\x0b\x32\x16.metergate.v1.CustomerR\x08\x63ustomer\x12\x1d\n\nrequest_id\x18\x02 \x01(\tR\trequestId\"s\n\x16\x43reateCustomerResponse\x12\x32\n\x08\x63ustomer\x18\x01 \x01(\x0b\x32\x16.metergate.v1.CustomerR\x08\x63ustomer\x12%\n\x0e\x61\x64opted_events\x18\x02 \x01(\x03R\radoptedEvents\"$\n\x12GetCustomerRequest\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\"I\n\x13GetCustomerResponse\x12\x32\n\x08\x63ustomer\x18\x01 \x01(\x0b\x32\x16.metergate.v1.CustomerR\x08\x63ustomer\"R\n\x14ListCustomersRequest\x12\x1b\n\tpage_size\x18\x01 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x02 \x01(\tR\tpageToken\"u\n\x15ListCustomersResponse\x12\x34\n\tcustomers\x18\x01 \x03(\x0b\x32\x16.metergate.v1.CustomerR\tcustomers\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"b\n\x11\x41ssignPlanRequest\x12\x1a\n\x08\x63ustomer\x18\x01 \x01(\tR\x08\x63ustomer\x12\x12\n\x04plan\x18\x02 \x01(\tR\x04plan\x12\x1d\n\nrequest_id\x18\x03 \x01(\tR\trequestId\"H\n\x12\x41ssignPlanResponse\x12\x32\n\x08\x63ustomer\x18\x01 \x01(\x0b\x32\x16.metergate.v1.CustomerR\x08\x63ustomer\"f\n\x14\x43reateSubjectRequest\x12/\n\x07subject\x18\x01 \x01(\x0b\x32\x15.metergate.v1.SubjectR\x07subject\x12\x1d\n\nrequest_id\x18\x02 \x01(\tR\trequestId\"o\n\x15\x43reateSubjectResponse\x12/\n\x07subject\x18\x01 \x01(\x0b\x32\x15.metergate.v1.SubjectR\x07subject\x12%\n\x0e\x61\x64opted_events\x18\x02 \x01(\x03R\radoptedEvents\"m\n\x13ListSubjectsRequest\x12\x1a\n\x08\x63ustomer\x18\x01 \x01(\tR\x08\x63ustomer\x12\x1b\n\tpage_size\x18\x02 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x03 \x01(\tR\tpageToken\"q\n\x14ListSubjectsResponse\x12\x31\n\x08subjects\x18\x01 \x03(\x0b\x32\x15.metergate.v1.SubjectR\x08subjects\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken2\xee\x06\n\x0f\x43ustomerService\x12[\n\x0e\x43reateCustomer\x12#.metergate.v1.CreateCustomerRequest\x1a$.metergate.v1.CreateCustomerResponse\x12R\n\x0bGetCustomer\x12 .metergate.v1.GetCustomerRequest\x1a!.metergate.v1.GetCustomerResponse\x12X\n\rListCustomers\x12\".metergate.v1.ListCustomersRequest\x1a#.metergate.v1.ListCustomersResponse\x12O\n\nAssignPlan\x12\x1f.metergate.v1.AssignPlanRequest\x1a .metergate.v1.AssignPlanResponse\x12X\n\rCreateSubject\x12\".metergate.v1.CreateSubjectRequest\x1a#.metergate.v1.CreateSubjectResponse\x12U\n\x0cListSubjects\x12!.metergate.v1.ListSubjectsRequest\x1a\".metergate.v1.ListSubjectsResponse\x12R\n\x0b\x43reateGrant\x12 .metergate.v1.CreateGrantRequest\x1a!.metergate.v1.CreateGrantResponse\x12L\n\tVoidGrant\x12\x1e.metergate.v1.VoidGrantRequest\x1a\x1f.metergate.v1.VoidGrantResponse\x12O\n\nListGrants\x12\x1f.metergate.v1.ListGrantsRequest\x1a .metergate.v1.ListGrantsResponse\x12[\n\x0eListGrantMoves\x12#.metergate.v1.ListGrantMovesRequest\x1a$.metergate.v1.ListGrantMovesResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'metergate.v1.customer_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_CUSTOMER']._serialized_start=79
-  _globals['_CUSTOMER']._serialized_end=235
-  _globals['_SUBJECT']._serialized_start=237
-  _globals['_SUBJECT']._serialized_end=351
-  _globals['_CREATECUSTOMERREQUEST']._serialized_start=353
-  _globals['_CREATECUSTOMERREQUEST']._serialized_end=459
-  _globals['_CREATECUSTOMERRESPONSE']._serialized_start=461
-  _globals['_CREATECUSTOMERRESPONSE']._serialized_end=576
-  _globals['_GETCUSTOMERREQUEST']._serialized_start=578
-  _globals['_GETCUSTOMERREQUEST']._serialized_end=614
-  _globals['_GETCUSTOMERRESPONSE']._serialized_start=616
-  _globals['_GETCUSTOMERRESPONSE']._serialized_end=689
-  _globals['_LISTCUSTOMERSREQUEST']._serialized_start=691
-  _globals['_LISTCUSTOMERSREQUEST']._serialized_end=773
-  _globals['_LISTCUSTOMERSRESPONSE']._serialized_start=775
-  _globals['_LISTCUSTOMERSRESPONSE']._serialized_end=892
-  _globals['_ASSIGNPLANREQUEST']._serialized_start=894
-  _globals['_ASSIGNPLANREQUEST']._serialized_end=992
-  _globals['_ASSIGNPLANRESPONSE']._serialized_start=994
-  _globals['_ASSIGNPLANRESPONSE']._serialized_end=1066
-  _globals['_CREATESUBJECTREQUEST']._serialized_start=1068
-  _globals['_CREATESUBJECTREQUEST']._serialized_end=1170
-  _globals['_CREATESUBJECTRESPONSE']._serialized_start=1172
-  _globals['_CREATESUBJECTRESPONSE']._serialized_end=1283
-  _globals['_LISTSUBJECTSREQUEST']._serialized_start=1285
-  _globals['_LISTSUBJECTSREQUEST']._serialized_end=1394
-  _globals['_LISTSUBJECTSRESPONSE']._serialized_start=1396
-  _globals['_LISTSUBJECTSRESPONSE']._serialized_end=1509
-  _globals['_CUSTOMERSERVICE']._serialized_start=1512
-  _globals['_CUSTOMERSERVICE']._serialized_end=2054
+  _globals['_CUSTOMER']._serialized_start=105
+  _globals['_CUSTOMER']._serialized_end=261
+  _globals['_SUBJECT']._serialized_start=263
+  _globals['_SUBJECT']._serialized_end=377
+  _globals['_CREATECUSTOMERREQUEST']._serialized_start=379
+  _globals['_CREATECUSTOMERREQUEST']._serialized_end=485
+  _globals['_CREATECUSTOMERRESPONSE']._serialized_start=487
+  _globals['_CREATECUSTOMERRESPONSE']._serialized_end=602
+  _globals['_GETCUSTOMERREQUEST']._serialized_start=604
+  _globals['_GETCUSTOMERREQUEST']._serialized_end=640
+  _globals['_GETCUSTOMERRESPONSE']._serialized_start=642
+  _globals['_GETCUSTOMERRESPONSE']._serialized_end=715
+  _globals['_LISTCUSTOMERSREQUEST']._serialized_start=717
+  _globals['_LISTCUSTOMERSREQUEST']._serialized_end=799
+  _globals['_LISTCUSTOMERSRESPONSE']._serialized_start=801
+  _globals['_LISTCUSTOMERSRESPONSE']._serialized_end=918
+  _globals['_ASSIGNPLANREQUEST']._serialized_start=920
+  _globals['_ASSIGNPLANREQUEST']._serialized_end=1018
+  _globals['_ASSIGNPLANRESPONSE']._serialized_start=1020
+  _globals['_ASSIGNPLANRESPONSE']._serialized_end=1092
+  _globals['_CREATESUBJECTREQUEST']._serialized_start=1094
+  _globals['_CREATESUBJECTREQUEST']._serialized_end=1196
+  _globals['_CREATESUBJECTRESPONSE']._serialized_start=1198
+  _globals['_CREATESUBJECTRESPONSE']._serialized_end=1309
+  _globals['_LISTSUBJECTSREQUEST']._serialized_start=1311
+  _globals['_LISTSUBJECTSREQUEST']._serialized_end=1420
+  _globals['_LISTSUBJECTSRESPONSE']._serialized_start=1422
+  _globals['_LISTSUBJECTSRESPONSE']._serialized_end=1535
+  _globals['_CUSTOMERSERVICE']._serialized_start=1538
+  _globals['_CUSTOMERSERVICE']._serialized_end=2416
 # @@protoc_insertion_point(module_scope)

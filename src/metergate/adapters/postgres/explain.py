@@ -10,7 +10,9 @@ from metergate.adapters.postgres import statements as sql
 from metergate.adapters.postgres.connect import snapshots
 from metergate.adapters.postgres.definitions import driver
 from metergate.adapters.postgres.errors import engine_errors
-from metergate.app.ports import Behind, CountedEvent, HeldPart
+from metergate.adapters.postgres.grants import grants_at
+from metergate.app.ports import Behind, CountedEvent, GrantPart, HeldPart
+from metergate.domain.granting import counter_of
 from metergate.domain.quantity import ZERO
 from metergate.domain.quota import CounterKey, Figures
 
@@ -41,6 +43,7 @@ class PostgresExplain:
     async def behind(self, tenant: str, seq: int, keys: Sequence[CounterKey], most: int) -> Behind:
         """See `app.ports.ExplainReader`."""
         one = keys[0]
+        grants: list[GrantPart] = []
         parameters = (
             tenant, one.customer, [key.start for key in keys], [key.end for key in keys], seq, one.meter,
             one.subject, one.filter,
@@ -51,11 +54,14 @@ class PostgresExplain:
                 used = await connection.fetch(_USED, *parameters)
                 events = await connection.fetch(_EVENTS, *parameters, most)
                 held = await connection.fetch(_HELD, *parameters)
-        figures = [Figures() for _ in keys]
+                granted = ZERO
+                if one == counter_of((one.customer, one.meter)):
+                    granted, grants = await grants_at(connection, tenant, (one.customer, one.meter), seq, most)
+        figures = [Figures(granted=granted) for _ in keys]
         for place, total, _ in used:
-            figures[place - 1] = Figures(used=total)
+            figures[place - 1] = Figures(used=total, granted=granted)
         for place, _, *columns in held:
             before = figures[place - 1]
-            figures[place - 1] = before.plus(Figures(ZERO, *columns))
+            figures[place - 1] = before.plus(Figures(ZERO, *columns))._replace(granted=granted)
         holds = [HeldPart(id_, Figures(ZERO, *columns)) for _, id_, *columns in held]
-        return Behind(figures, [CountedEvent(*row) for row in events], sum(row[2] for row in used), holds)
+        return Behind(figures, [CountedEvent(*row) for row in events], sum(row[2] for row in used), holds, grants)

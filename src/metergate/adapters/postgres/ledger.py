@@ -14,6 +14,7 @@ import orjson
 from metergate.adapters.postgres import statements as sql
 from metergate.adapters.postgres.definitions import load_catalog
 from metergate.adapters.postgres.errors import GONE, driver_errors
+from metergate.adapters.postgres.grants import DUE_GRANTS, load_accounts, write_grants
 from metergate.adapters.postgres.holds import as_json, hold_columns, literal, move_columns, to_holds
 from metergate.adapters.postgres.limit_events import write_limit_events
 from metergate.adapters.postgres.overrides import to_head
@@ -21,6 +22,7 @@ from metergate.adapters.postgres.partitions import slices
 from metergate.app.ports import HeadView, LedgerUnavailableError, Look, OutcomeUnknownError, Peek, RaceLostError
 from metergate.domain import lease
 from metergate.domain.catalog import Catalog
+from metergate.domain.grant import Account
 from metergate.domain.hold import Hold
 from metergate.domain.period import QUARTER
 from metergate.domain.posting import Head, Known, Posting, Row
@@ -113,6 +115,12 @@ class PostgresLedger:
         with driver_errors():
             async with self._pool.acquire(timeout=_ACQUIRE_SECONDS) as connection:
                 return [tuple(row) for row in await connection.fetch(sql.DUE_HOLDS, lag, most)]
+
+    async def due_grants(self, most: int) -> list[tuple[str, str, str]]:
+        """See `app.ports.Ledger`."""
+        with driver_errors():
+            async with self._pool.acquire(timeout=_ACQUIRE_SECONDS) as connection:
+                return [tuple(row) for row in await connection.fetch(DUE_GRANTS, most)]
 
     async def metering_version(self, tenant: str, customer: str) -> int:
         """See `app.ports.Ledger`."""
@@ -214,6 +222,10 @@ class PostgresCommit:
         rows = await self._connection.fetch(sql.HOLDERS, self._tenant, customers, meters)
         return {(row[0], row[1]): row[2] for row in rows}
 
+    async def grants(self, pairs: Sequence[tuple[str, str]], ids: Sequence[str]) -> dict[tuple[str, str], Account]:
+        """See `app.ports.Commit`."""
+        return await load_accounts(self._connection, self._tenant, pairs, ids)
+
     async def write(
         self, posting: Posting, ledger: Read, counters: Mapping[CounterKey, Figures], customers: Sequence[str]
     ) -> None:
@@ -240,6 +252,8 @@ class PostgresCommit:
             lists = [literal(column) for column in columns]
             if await self._connection.fetchval(sql.WRITE_HOLDS, self._tenant, now, *lists) < len(columns[-1]):
                 raise RaceLostError("a request id was used at once for another customer")
+        if posting.grants:
+            await write_grants(self._connection, self._tenant, posting, ledger)
         if written < len(rows) * len(id_slices):
             raise RaceLostError("an id was taken by a commit on another head")
 
@@ -316,7 +330,7 @@ def _more_columns(counters: Mapping[CounterKey, Figures]) -> list[list[str]]:
     """The keys of the counters, and all that they hold besides what is used."""
     keys = sorted(counters)
     texts = [[str(part) for part in column] for column in zip(*keys, strict=True)] if keys else [[] for _ in range(6)]
-    more = [[str(figure) for figure in column] for column in zip(*[counters[key][1:] for key in keys], strict=True)]
+    more = [[str(figure) for figure in column] for column in zip(*[counters[key][1:5] for key in keys], strict=True)]
     return [*texts, *(more or [[] for _ in range(4)])]
 
 
@@ -336,7 +350,7 @@ def inner_part(start: int, end: int) -> tuple[int, int]:
 def _head_view(key: CounterKey, row: Any) -> HeadView:
     names = ("seq", "plan", "time_zone", "metering_version", "anchor_at", "overrides")
     head = to_head((key.customer, *[row[name] for name in names]))
-    figures = Figures(*[row[name] or ZERO for name in ("used", "reserved", "leased", "forfeited", "tat")])
+    figures = Figures(*[row[name] or ZERO for name in ("used", "reserved", "leased", "forfeited", "tat", "granted")])
     return HeadView(head, figures)
 
 

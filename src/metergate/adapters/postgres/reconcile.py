@@ -1,4 +1,4 @@
-"""Reconciliation: events = ids = rollups = counters, and holds = counters, proved by query in one snapshot."""
+"""Reconciliation: events = ids = rollups = counters, and holds and grants = counters, by query in one snapshot."""
 
 from __future__ import annotations
 
@@ -85,6 +85,52 @@ WHERE h.granted - h.returned - h.settled <> h.reserved + h.leased + h.forfeited
     OR h.reserved + h.leased + h.forfeited <> m.kept
 LIMIT 100"""
 
+# What a grant brought, burned and lost = the sum of its history; what is left of active ones is not negative.
+_GRANTS = """
+SELECT g.tenant, g.customer, g.id || ' ' || g.meter, (m.brought, m.burned, m.lost)::text,
+    (g.amount + g.rolled, g.burned, g.lost)::text
+FROM usage_grant g
+CROSS JOIN LATERAL (
+    SELECT coalesce(sum(amount) FILTER (WHERE kind IN ('start', 'roll')), 0) AS brought,
+        coalesce(sum(amount) FILTER (WHERE kind = 'burn'), 0) AS burned,
+        coalesce(sum(amount) FILTER (WHERE kind IN ('expire', 'void')), 0) AS lost
+    FROM grant_move WHERE tenant = g.tenant AND id = g.id
+) m
+WHERE (m.burned <> g.burned OR m.burned + m.lost > m.brought)
+    OR (m.brought > 0 AND (m.brought, m.lost) <> (g.amount + g.rolled, g.lost))
+    OR (g.state IN ('ended', 'voided') AND g.amount + g.rolled <> g.burned + g.lost)
+LIMIT 100"""
+
+# What is granted in all = the sum of its history.
+_ACCOUNTS = """
+SELECT coalesce(m.tenant, a.tenant), coalesce(m.customer, a.customer), coalesce(m.meter, a.meter), m.granted, a.granted
+FROM (
+    SELECT tenant, customer, meter,
+        sum(CASE WHEN kind IN ('expire', 'void') THEN -amount ELSE amount END) AS granted,
+        bool_or(kind = 'base') AS opened
+    FROM grant_move WHERE kind <> 'burn' GROUP BY 1, 2, 3
+) m
+FULL JOIN grant_account a USING (tenant, customer, meter)
+WHERE (m.opened OR a.granted IS NOT NULL) AND m.granted IS DISTINCT FROM a.granted
+LIMIT 100"""
+
+# What grants still hold is not more than what is granted and not used. Customers of meters without such a limit burn
+# with their next use under one.
+_LEFT = f"""
+WITH {_CURRENT}
+SELECT a.tenant, a.customer, a.meter || ' left', greatest(a.granted - k.used, 0), g.held
+FROM grant_account a JOIN current c USING (tenant, customer)
+JOIN usage_counter k ON k.tenant = a.tenant AND k.customer = a.customer AND k.meter = a.meter
+    AND k.subject = '' AND k.filter = ''
+    AND k.start_at = timestamptz '1970-01-01 00:00+00' AND k.end_at = timestamptz '2200-01-01 00:00+00'
+CROSS JOIN LATERAL (
+    SELECT coalesce(sum(amount + rolled - burned - lost), 0) AS held FROM usage_grant
+    WHERE tenant = a.tenant AND customer = a.customer AND meter = a.meter AND state = 'active'
+) g
+WHERE g.held > greatest(a.granted - k.used, 0)
+    AND EXISTS (SELECT FROM plan_limit WHERE tenant = a.tenant AND meter = a.meter AND kind = 'grants')
+LIMIT 100"""
+
 # Ids recorded in the last ten minutes of a month stand in the next month's slice too (see `partitions.slices`).
 _IDS = """
 SELECT coalesce(i.tenant, e.tenant), coalesce(i.customer, e.customer), coalesce(i.id, e.id), e.events, i.ids
@@ -96,7 +142,16 @@ WHERE e.events IS DISTINCT FROM 1 OR i.ids IS DISTINCT FROM 1
 LIMIT 100"""
 
 
-_KINDS = (("rollup", _ROLLUPS), ("counter", _COUNTERS), ("held", _HELD), ("hold", _HOLDS), ("id", _IDS))
+_KINDS = (
+    ("rollup", _ROLLUPS),
+    ("counter", _COUNTERS),
+    ("held", _HELD),
+    ("hold", _HOLDS),
+    ("grant", _GRANTS),
+    ("granted", _ACCOUNTS),
+    ("left", _LEFT),
+    ("id", _IDS),
+)
 
 
 class Reconciler:

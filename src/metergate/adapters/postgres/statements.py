@@ -107,6 +107,13 @@ WHERE e.tenant = $1 AND e.customer = k.customer AND e.meter = k.meter
     AND (k.filter = '' OR {LABELS_MATCH.format(filter="k.filter::jsonb")})
 )"""
 
+# What grants allow in all, in the one counter that they are for: the customer's own of all time.
+_GRANTED = """LEFT JOIN LATERAL (
+    SELECT granted FROM grant_account WHERE tenant = $1 AND customer = k.customer AND meter = k.meter
+        AND k.subject = '' AND k.filter = ''
+        AND k.start_at = timestamptz '1970-01-01 00:00+00' AND k.end_at = timestamptz '2200-01-01 00:00+00' OFFSET 0
+) granted ON true"""
+
 _KEYS = """unnest($2::text[], $3::text[], $4::text[], $5::text[],
     $6::timestamptz[], $7::timestamptz[], $8::timestamptz[], $9::timestamptz[])
     WITH ORDINALITY AS k(customer, meter, subject, filter, start_at, end_at, inner_start, inner_end, place)"""
@@ -119,7 +126,7 @@ FIGURES = f"""
 SELECT now() AS as_of, h.seq, h.plan, h.time_zone, h.metering_version, h.anchor_at, h.overrides::text AS overrides,
     coalesce(c.used, {_SUM}) AS used, coalesce(c.reserved, held.reserved) AS reserved,
     coalesce(c.leased, held.leased) AS leased, coalesce(c.forfeited, held.forfeited) AS forfeited,
-    coalesce(c.tat, 0) AS tat
+    coalesce(c.tat, 0) AS tat, granted.granted
 FROM {_KEYS}
 CROSS JOIN LATERAL (SELECT * FROM customer_head WHERE tenant = $1 AND customer = k.customer OFFSET 0) h
 LEFT JOIN LATERAL (
@@ -127,6 +134,7 @@ LEFT JOIN LATERAL (
         AND end_at = k.end_at AND start_at = k.start_at AND subject = k.subject AND filter = k.filter OFFSET 0
 ) c ON true
 LEFT JOIN LATERAL {_HELD} held ON c.used IS NULL
+{_GRANTED}
 ORDER BY k.place"""
 
 METERING_VERSION = "SELECT metering_version FROM customer_head WHERE tenant = $1 AND customer = $2"
@@ -265,6 +273,14 @@ WHERE (state = 'open' OR leased > 0) AND part = 0 AND end_at < now()
     AND (kind <> 'lease' OR end_at < now() - $1::interval)
 ORDER BY end_at LIMIT $2"""
 
+_GRANTED_AT = """(
+    SELECT coalesce(sum(CASE WHEN kind IN ('expire', 'void') THEN -amount ELSE amount END), 0) AS granted
+    FROM grant_move
+    WHERE tenant = $1 AND customer = k.customer AND meter = k.meter AND kind <> 'burn' AND seq <= $10
+        AND k.subject = '' AND k.filter = ''
+        AND k.start_at = timestamptz '1970-01-01 00:00+00' AND k.end_at = timestamptz '2200-01-01 00:00+00'
+)"""
+
 # The counters as they were at a seq: as they are, without what came after it.
 FIGURES_AT = f"""
 SELECT {_SUM} - (
@@ -274,7 +290,7 @@ SELECT {_SUM} - (
         AND e.counted_at >= k.start_at AND e.counted_at < k.end_at
         AND (k.subject = '' OR e.subject = k.subject)
         AND (k.filter = '' OR {LABELS_MATCH.format(filter="k.filter::jsonb")})
-), held.reserved, held.leased, held.forfeited
+), held.reserved, held.leased, held.forfeited, 0::numeric, granted.granted
 FROM {_KEYS} CROSS JOIN LATERAL (
     SELECT coalesce(sum(e.reserved), 0) AS reserved, coalesce(sum(e.leased), 0) AS leased,
         coalesce(sum(e.forfeited), 0) AS forfeited
@@ -284,4 +300,5 @@ FROM {_KEYS} CROSS JOIN LATERAL (
         AND (k.subject = '' OR e.subject = k.subject)
         AND (k.filter = '' OR {LABELS_MATCH.format(filter="k.filter::jsonb")})
 ) held
+CROSS JOIN LATERAL {_GRANTED_AT} granted
 ORDER BY k.place"""

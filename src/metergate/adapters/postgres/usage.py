@@ -55,6 +55,7 @@ SELECT t.tenant, t.catalog_version, h.customer, h.seq
 FROM (
     SELECT tenant, customer FROM usage_event WHERE recorded_at >= $1 AND customer <> ''
     UNION SELECT tenant, customer FROM hold_move WHERE recorded_at >= $1
+    UNION SELECT tenant, customer FROM grant_move WHERE recorded_at >= $1
 ) e
 JOIN customer_head h USING (tenant, customer) JOIN tenant t USING (tenant)"""
 

@@ -15,7 +15,7 @@ from metergate.domain.catalog import Catalog
 from metergate.domain.decision import Decision, total
 from metergate.domain.errors import MetergateError, Reason
 from metergate.domain.period import Window
-from metergate.domain.quota import CounterKey, Figures, Limit
+from metergate.domain.quota import CounterKey, Figures, Kind, Limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +64,9 @@ def _touch(customer: str, plan: str, catalog: Catalog, content: Sequence[Any]) -
     """The limit as it was: what the id says of it, and the rest from the catalog of now."""
     name, (meter, subject, filter_), windows, most = content[:4]
     now = {limit.name: limit for limit in catalog.limits(plan, meter)}.get(name, Limit(name, meter, None))
+    of_grants = len(content[5]) == len(Figures._fields)
+    if of_grants != (now.kind is Kind.GRANTS):
+        now = Limit(name, meter, None, kind=Kind.GRANTS) if of_grants else Limit(name, meter, None)
     keys = [CounterKey(customer, meter, subject, filter_, start, end) for start, end in windows]
     limit = replace(now, max=Decimal(most) if most else None)
     return Touch(limit, tuple([Window(start, end) for start, end in windows]), tuple(keys))
@@ -74,6 +77,7 @@ def _confirmed(
 ) -> bool:
     for touch, content in zip(touches, limits, strict=True):
         found = total([figures[key] for key in touch.keys])
-        if found[:4] != tuple(Decimal(figure) for figure in content[5]):
+        answered = tuple([Decimal(figure) for figure in content[5]])
+        if found[: len(answered)] != answered:
             return False
     return True

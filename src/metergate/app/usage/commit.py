@@ -14,6 +14,8 @@ from metergate.app.ports import Commit, Look, Publication
 from metergate.app.ports import Ledger as LedgerPort
 from metergate.domain.batch import Batch, Result
 from metergate.domain.catalog import Catalog
+from metergate.domain.grant import Account
+from metergate.domain.granting import touched, with_granted
 from metergate.domain.hold import Hold
 from metergate.domain.period import EARLIEST, Window
 from metergate.domain.posting import NOBODY, Head, Known, Ledger
@@ -115,7 +117,8 @@ class UsageCommitter:
         tried: dict[str, int],
     ) -> Committed:
         holds, holders = await self._holds(commit, works)
-        ledger = Ledger(heads, look.known, catalog, look.now, self._accept, dict(tried), holds)
+        grants = await self._grants(commit, works, holds, catalog)
+        ledger = Ledger(heads, look.known, catalog, look.now, self._accept, dict(tried), holds, grants)
         batch = Batch(works, ledger, holders)
         batch.begin()
         born, changed, forget = await self._counters(commit, batch)
@@ -145,6 +148,15 @@ class UsageCommitter:
         pairs |= {(hold.customer, hold.parts[0].meter) for hold in marked}
         return holds, await commit.holders(sorted(pairs)) if pairs else {}
 
+    async def _grants(
+        self, commit: Commit, works: Sequence[Work], holds: Mapping[str, Hold], catalog: Catalog
+    ) -> dict[tuple[str, str], Account]:
+        """The accounts of grants that the works touch; asks only where there can be any."""
+        pairs, named, ids = touched(works, holds, catalog)
+        if not pairs:
+            return {}
+        return {pair: Account() for pair in named} | await commit.grants(sorted(pairs), sorted(ids))
+
     async def _catalog(self, commit: Commit, tenant: str, version: int) -> Catalog:
         catalog = await self._directory.catalog(tenant)
         if catalog.version != version:
@@ -168,12 +180,13 @@ class UsageCommitter:
         forget: list[CounterKey] = []
         if missing:
             # A counter is born, under the lock, from its window's ledger sums.
-            born = await commit.sums(missing)
+            born = with_granted(batch.ledger.grants, await commit.sums(missing))
             counters |= born
             heads = batch.ledger.heads
             for key in missing:
                 over = _window_over(wanted[key], heads[key.customer], key)
                 forget += [key._replace(start=over.start, end=over.end)] if over else []
+        counters = with_granted(batch.ledger.grants, counters)
         return born, batch.finish(counters), forget
 
 

@@ -149,6 +149,15 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "AssignPlan": (_required("customer"), _short("customer", "plan"), _short("request_id", most=64)),
     "CreateSubject": (_required("subject"), _short("request_id", most=64)),
     "ListSubjects": (_required("customer"), _short("customer"), _page),
+    "CreateGrant": (
+        _required("customer", "meter", "amount"),
+        _short("customer", "meter"),
+        _moments("start_time", "end_time"),
+        _short("request_id", most=64),
+    ),
+    "VoidGrant": (_required("grant_id"), _short("grant_id")),
+    "ListGrants": (_required("customer"), _short("customer", "meter"), _page),
+    "ListGrantMoves": (_required("customer"), _short("customer", "meter", "grant_id"), _page),
 }
 
 

@@ -9,6 +9,7 @@ from metergate.app.quota.explain import ExplainDecision
 from metergate.app.tokens import Sealer
 from metergate.domain.decision import LimitState
 from metergate.domain.quantity import to_text
+from metergate.domain.quota import Kind
 from metergate.rpc.call import Call
 from metergate.rpc.convert import to_pb_decision, to_pb_limit_state
 from metergate.v1 import quota_pb2
@@ -60,5 +61,12 @@ def _to_pb_explained(state: LimitState, behind: Behind) -> quota_pb2.ExplainedLi
                 forfeited=to_text(one.figures.forfeited),
             )
             for one in behind.holds
+        ],
+        grants=[
+            quota_pb2.BurnedGrant(
+                id=one.id, brought=to_text(one.brought), burned=to_text(one.burned), lost=to_text(one.lost)
+            )
+            for one in behind.grants
+            if state.limit.kind is Kind.GRANTS
         ],
     )

@@ -7,6 +7,7 @@ from metergate.domain.batch import Answer
 from metergate.domain.decision import Decision
 from metergate.domain.errors import MetergateError, Reason
 from metergate.domain.quantity import to_text
+from metergate.domain.quota import Kind
 from metergate.rpc.convert import to_pb_decision
 from metergate.v1 import decision_pb2
 
@@ -34,7 +35,8 @@ def _content(answer: Answer, decision: Decision) -> list[object]:
             [[key.start, key.end] for key in touch.keys],
             "" if state.limit.max is None else to_text(state.limit.max),
             to_text(demand.amounts[touch.keys[-1]]),
-            [to_text(figure) for figure in state.figures[:4]],
+            # What is granted is part of what was answered; a limit that has it there is one of grants.
+            [to_text(one) for one in (state.figures if touch.limit.kind is Kind.GRANTS else state.figures[:4])],
         ]
         for touch, state in zip(demand.touches, decision.states, strict=True)
     ]

@@ -4,6 +4,7 @@ import grpc
 import warnings
 
 from metergate_client.v1 import customer_pb2 as metergate_dot_v1_dot_customer__pb2
+from metergate_client.v1 import grant_pb2 as metergate_dot_v1_dot_grant__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -65,6 +66,26 @@ class CustomerServiceStub:
                 request_serializer=metergate_dot_v1_dot_customer__pb2.ListSubjectsRequest.SerializeToString,
                 response_deserializer=metergate_dot_v1_dot_customer__pb2.ListSubjectsResponse.FromString,
                 _registered_method=True)
+        self.CreateGrant = channel.unary_unary(
+                '/metergate.v1.CustomerService/CreateGrant',
+                request_serializer=metergate_dot_v1_dot_grant__pb2.CreateGrantRequest.SerializeToString,
+                response_deserializer=metergate_dot_v1_dot_grant__pb2.CreateGrantResponse.FromString,
+                _registered_method=True)
+        self.VoidGrant = channel.unary_unary(
+                '/metergate.v1.CustomerService/VoidGrant',
+                request_serializer=metergate_dot_v1_dot_grant__pb2.VoidGrantRequest.SerializeToString,
+                response_deserializer=metergate_dot_v1_dot_grant__pb2.VoidGrantResponse.FromString,
+                _registered_method=True)
+        self.ListGrants = channel.unary_unary(
+                '/metergate.v1.CustomerService/ListGrants',
+                request_serializer=metergate_dot_v1_dot_grant__pb2.ListGrantsRequest.SerializeToString,
+                response_deserializer=metergate_dot_v1_dot_grant__pb2.ListGrantsResponse.FromString,
+                _registered_method=True)
+        self.ListGrantMoves = channel.unary_unary(
+                '/metergate.v1.CustomerService/ListGrantMoves',
+                request_serializer=metergate_dot_v1_dot_grant__pb2.ListGrantMovesRequest.SerializeToString,
+                response_deserializer=metergate_dot_v1_dot_grant__pb2.ListGrantMovesResponse.FromString,
+                _registered_method=True)
 
 
 class CustomerServiceServicer:
@@ -113,6 +134,35 @@ class CustomerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CreateGrant(self, request, context):
+        """CreateGrant gives a customer units of a meter, once or again and again. Limits of the kind GRANTS allow what a
+        customer's grants hold. What was used beyond all earlier grants is taken out of it first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def VoidGrant(self, request, context):
+        """VoidGrant takes back what is left of a grant. One that was taken back stays as it is.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListGrants(self, request, context):
+        """ListGrants returns a customer's grants with what is left of them, newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListGrantMoves(self, request, context):
+        """ListGrantMoves returns what became of a customer's grants, newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_CustomerServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -145,6 +195,26 @@ def add_CustomerServiceServicer_to_server(servicer, server):
                     servicer.ListSubjects,
                     request_deserializer=metergate_dot_v1_dot_customer__pb2.ListSubjectsRequest.FromString,
                     response_serializer=metergate_dot_v1_dot_customer__pb2.ListSubjectsResponse.SerializeToString,
+            ),
+            'CreateGrant': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateGrant,
+                    request_deserializer=metergate_dot_v1_dot_grant__pb2.CreateGrantRequest.FromString,
+                    response_serializer=metergate_dot_v1_dot_grant__pb2.CreateGrantResponse.SerializeToString,
+            ),
+            'VoidGrant': grpc.unary_unary_rpc_method_handler(
+                    servicer.VoidGrant,
+                    request_deserializer=metergate_dot_v1_dot_grant__pb2.VoidGrantRequest.FromString,
+                    response_serializer=metergate_dot_v1_dot_grant__pb2.VoidGrantResponse.SerializeToString,
+            ),
+            'ListGrants': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListGrants,
+                    request_deserializer=metergate_dot_v1_dot_grant__pb2.ListGrantsRequest.FromString,
+                    response_serializer=metergate_dot_v1_dot_grant__pb2.ListGrantsResponse.SerializeToString,
+            ),
+            'ListGrantMoves': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListGrantMoves,
+                    request_deserializer=metergate_dot_v1_dot_grant__pb2.ListGrantMovesRequest.FromString,
+                    response_serializer=metergate_dot_v1_dot_grant__pb2.ListGrantMovesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -310,6 +380,114 @@ class CustomerService:
             '/metergate.v1.CustomerService/ListSubjects',
             metergate_dot_v1_dot_customer__pb2.ListSubjectsRequest.SerializeToString,
             metergate_dot_v1_dot_customer__pb2.ListSubjectsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateGrant(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/metergate.v1.CustomerService/CreateGrant',
+            metergate_dot_v1_dot_grant__pb2.CreateGrantRequest.SerializeToString,
+            metergate_dot_v1_dot_grant__pb2.CreateGrantResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def VoidGrant(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/metergate.v1.CustomerService/VoidGrant',
+            metergate_dot_v1_dot_grant__pb2.VoidGrantRequest.SerializeToString,
+            metergate_dot_v1_dot_grant__pb2.VoidGrantResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListGrants(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/metergate.v1.CustomerService/ListGrants',
+            metergate_dot_v1_dot_grant__pb2.ListGrantsRequest.SerializeToString,
+            metergate_dot_v1_dot_grant__pb2.ListGrantsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListGrantMoves(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/metergate.v1.CustomerService/ListGrantMoves',
+            metergate_dot_v1_dot_grant__pb2.ListGrantMovesRequest.SerializeToString,
+            metergate_dot_v1_dot_grant__pb2.ListGrantMovesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -430,16 +430,30 @@ class HeldCapacity(_message.Message):
     def __init__(self, id: _Optional[str] = ..., reserved: _Optional[str] = ..., leased: _Optional[str] = ..., forfeited: _Optional[str] = ...) -> None: ...
 
 class ExplainedLimit(_message.Message):
-    __slots__ = ("state", "events", "event_count", "holds")
+    __slots__ = ("state", "events", "event_count", "holds", "grants")
     STATE_FIELD_NUMBER: _ClassVar[int]
     EVENTS_FIELD_NUMBER: _ClassVar[int]
     EVENT_COUNT_FIELD_NUMBER: _ClassVar[int]
     HOLDS_FIELD_NUMBER: _ClassVar[int]
+    GRANTS_FIELD_NUMBER: _ClassVar[int]
     state: _decision_pb2.LimitState
     events: _containers.RepeatedCompositeFieldContainer[RecordedId]
     event_count: int
     holds: _containers.RepeatedCompositeFieldContainer[HeldCapacity]
-    def __init__(self, state: _Optional[_Union[_decision_pb2.LimitState, _Mapping]] = ..., events: _Optional[_Iterable[_Union[RecordedId, _Mapping]]] = ..., event_count: _Optional[int] = ..., holds: _Optional[_Iterable[_Union[HeldCapacity, _Mapping]]] = ...) -> None: ...
+    grants: _containers.RepeatedCompositeFieldContainer[BurnedGrant]
+    def __init__(self, state: _Optional[_Union[_decision_pb2.LimitState, _Mapping]] = ..., events: _Optional[_Iterable[_Union[RecordedId, _Mapping]]] = ..., event_count: _Optional[int] = ..., holds: _Optional[_Iterable[_Union[HeldCapacity, _Mapping]]] = ..., grants: _Optional[_Iterable[_Union[BurnedGrant, _Mapping]]] = ...) -> None: ...
+
+class BurnedGrant(_message.Message):
+    __slots__ = ("id", "brought", "burned", "lost")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    BROUGHT_FIELD_NUMBER: _ClassVar[int]
+    BURNED_FIELD_NUMBER: _ClassVar[int]
+    LOST_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    brought: str
+    burned: str
+    lost: str
+    def __init__(self, id: _Optional[str] = ..., brought: _Optional[str] = ..., burned: _Optional[str] = ..., lost: _Optional[str] = ...) -> None: ...
 
 class RecordedId(_message.Message):
     __slots__ = ("id", "source", "seq", "value")
