@@ -22,44 +22,63 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bmetergate/v1/customer.proto\x12\x0cmetergate.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x9c\x01\n\x08\x43ustomer\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n\x04name\x18\x02 \x01(\tR\x04name\x12\x12\n\x04plan\x18\x03 \x01(\tR\x04plan\x12\x1b\n\ttime_zone\x18\x04 \x01(\tR\x08timeZone\x12;\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\"r\n\x07Subject\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x1a\n\x08\x63ustomer\x18\x02 \x01(\tR\x08\x63ustomer\x12;\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\"j\n\x15\x43reateCustomerRequest\x12\x32\n\x08\x63ustomer\x18\x01 \x01(\x0b\x32\x16.metergate.v1.CustomerR\x08\x63ustomer\x12\x1d\n\nrequest_id\x18\x02 \x01(\tR\trequestId\"s\n\x16\x43reateCustomerResponse\x12\x32\n\x08\x63ustomer\x18\x01 \x01(\x0b\x32\x16.metergate.v1.CustomerR\x08\x63ustomer\x12%\n\x0e\x61\x64opted_events\x18\x02 \x01(\x03R\radoptedEvents\"$\n\x12GetCustomerRequest\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\"I\n\x13GetCustomerResponse\x12\x32\n\x08\x63ustomer\x18\x01 \x01(\x0b\x32\x16.metergate.v1.CustomerR\x08\x63ustomer\"R\n\x14ListCustomersRequest\x12\x1b\n\tpage_size\x18\x01 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x02 \x01(\tR\tpageToken\"u\n\x15ListCustomersResponse\x12\x34\n\tcustomers\x18\x01 \x03(\x0b\x32\x16.metergate.v1.CustomerR\tcustomers\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"b\n\x11\x41ssignPlanRequest\x12\x1a\n\x08\x63ustomer\x18\x01 \x01(\tR\x08\x63ustomer\x12\x12\n\x04plan\x18\x02 \x01(\tR\x04plan\x12\x1d\n\nrequest_id\x18\x03 \x01(\tR\trequestId\"H\n\x12\x41ssignPlanResponse\x12\x32\n\x08\x63ustomer\x18\x01 \x01(\x0b\x32\x16.metergate.v1.CustomerR\x08\x63ustomer\"f\n\x14\x43reateSubjectRequest\x12/\n\x07subject\x18\x01 \x01(\x0b\x32\x15.metergate.v1.SubjectR\x07subject\x12\x1d\n\nrequest_id\x18\x02 \x01(\tR\trequestId\"o\n\x15\x43reateSubjectResponse\x12/\n\x07subject\x18\x01 \x01(\x0b\x32\x15.metergate.v1.SubjectR\x07subject\x12%\n\x0e\x61\x64opted_events\x18\x02 \x01(\x03R\radoptedEvents\"m\n\x13ListSubjectsRequest\x12\x1a\n\x08\x63ustomer\x18\x01 \x01(\tR\x08\x63ustomer\x12\x1b\n\tpage_size\x18\x02 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x03 \x01(\tR\tpageToken\"q\n\x14ListSubjectsResponse\x12\x31\n\x08subjects\x18\x01 \x03(\x0b\x32\x15.metergate.v1.SubjectR\x08subjects\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken2\x9e\x04\n\x0f\x43ustomerService\x12[\n\x0e\x43reateCustomer\x12#.metergate.v1.CreateCustomerRequest\x1a$.metergate.v1.CreateCustomerResponse\x12R\n\x0bGetCustomer\x12 .metergate.v1.GetCustomerRequest\x1a!.metergate.v1.GetCustomerResponse\x12X\n\rListCustomers\x12\".metergate.v1.ListCustomersRequest\x1a#.metergate.v1.ListCustomersResponse\x12O\n\nAssignPlan\x12\x1f.metergate.v1.AssignPlanRequest\x1a .metergate.v1.AssignPlanResponse\x12X\n\rCreateSubject\x12\".metergate.v1.CreateSubjectRequest\x1a#.metergate.v1.CreateSubjectResponse\x12U\n\x0cListSubjects\x12!.metergate.v1.ListSubjectsRequest\x1a\".metergate.v1.ListSubjectsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bmetergate/v1/customer.proto\x12\x0cmetergate.v1\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb3\x02\n\x08\x43ustomer\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n\x04name\x18\x02 \x01(\tR\x04name\x12\x12\n\x04plan\x18\x03 \x01(\tR\x04plan\x12\x1b\n\ttime_zone\x18\x04 \x01(\tR\x08timeZone\x12;\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\x12;\n\x0b\x61nchor_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nanchorTime\x12\x44\n\x0flimit_overrides\x18\x07 \x03(\x0b\x32\x1b.metergate.v1.LimitOverrideR\x0elimitOverrides\x12\x12\n\x04pool\x18\x08 \x01(\tR\x04pool\"\xa9\x01\n\rLimitOverride\x12\x14\n\x05limit\x18\x01 \x01(\tR\x05limit\x12\x10\n\x03max\x18\x02 \x01(\tR\x03max\x12\x39\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tstartTime\x12\x35\n\x08\x65nd_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x07\x65ndTime\"r\n\x07Subject\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x1a\n\x08\x63ustomer\x18\x02 \x01(\tR\x08\x63ustomer\x12;\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\"j\n\x15\x43reateCustomerRequest\x12\x32\n\x08\x63ustomer\x18\x01 \x01(\x0b\x32\x16.metergate.v1.CustomerR\x08\x63ustomer\x12\x1d\n\nrequest_id\x18\x02 \x01(\tR\trequestId\"s\n\x16\x43reateCustomerResponse\x12\x32\n\x08\x63ustomer\x18\x01 \x01(\x0b\x32\x16.metergate.v1.CustomerR\x08\x63ustomer\x12%\n\x0e\x61\x64opted_events\x18\x02 \x01(\x03R\radoptedEvents\"$\n\x12GetCustomerRequest\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\"I\n\x13GetCustomerResponse\x12\x32\n\x08\x63ustomer\x18\x01 \x01(\x0b\x32\x16.metergate.v1.CustomerR\x08\x63ustomer\"R\n\x14ListCustomersRequest\x12\x1b\n\tpage_size\x18\x01 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x02 \x01(\tR\tpageToken\"u\n\x15ListCustomersResponse\x12\x34\n\tcustomers\x18\x01 \x03(\x0b\x32\x16.metergate.v1.CustomerR\tcustomers\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xa7\x01\n\x15UpdateCustomerRequest\x12\x32\n\x08\x63ustomer\x18\x01 \x01(\x0b\x32\x16.metergate.v1.CustomerR\x08\x63ustomer\x12;\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskR\nupdateMask\x12\x1d\n\nrequest_id\x18\x03 \x01(\tR\trequestId\"L\n\x16UpdateCustomerResponse\x12\x32\n\x08\x63ustomer\x18\x01 \x01(\x0b\x32\x16.metergate.v1.CustomerR\x08\x63ustomer\"b\n\x11\x41ssignPlanRequest\x12\x1a\n\x08\x63ustomer\x18\x01 \x01(\tR\x08\x63ustomer\x12\x12\n\x04plan\x18\x02 \x01(\tR\x04plan\x12\x1d\n\nrequest_id\x18\x03 \x01(\tR\trequestId\"H\n\x12\x41ssignPlanResponse\x12\x32\n\x08\x63ustomer\x18\x01 \x01(\x0b\x32\x16.metergate.v1.CustomerR\x08\x63ustomer\"b\n\x11\x41ssignPoolRequest\x12\x1a\n\x08\x63ustomer\x18\x01 \x01(\tR\x08\x63ustomer\x12\x12\n\x04pool\x18\x02 \x01(\tR\x04pool\x12\x1d\n\nrequest_id\x18\x03 \x01(\tR\trequestId\"H\n\x12\x41ssignPoolResponse\x12\x32\n\x08\x63ustomer\x18\x01 \x01(\x0b\x32\x16.metergate.v1.CustomerR\x08\x63ustomer\"\xee\x01\n\x17SetLimitOverrideRequest\x12\x1a\n\x08\x63ustomer\x18\x01 \x01(\tR\x08\x63ustomer\x12\x14\n\x05limit\x18\x02 \x01(\tR\x05limit\x12\x10\n\x03max\x18\x03 \x01(\tR\x03max\x12\x39\n\nstart_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tstartTime\x12\x35\n\x08\x65nd_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x07\x65ndTime\x12\x1d\n\nrequest_id\x18\x06 \x01(\tR\trequestId\"N\n\x18SetLimitOverrideResponse\x12\x32\n\x08\x63ustomer\x18\x01 \x01(\x0b\x32\x16.metergate.v1.CustomerR\x08\x63ustomer\"\xa8\x01\n\x1a\x44\x65leteLimitOverrideRequest\x12\x1a\n\x08\x63ustomer\x18\x01 \x01(\tR\x08\x63ustomer\x12\x14\n\x05limit\x18\x02 \x01(\tR\x05limit\x12\x39\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tstartTime\x12\x1d\n\nrequest_id\x18\x04 \x01(\tR\trequestId\"Q\n\x1b\x44\x65leteLimitOverrideResponse\x12\x32\n\x08\x63ustomer\x18\x01 \x01(\x0b\x32\x16.metergate.v1.CustomerR\x08\x63ustomer\"f\n\x14\x43reateSubjectRequest\x12/\n\x07subject\x18\x01 \x01(\x0b\x32\x15.metergate.v1.SubjectR\x07subject\x12\x1d\n\nrequest_id\x18\x02 \x01(\tR\trequestId\"o\n\x15\x43reateSubjectResponse\x12/\n\x07subject\x18\x01 \x01(\x0b\x32\x15.metergate.v1.SubjectR\x07subject\x12%\n\x0e\x61\x64opted_events\x18\x02 \x01(\x03R\radoptedEvents\"m\n\x13ListSubjectsRequest\x12\x1a\n\x08\x63ustomer\x18\x01 \x01(\tR\x08\x63ustomer\x12\x1b\n\tpage_size\x18\x02 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x03 \x01(\tR\tpageToken\"q\n\x14ListSubjectsResponse\x12\x31\n\x08subjects\x18\x01 \x03(\x0b\x32\x15.metergate.v1.SubjectR\x08subjects\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken2\x9b\x07\n\x0f\x43ustomerService\x12[\n\x0e\x43reateCustomer\x12#.metergate.v1.CreateCustomerRequest\x1a$.metergate.v1.CreateCustomerResponse\x12R\n\x0bGetCustomer\x12 .metergate.v1.GetCustomerRequest\x1a!.metergate.v1.GetCustomerResponse\x12X\n\rListCustomers\x12\".metergate.v1.ListCustomersRequest\x1a#.metergate.v1.ListCustomersResponse\x12[\n\x0eUpdateCustomer\x12#.metergate.v1.UpdateCustomerRequest\x1a$.metergate.v1.UpdateCustomerResponse\x12O\n\nAssignPlan\x12\x1f.metergate.v1.AssignPlanRequest\x1a .metergate.v1.AssignPlanResponse\x12O\n\nAssignPool\x12\x1f.metergate.v1.AssignPoolRequest\x1a .metergate.v1.AssignPoolResponse\x12\x61\n\x10SetLimitOverride\x12%.metergate.v1.SetLimitOverrideRequest\x1a&.metergate.v1.SetLimitOverrideResponse\x12j\n\x13\x44\x65leteLimitOverride\x12(.metergate.v1.DeleteLimitOverrideRequest\x1a).metergate.v1.DeleteLimitOverrideResponse\x12X\n\rCreateSubject\x12\".metergate.v1.CreateSubjectRequest\x1a#.metergate.v1.CreateSubjectResponse\x12U\n\x0cListSubjects\x12!.metergate.v1.ListSubjectsRequest\x1a\".metergate.v1.ListSubjectsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'metergate.v1.customer_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_CUSTOMER']._serialized_start=79
-  _globals['_CUSTOMER']._serialized_end=235
-  _globals['_SUBJECT']._serialized_start=237
-  _globals['_SUBJECT']._serialized_end=351
-  _globals['_CREATECUSTOMERREQUEST']._serialized_start=353
-  _globals['_CREATECUSTOMERREQUEST']._serialized_end=459
-  _globals['_CREATECUSTOMERRESPONSE']._serialized_start=461
-  _globals['_CREATECUSTOMERRESPONSE']._serialized_end=576
-  _globals['_GETCUSTOMERREQUEST']._serialized_start=578
-  _globals['_GETCUSTOMERREQUEST']._serialized_end=614
-  _globals['_GETCUSTOMERRESPONSE']._serialized_start=616
-  _globals['_GETCUSTOMERRESPONSE']._serialized_end=689
-  _globals['_LISTCUSTOMERSREQUEST']._serialized_start=691
-  _globals['_LISTCUSTOMERSREQUEST']._serialized_end=773
-  _globals['_LISTCUSTOMERSRESPONSE']._serialized_start=775
-  _globals['_LISTCUSTOMERSRESPONSE']._serialized_end=892
-  _globals['_ASSIGNPLANREQUEST']._serialized_start=894
-  _globals['_ASSIGNPLANREQUEST']._serialized_end=992
-  _globals['_ASSIGNPLANRESPONSE']._serialized_start=994
-  _globals['_ASSIGNPLANRESPONSE']._serialized_end=1066
-  _globals['_CREATESUBJECTREQUEST']._serialized_start=1068
-  _globals['_CREATESUBJECTREQUEST']._serialized_end=1170
-  _globals['_CREATESUBJECTRESPONSE']._serialized_start=1172
-  _globals['_CREATESUBJECTRESPONSE']._serialized_end=1283
-  _globals['_LISTSUBJECTSREQUEST']._serialized_start=1285
-  _globals['_LISTSUBJECTSREQUEST']._serialized_end=1394
-  _globals['_LISTSUBJECTSRESPONSE']._serialized_start=1396
-  _globals['_LISTSUBJECTSRESPONSE']._serialized_end=1509
-  _globals['_CUSTOMERSERVICE']._serialized_start=1512
-  _globals['_CUSTOMERSERVICE']._serialized_end=2054
+  _globals['_CUSTOMER']._serialized_start=113
+  _globals['_CUSTOMER']._serialized_end=420
+  _globals['_LIMITOVERRIDE']._serialized_start=423
+  _globals['_LIMITOVERRIDE']._serialized_end=592
+  _globals['_SUBJECT']._serialized_start=594
+  _globals['_SUBJECT']._serialized_end=708
+  _globals['_CREATECUSTOMERREQUEST']._serialized_start=710
+  _globals['_CREATECUSTOMERREQUEST']._serialized_end=816
+  _globals['_CREATECUSTOMERRESPONSE']._serialized_start=818
+  _globals['_CREATECUSTOMERRESPONSE']._serialized_end=933
+  _globals['_GETCUSTOMERREQUEST']._serialized_start=935
+  _globals['_GETCUSTOMERREQUEST']._serialized_end=971
+  _globals['_GETCUSTOMERRESPONSE']._serialized_start=973
+  _globals['_GETCUSTOMERRESPONSE']._serialized_end=1046
+  _globals['_LISTCUSTOMERSREQUEST']._serialized_start=1048
+  _globals['_LISTCUSTOMERSREQUEST']._serialized_end=1130
+  _globals['_LISTCUSTOMERSRESPONSE']._serialized_start=1132
+  _globals['_LISTCUSTOMERSRESPONSE']._serialized_end=1249
+  _globals['_UPDATECUSTOMERREQUEST']._serialized_start=1252
+  _globals['_UPDATECUSTOMERREQUEST']._serialized_end=1419
+  _globals['_UPDATECUSTOMERRESPONSE']._serialized_start=1421
+  _globals['_UPDATECUSTOMERRESPONSE']._serialized_end=1497
+  _globals['_ASSIGNPLANREQUEST']._serialized_start=1499
+  _globals['_ASSIGNPLANREQUEST']._serialized_end=1597
+  _globals['_ASSIGNPLANRESPONSE']._serialized_start=1599
+  _globals['_ASSIGNPLANRESPONSE']._serialized_end=1671
+  _globals['_ASSIGNPOOLREQUEST']._serialized_start=1673
+  _globals['_ASSIGNPOOLREQUEST']._serialized_end=1771
+  _globals['_ASSIGNPOOLRESPONSE']._serialized_start=1773
+  _globals['_ASSIGNPOOLRESPONSE']._serialized_end=1845
+  _globals['_SETLIMITOVERRIDEREQUEST']._serialized_start=1848
+  _globals['_SETLIMITOVERRIDEREQUEST']._serialized_end=2086
+  _globals['_SETLIMITOVERRIDERESPONSE']._serialized_start=2088
+  _globals['_SETLIMITOVERRIDERESPONSE']._serialized_end=2166
+  _globals['_DELETELIMITOVERRIDEREQUEST']._serialized_start=2169
+  _globals['_DELETELIMITOVERRIDEREQUEST']._serialized_end=2337
+  _globals['_DELETELIMITOVERRIDERESPONSE']._serialized_start=2339
+  _globals['_DELETELIMITOVERRIDERESPONSE']._serialized_end=2420
+  _globals['_CREATESUBJECTREQUEST']._serialized_start=2422
+  _globals['_CREATESUBJECTREQUEST']._serialized_end=2524
+  _globals['_CREATESUBJECTRESPONSE']._serialized_start=2526
+  _globals['_CREATESUBJECTRESPONSE']._serialized_end=2637
+  _globals['_LISTSUBJECTSREQUEST']._serialized_start=2639
+  _globals['_LISTSUBJECTSREQUEST']._serialized_end=2748
+  _globals['_LISTSUBJECTSRESPONSE']._serialized_start=2750
+  _globals['_LISTSUBJECTSRESPONSE']._serialized_end=2863
+  _globals['_CUSTOMERSERVICE']._serialized_start=2866
+  _globals['_CUSTOMERSERVICE']._serialized_end=3789
 # @@protoc_insertion_point(module_scope)

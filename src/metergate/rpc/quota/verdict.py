@@ -7,14 +7,14 @@ from metergate.domain.batch import Answer
 from metergate.domain.decision import Decision
 from metergate.domain.errors import MetergateError, Reason
 from metergate.domain.quantity import to_text
-from metergate.rpc.convert import to_pb_decision
+from metergate.rpc.convert import build_decision
 from metergate.v1 import decision_pb2
 
 
 def to_pb_verdict(sealer: Sealer, tenant: str, answer: Answer, message: decision_pb2.Decision) -> None:
     """Writes the answer's decision into an empty message, with its id."""
     decision = decision_of(answer)
-    to_pb_decision(decision, message)
+    build_decision(decision, message)
     message.decision_id = sealer.decision(tenant, _content(answer, decision))
 
 
@@ -30,11 +30,13 @@ def _content(answer: Answer, decision: Decision) -> list[object]:
     limits: list[object] = [
         [
             touch.limit.name,
-            touch.keys[-1][1:4],
+            touch.keys[-1][0 if state.pool else 1 : 4],
             [[key.start, key.end] for key in touch.keys],
             "" if state.limit.max is None else to_text(state.limit.max),
             to_text(demand.amounts[touch.keys[-1]]),
-            [to_text(figure) for figure in state.figures[:4]],
+            # A rate's state is nowhere else: the ledger does not tell it afterwards.
+            [to_text(figure) for figure in (state.figures if state.figures.tat else state.figures[:4])],
+            *([1] if touch.limit.overridden else []),
         ]
         for touch, state in zip(demand.touches, decision.states, strict=True)
     ]
