@@ -1,8 +1,10 @@
-"""Holders of leases; each runs in a process of its own and returns (units, seconds, notes)."""
+"""Holders of leases; each runs in a process of its own and returns (units, seconds, notes).
+
+They are the blocking client's: a loop of asyncio has nothing to do beside them.
+"""
 
 from __future__ import annotations
 
-import asyncio
 import time
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,17 @@ _PATIENCE = 3.0
 _SAMPLE = 0.02
 
 
-async def spend_all(
+async def spend_all(*arguments: Any) -> Any:
+    """See `_spend_all`."""
+    return _spend_all(*arguments)
+
+
+async def spend_fast(*arguments: Any) -> Any:
+    """See `_spend_fast`."""
+    return _spend_fast(*arguments)
+
+
+def _spend_all(
     address: str, key: str, name: str, journals: str, meter: str, subject: str, per_second: int, together: int
 ) -> Any:
     """Spends at a steady pace, as soon as so many holders are there, until nothing came for a while; then closes.
@@ -25,13 +37,11 @@ async def spend_all(
     samples: list[tuple[float, int]] = []
     spent = 0
     with Metergate(address, key) as client, _holder(client, name, journals) as holder:
-        Path(journals, f"{name}.ready").touch()
-        while len(list(Path(journals).glob(f"{subject}-*.ready"))) < together:
-            await asyncio.sleep(_TICK)
+        _wait_for_others(Path(journals), name, subject, together)
         begin = due = last = time.time()
         while time.time() - last < _PATIENCE:
             due = max(due + _TICK, time.time() - 0.1)  # who was held up catches up on a tenth of a second at most
-            await asyncio.sleep(max(due - time.time(), 0))
+            time.sleep(max(due - time.time(), 0))
             for _ in range(int(per_second * _TICK)):
                 if not holder.allow(meter, subject=subject):
                     break
@@ -45,7 +55,17 @@ async def spend_all(
     return spent, last - begin, {"samples": samples, "last": last, "requests": holder.requests}
 
 
-async def spend_fast(address: str, key: str, name: str, journals: str, meter: str, subject: str, seconds: float) -> Any:
+def _wait_for_others(journals: Path, name: str, subject: str, together: int) -> None:
+    """Processes take seconds to start: they begin when the last one is up."""
+    (journals / f"{name}.ready").touch()
+    until = time.monotonic() + 60
+    while len(list(journals.glob(f"{subject}-*.ready"))) < together:
+        if time.monotonic() > until:
+            raise RuntimeError("not all holders have started")
+        time.sleep(_TICK)
+
+
+def _spend_fast(address: str, key: str, name: str, journals: str, meter: str, subject: str, seconds: float) -> Any:
     """Spends as fast as it can, after a second of it that isn't timed: the holder learns what to ask for."""
     with Metergate(address, key) as client, _holder(client, name, journals) as holder:
         client.create_customer(subject)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -113,7 +113,7 @@ class MachineHolder(Stepped):
             self._news()
 
     def _send(self, machine: LeaseMachine, job: Request) -> None:
-        kind, verb = {Acquire: ("acquire", acquire), Sync: ("sync", sync), Record: ("record", record)}[type(job)]
+        kind, verb = VERBS[type(job)]
 
         def then(answered: bool, reply: Any) -> None:
             if machine is self.machine:
@@ -161,8 +161,8 @@ def sync(now: float, ledger: Ledger, job: Sync) -> Sequence[Synced]:
 
 
 def _sync_one(now: float, ledger: Ledger, mark: Mark) -> Answer:
-    figures = (_quantity(figure or 0) for figure in (mark.spent, mark.returned, mark.wanted))
-    return ledger.sync(now, mark.lease_id, *figures, mark.close)
+    spent, returned, wanted = (_quantity(figure or 0) for figure in (mark.spent, mark.returned, mark.wanted))
+    return ledger.sync(now, mark.lease_id, spent, returned, wanted, mark.close)
 
 
 def record(now: float, ledger: Ledger, job: Record) -> Sequence[Recorded]:
@@ -185,6 +185,13 @@ def _figures(name: str, answer: Answer) -> Figures | None:
     )
     ttl = int(answer.ttl * SECOND) if is_open else None
     return Figures(name, granted, returned, spent, settled, str(answer.state), ttl, int(answer.recall) * ONE)
+
+
+VERBS: dict[type[Request], tuple[str, Callable[..., Any]]] = {
+    Acquire: ("acquire", acquire),
+    Sync: ("sync", sync),
+    Record: ("record", record),
+}
 
 
 def _quantity(units: int) -> Decimal:

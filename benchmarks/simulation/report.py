@@ -87,7 +87,7 @@ def over_time(world: World, lines: int = 20) -> str:
             ]
         )  # fmt: skip
     head = (
-        "second", "acquire", "sync", "record", "consume", "demand", "admitted", "refused early", "left, %",
+        "second", "acquire", "sync", "record", "consume", "demand", "admitted", "refused", "left, %",
         "stranded, %", "lost, %", "forfeited, %", "open leases",
     )  # fmt: skip
     return table(head, rows)
@@ -119,7 +119,7 @@ def plot(world: World, path: Path) -> None:
         "stranded": [100 * one.stranded / most for one in seconds],
         "lost with killed holders": [100 * one.wrecked / most for one in seconds],
         "forfeited by the ledger": [100 * one.forfeited / most for one in seconds],
-        "refused early, of the demand": [100 * one.refused / max(one.demand, 1) for one in seconds],
+        "refused before all was used, of the demand": [100 * one.refused / max(one.demand, 1) for one in seconds],
     }.items():
         lost.plot(times, [max(value, 1e-4) for value in values], label=name)
     lost.set_yscale("log")

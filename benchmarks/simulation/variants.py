@@ -74,7 +74,7 @@ def _middle(found: list[Findings]) -> Findings:
     late = 1e9
 
     def median(name: str) -> float:
-        return statistics.median(getattr(one, name) for one in found)
+        return float(statistics.median(getattr(one, name) for one in found))
 
     lags = [
         statistics.median(late if lag is None else lag for lag in lags)

@@ -54,7 +54,7 @@ class Second:
     calls: dict[str, int] = field(default_factory=lambda: dict.fromkeys(("acquire", "sync", "record", "consume"), 0))
     demand: int = 0
     admitted: int = 0
-    refused: int = 0  # while the limit was not used up
+    refused: int = 0  # while not the very last unit of the limit was used or lost
     left: int = 0
     stranded: int = 0  # handed out, not spent, at holders that live
     wrecked: int = 0  # handed out, not spent, and lost with holders that were killed

@@ -19,6 +19,7 @@ from metergate.adapters.postgres.explain import PostgresExplain
 from metergate.adapters.postgres.grants import PostgresGrants
 from metergate.adapters.postgres.keys import PostgresKeys
 from metergate.adapters.postgres.ledger import PostgresLedger
+from metergate.adapters.postgres.limit_events import PostgresLimitEvents
 from metergate.adapters.postgres.listen import DefinitionListener
 from metergate.adapters.postgres.reconcile import Reconciler
 from metergate.adapters.postgres.upkeep import Upkeep
@@ -30,6 +31,7 @@ from metergate.app.catalog.apply import ApplyCatalog
 from metergate.app.catch_up import CatchUp
 from metergate.app.customer.grants import Grants
 from metergate.app.customer.manage import ManageCustomers
+from metergate.app.customer.terms import ChangeTerms
 from metergate.app.directory import Directory
 from metergate.app.due_grants import MakeGrantsDue
 from metergate.app.expire import ExpireHolds
@@ -39,6 +41,7 @@ from metergate.app.quota.consume import ConsumeQuota
 from metergate.app.quota.decisions import FirstDecisions
 from metergate.app.quota.explain import ExplainDecision
 from metergate.app.quota.lease import Leases
+from metergate.app.quota.limit_events import ListLimitEvents
 from metergate.app.quota.list_limits import ListLimits
 from metergate.app.quota.refusals import Refusals
 from metergate.app.quota.reserve import Reservations
@@ -58,6 +61,7 @@ from metergate.http.server import HttpServer
 from metergate.rpc.call import Call, Failure, Method
 from metergate.rpc.catalog import CatalogService
 from metergate.rpc.customer import CustomerService
+from metergate.rpc.customer_terms import TermsService
 from metergate.rpc.errors import to_failure
 from metergate.rpc.grants import GrantService
 from metergate.rpc.interceptors.admit import Admission
@@ -70,6 +74,7 @@ from metergate.rpc.quota.check import CheckService
 from metergate.rpc.quota.consume import ConsumeService
 from metergate.rpc.quota.explain import ExplainService
 from metergate.rpc.quota.lease import LeaseService
+from metergate.rpc.quota.limit_events import LimitEventService
 from metergate.rpc.quota.reserve import ReserveService
 from metergate.rpc.server import GrpcServer
 from metergate.rpc.usage import UsageService
@@ -182,7 +187,9 @@ async def _build(settings: Settings, stack: AsyncExitStack) -> _Parts:
         LeaseService(Leases(lanes, directory, ledger, first), sealer),
         ExplainService(ExplainDecision(directory, PostgresExplain(engine)), sealer),
         CatalogService(ApplyCatalog(catalogs, directory), directory),
+        LimitEventService(ListLimitEvents(directory, PostgresLimitEvents(engine)), sealer),
         CustomerService(ManageCustomers(customers, directory, catch_up), sealer),
+        TermsService(ChangeTerms(customers, directory, catch_up)),
         GrantService(Grants(lanes, directory, PostgresGrants(engine)), sealer),
     ]
     return _Parts(

@@ -91,11 +91,26 @@ def good_requests(ids: Ids = Ids()) -> dict[str, Message]:
         "GetCatalog": {},
         "SetLimit": {"plan": "pro", "limit": _LIMITS[1], "request_id": "set-1"},
         "CreateCustomer": {
-            "customer": {"id": "acme", "name": "Acme", "plan": "pro", "time_zone": "Asia/Kathmandu"},
+            "customer": {
+                "id": "acme", "name": "Acme", "plan": "pro", "time_zone": "Asia/Kathmandu", "anchor_time": stamp(-9e6),
+            },
             "request_id": "create-1",
         },
+        "UpdateCustomer": {
+            "customer": {"id": "acme", "name": "Acme", "time_zone": "Europe/Paris", "anchor_time": stamp(-9e6)},
+            "update_mask": {"paths": ["name", "time_zone", "anchor_time"]}, "request_id": "update-1",
+        },
+        "SetLimitOverride": {
+            "customer": "acme", "limit": "calls/month", "max": "2000", "start_time": stamp(-60),
+            "end_time": stamp(86_400), "request_id": "override-1",
+        },
+        "DeleteLimitOverride": {
+            "customer": "acme", "limit": "calls/month", "start_time": stamp(-9e6), "request_id": "override-2",
+        },
+        "ListLimitEvents": {"customer": "acme", "page_size": 1},
         "GetCustomer": {"id": "acme"},
         "ListCustomers": {"page_size": 1},
+        "AssignPool": {"customer": "acme", "pool": "group", "request_id": "pool-1"},
         "AssignPlan": {"customer": "acme", "plan": "pro", "request_id": "assign-1"},
         "CreateSubject": {"subject": {"id": "acme-a", "customer": "acme"}, "request_id": "subject-1"},
         "ListSubjects": {"customer": "acme", "page_size": 1},

@@ -21,7 +21,7 @@ _numbers = itertools.count(1)
 
 
 async def furnish(api: Caller, *limits: dict[str, Any]) -> None:
-    """Applies a catalog with these limits (2,000 calls a month unless given) and makes acme with a subject, and beta."""
+    """Applies a catalog with these limits (none: 2,000 calls a month) and makes acme with a subject, and beta."""
     await limit(api, *(limits or (MONTH,)))
     for customer in ("acme", "beta"):
         await api("CreateCustomer", customer={"id": customer})

@@ -13,7 +13,7 @@ import pytest
 
 from metergate.adapters.postgres.partitions import slices
 from metergate.app import clock
-from metergate.v1.usage_pb2 import OUTCOME_ACCEPTED, OUTCOME_DUPLICATE
+from metergate.v1.usage_event_pb2 import OUTCOME_ACCEPTED, OUTCOME_DUPLICATE
 from tests.e2e.calls import Caller, holding, holding_head, request_type, total, used
 from tests.server import Server
 

@@ -7,7 +7,7 @@ from typing import Any
 import grpc
 import pytest
 
-from metergate.v1.usage_pb2 import OUTCOME_ACCEPTED, OUTCOME_CONFLICT, OUTCOME_DUPLICATE, OUTCOME_REJECTED
+from metergate.v1.usage_event_pb2 import OUTCOME_ACCEPTED, OUTCOME_CONFLICT, OUTCOME_DUPLICATE, OUTCOME_REJECTED
 from tests.e2e.calls import Answer, Caller, request_type, stamp, total
 
 DAY = 86_400

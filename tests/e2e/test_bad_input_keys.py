@@ -118,6 +118,10 @@ async def test_p9_a_foreign_key_sees_nothing(api: Caller, foreign: Caller) -> No
         ("ListSubjects", {"customer": "acme", "page_token": tokens["ListSubjects"]}, "TOKEN_INVALID"),
         ("ListCustomers", {"page_token": tokens["ListCustomers"]}, "TOKEN_INVALID"),
         ("AssignPlan", {"customer": "acme"}, "CUSTOMER_NOT_FOUND"),
+        ("UpdateCustomer", {"customer": {"id": "acme", "name": "mine"}}, "CUSTOMER_NOT_FOUND"),
+        ("SetLimitOverride", {"customer": "acme", "limit": "calls/month", "max": "1"}, "CUSTOMER_NOT_FOUND"),
+        ("DeleteLimitOverride", {"customer": "acme", "limit": "calls/month"}, "CUSTOMER_NOT_FOUND"),
+        ("ListLimitEvents", {"customer": "acme"}, "CUSTOMER_NOT_FOUND"),
         ("AssignPlan", {"customer": "acme", "plan": "pro"}, "PLAN_NOT_FOUND"),
         ("CreateSubject", {"subject": {"id": "spy", "customer": "acme"}}, "CUSTOMER_NOT_FOUND"),
         ("CreateCustomer", {"customer": {"id": "acme", "plan": "pro"}}, "PLAN_NOT_FOUND"),
@@ -156,6 +160,7 @@ async def test_p9_a_foreign_key_sees_nothing(api: Caller, foreign: Caller) -> No
     catalog = await foreign("GetCatalog")
     assert (len(catalog.catalog.meters), len(catalog.catalog.plans), catalog.version) == (0, 0, 0)
     assert not (await foreign("ListCustomers")).customers
+    assert not (await foreign("ListLimitEvents")).events
     assert not (await foreign("ListUsageEvents")).events
     assert not (await foreign("ListUsageEvents", subject="acme-key")).events
     assert foreign.called == set(METHODS) - WRITES

@@ -121,3 +121,23 @@ def test_p12_what_is_not_there_is_one_sentence(limited: Limited) -> None:
         assert ran.returncode == 1, (arguments, ran)
         assert ran.stderr.startswith("Error: "), (arguments, ran)
         assert ran.stderr.count("\n") == 1, (arguments, ran)
+
+
+def test_a_customers_own_terms_and_the_thresholds_that_were_reached(limited: Limited) -> None:
+    server, meter, customer = limited.server, limited.meter, limited.customer
+    limit = f"{meter}/month"
+    done(server, "limit", "set", meter, "10", "--per", "month", "--threshold", "80")
+    consume = ["quota", "consume", meter, "12", "--subject", customer]
+    assert command(server, *consume).returncode == 4
+    assert "unlimited" in done(server, "customer", "override", "set", customer, limit, "unlimited")
+    done(server, "customer", "override", "set", customer, limit, "15", "--to", "2199-01-01")
+    done(server, *consume)
+    assert (limited.state()["max"], limited.state()["remaining"]) == ("15", "3")
+    [event] = json.loads(done(server, "quota", "events", "--customer", customer, "--json"))
+    assert (event["limit"], event["threshold"], event["taken"], event["max"]) == (limit, 80, "12", "15")
+    assert "2199-01-01T00:00Z" in done(server, "customer", "override", "list", customer)
+    assert done(server, "customer", "override", "delete", customer, limit) == f"{customer} has no overrides\n"
+    assert limited.state()["overrun"] == "2"
+    assert "anchored at 2026-01-31T00:00Z" in done(server, "customer", "update", customer, "--anchor", "2026-01-31")
+    wrong = command(server, "customer", "override", "set", customer, "no-such-limit", "1")
+    assert (wrong.returncode, wrong.stderr.count("\n")) == (1, 1)

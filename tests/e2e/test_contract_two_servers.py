@@ -13,7 +13,7 @@ import pytest
 from metergate import wiring
 from metergate.settings import Settings
 from metergate.v1.quota_pb2 import CheckQuotaRequest
-from metergate.v1.usage_pb2 import OUTCOME_ACCEPTED, OUTCOME_DUPLICATE
+from metergate.v1.usage_event_pb2 import OUTCOME_ACCEPTED, OUTCOME_DUPLICATE
 from tests.databases import Databases
 from tests.e2e.calls import Caller, caller, eventually, total, used
 from tests.server import ServerProcess

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from metergate.v1.usage_pb2 import OUTCOME_ACCEPTED, OUTCOME_DUPLICATE
+from metergate.v1.usage_event_pb2 import OUTCOME_ACCEPTED, OUTCOME_DUPLICATE
 from tests.e2e.calls import Caller, stamp, total, used
 
 LIMITED = {"meter": "calls", "max": "100"}

@@ -50,6 +50,15 @@ INSERT INTO usage_counter
 SELECT 't', customer, meter, '', '', date_trunc('month', now()), date_trunc('month', now()) + interval '1 month',
     count(*) * 3
 FROM made, unnest('{in,out}'::text[]) meter GROUP BY 2, 3 ON CONFLICT DO NOTHING""",
+    """
+INSERT INTO hold
+SELECT 't', 'r_' || id, 0, 'reservation', customer, customer, '', 'in', '{}', 5, at, at + interval '5 minutes',
+    'committed', 4, 1, 0, 3, 0, 0, 0, ''::bytea
+FROM made""",
+    """
+INSERT INTO hold_move
+SELECT 't', customer, 5, at, 'r_' || id, 'in', customer, '{}', at, change, 0, 0
+FROM made, unnest('{4,-4}'::int[]) change""",
 ]
 
 

@@ -19,6 +19,7 @@ from metergate.adapters.postgres.explain import PostgresExplain
 from metergate.adapters.postgres.grants import PostgresGrants
 from metergate.adapters.postgres.keys import PostgresKeys
 from metergate.adapters.postgres.ledger import PostgresLedger
+from metergate.adapters.postgres.limit_events import PostgresLimitEvents
 from metergate.adapters.postgres.reconcile import Reconciler
 from metergate.adapters.postgres.usage import PostgresUsage
 from metergate.adapters.redis.view import RedisView
@@ -26,6 +27,7 @@ from metergate.app.catalog.apply import ApplyCatalog
 from metergate.app.catch_up import CatchUp
 from metergate.app.customer.grants import Grants
 from metergate.app.customer.manage import ManageCustomers
+from metergate.app.customer.terms import ChangeTerms
 from metergate.app.directory import Directory
 from metergate.app.due_grants import MakeGrantsDue
 from metergate.app.expire import ExpireHolds
@@ -34,6 +36,7 @@ from metergate.app.quota.consume import ConsumeQuota
 from metergate.app.quota.decisions import FirstDecisions
 from metergate.app.quota.explain import ExplainDecision
 from metergate.app.quota.lease import Leases, Report
+from metergate.app.quota.limit_events import ListLimitEvents, Place
 from metergate.app.quota.list_limits import ListLimits
 from metergate.app.quota.refusals import Refusals
 from metergate.app.quota.reserve import Reservations
@@ -50,6 +53,7 @@ from metergate.domain.catalog import Catalog
 from metergate.domain.decision import Decision
 from metergate.domain.errors import MetergateError
 from metergate.domain.period import MINUTE, Period
+from metergate.domain.threshold import LimitEvent
 from metergate.domain.usage import AcceptWindow, Event, Receipt, make_event
 from metergate.domain.work import Want
 
@@ -91,6 +95,8 @@ class Process:
     leases: Leases
     expiry: ExpireHolds
     explain: ExplainDecision
+    terms: ChangeTerms
+    limit_events: ListLimitEvents
     grants: Grants
     due: MakeGrantsDue
 
@@ -140,7 +146,18 @@ class Process:
 
     async def assign(self, customer: str, plan: str) -> None:
         """Puts a customer on a plan."""
-        await self.customers.assign_plan(PRINCIPAL, customer, plan)
+        await self.terms.assign_plan(PRINCIPAL, customer, plan)
+
+    async def override(
+        self, limit: str, most: str | None, start: int | None = None, end: int | None = None, customer: str = "acme"
+    ) -> Customer:
+        """Sets an override; None = unlimited."""
+        maximum = None if most is None else Decimal(most)
+        return await self.terms.set_override(PRINCIPAL, customer, limit, maximum, start, end)
+
+    async def fired(self, customer: str = "", size: int = 1000, after: Place | None = None) -> list[LimitEvent]:
+        """Limit events, newest first."""
+        return list((await self.limit_events.list(PRINCIPAL, customer, size, after))[0])
 
     async def check(
         self, meter: str, amount: str = "1", subject: str = "acme", labels: Mapping[str, str] | None = None,
@@ -213,7 +230,8 @@ async def process(
             ListEvents(directory, usage), ListLimits(directory, ledger, catch_up), SweepView(usage, view), catch_up,
             ConsumeQuota(lanes, directory, first, Refusals(ledger)), Reservations(lanes, directory, ledger, first),
             Leases(lanes, directory, ledger, first), ExpireHolds(ledger, lanes),
-            ExplainDecision(directory, PostgresExplain(engine)),
+            ExplainDecision(directory, PostgresExplain(engine)), ChangeTerms(customers, directory, catch_up),
+            ListLimitEvents(directory, PostgresLimitEvents(engine)),
             Grants(lanes, directory, PostgresGrants(engine)), MakeGrantsDue(ledger, lanes),
         )  # fmt: skip
     finally:

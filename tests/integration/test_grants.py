@@ -317,6 +317,35 @@ async def test_p4_a_decision_is_explained_with_its_grants(one: Process) -> None:
         assert explained.behind[0].grants == [(staying.id, 20, burned, 0), (ending.id, 10, 4, 6)]
 
 
+async def test_p4_a_pool_has_grants_that_its_members_use_up(one: Process, two: Process) -> None:
+    await begin(one)
+    await one.customer("member")
+    await one.terms.assign_pool(PRINCIPAL, "member", "acme")
+    await settle([one, two])
+    await grant(one, "10")
+    assert not (await one.consume(event("1", subject="member"))).allowed  # it has none of its own
+    own = Asked("member", "calls", Decimal(100), 0, None, None, None, ZERO, ZERO)
+    await one.grants.create(PRINCIPAL, own, "")
+    works = [[one, two][number % 2].consume(event(f"m{number}", subject="member", amount="3")) for number in range(5)]
+    assert sum(answer.allowed for answer in await asyncio.gather(*works)) == 3
+    assert await left(one) == [1]
+    held = await one.reserve(Want("calls", Decimal(1), {}), subject="member")
+    assert held.allowed
+    refused = await two.consume(event("2", subject="member"))
+    assert refused.decision is not None
+    assert [(state.pool, state.remaining) for state in refused.decision.states] == [("", 90), ("acme", 0)]
+    await grant(one, "5")
+    content = [
+        [GRANTED.name, ["acme", *KEY[1:4]], [[KEY.start, KEY.end]], "", "1",
+         [str(figure) for figure in refused.decision.states[1].figures]]
+    ]  # fmt: skip
+    explained = await one.explain.explain(PRINCIPAL, ["member", refused.seq, refused.at, False, "default", content], 10)
+    assert explained.confirmed
+    assert [(brought, burned) for _, brought, burned, _ in explained.behind[0].grants] == [(10, 9)]
+    assert (await two.consume(event("3", subject="member", amount="5"))).allowed
+    assert await one.differences() == []
+
+
 async def test_soft_limits_allow_beyond_grants_and_show_the_debt(one: Process) -> None:
     await begin(one, Limit("calls/grants", "calls", None, policy=Policy.SOFT, kind=Kind.GRANTS))
     await grant(one, "10")

@@ -239,7 +239,7 @@ async def test_a_decision_is_explained_as_it_was(one: Process) -> None:
     await one.add(event("3", amount="7", settles=held.id), event("4", amount="100"))
     assert refused.decision is not None
     keys = refused.demand.touches[0].keys
-    behind = await one.explain._reader.behind("t", refused.seq, keys, 10)
+    behind = await one.explain._reader.behind("t", refused.seq, refused.at, keys, 10)
     assert [figures[:4] for figures in behind.figures] == [refused.decision.states[0].figures[:4]]
     assert [(found.id, found.value) for found in behind.events] == [("1", 40)]
     assert [(found.id, found.figures.leased) for found in behind.holds] == [(held.id, 10)]

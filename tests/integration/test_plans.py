@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
+from decimal import Decimal
 from uuid import uuid4
 
 import pytest
@@ -16,15 +17,16 @@ from metergate.adapters.postgres.keys import PostgresKeys
 from metergate.adapters.postgres.ledger import PostgresLedger
 from metergate.app.directory import Directory
 from metergate.app.usage.commit import UsageCommitter
+from metergate.domain.errors import MetergateError
 from metergate.domain.period import DAY, MINUTE, Period, window_at
 from metergate.domain.quota import CounterKey
 from metergate.domain.usage import AcceptWindow, Outcome, Receipt
-from metergate.domain.work import Fact
+from metergate.domain.work import Acquire, Consume, Expire, Fact, Mark, Reserve, Settle, Want, Work
 from tests.integration.plans import Watched, fill, nodes, nothing_behind, watched
 from tests.integration.processes import event
 
 CUSTOMERS = 2000
-BIG = re.compile(r"usage_(id|event|rollup|counter)(_\d.*)?|customer_head")
+BIG = re.compile(r"usage_(id|event|rollup|counter)(_\d.*)?|customer_head|hold|hold_move")
 
 
 @dataclass
@@ -44,6 +46,28 @@ class Commits:
         ]
         done = await self.committer.commit("t", pending, False, {})
         return [receipt.outcome for receipt in done.results if isinstance(receipt, Receipt)]
+
+    async def hold(self, number: int) -> None:
+        """A reservation, a lease, usage that settles both, their ends, and what is asked of them without a commit."""
+        owner, run = f"c{number}", uuid4().hex
+        want = Want("in", Decimal(2), {})
+        settling = event(f"{run}1", "llm", subject=owner, values={"in": "1"}, settles=f"r_{run}")
+        leased = event(f"{run}2", "llm", subject=owner, values={"in": "1"}, settles=f"l_{run}")
+        works: list[Work] = [
+            Reserve(f"r_{run}", owner, owner, (want,), MINUTE, False, b""),
+            Acquire(f"l_{run}", owner, owner, want, "h", b""),
+            Fact(leased, owner, False),
+            Mark(f"l_{run}", owner, Decimal(1), None, Decimal(3), False),
+            Settle(f"r_{run}", owner, (settling,)),
+            Expire(f"l_{run}", owner),
+            Consume((event(f"{run}3", "llm", subject=owner, values={"in": "1"}),), owner),
+        ]
+        for work in works:
+            done = await self.committer.commit("t", [work], False, {})
+            assert not isinstance(done.results[0], MetergateError), done.results
+        await self.ledger.peek("t", [(owner, (settling,))])
+        await self.ledger.hold_customer("t", f"l_{run}")
+        await self.ledger.due_holds(100)
 
 
 @pytest.fixture
@@ -82,6 +106,8 @@ async def look_at_everything(commits: Commits, known: list[str]) -> None:
         for subject, filter in (("", ""), (f"c{n}", '{"model":"m"}'))
     ]
     await commits.ledger.figures("t", keys)
+    for number in (1, 2, 3):
+        await commits.hold(number)
     async with commits.ledger.commit("t") as commit:
         await commit.sums(keys)
         await commit.counters([(f"c{n}", "in") for n in range(500)], now)
@@ -92,7 +118,7 @@ async def test_hot_statements_reach_big_tables_by_index_only(commits: Commits) -
     await look_at_everything(commits, known)
     assert len(commits.watch.messages) > 20
     found = scans(commits.watch)
-    tables = {"usage_id", "usage_event", "usage_rollup", "usage_counter", "customer_head"}
+    tables = {"usage_id", "usage_event", "usage_rollup", "usage_counter", "customer_head", "hold"}
     assert {table for table, _ in found} == tables
     assert {how for _, how in found} <= {"Index Scan", "Index Only Scan", "Bitmap Heap Scan"}
 

@@ -20,6 +20,7 @@ from metergate.v1 import catalog_pb2
 METERS = (Meter("calls", "calls", dimensions=("model", "region")), Meter("bytes", "http"))
 positive = st.decimals(Decimal("0.001"), Decimal(10**12), places=3)
 lengths = st.integers(1, LENGTH_MAX // SECOND).map(lambda seconds: seconds * SECOND) | st.sampled_from([DAY, 30 * DAY])
+_WITHOUT_GRACE = (Kind.RATE, Kind.GRANTS)
 
 
 @st.composite
@@ -29,7 +30,7 @@ def limits(draw: st.DrawFn, name: str) -> Limit:
     of_period = kind in (Kind.CALENDAR, Kind.ANCHORED)
     anchored = [Period.DAY, Period.WEEK, Period.MONTH, Period.YEAR]
     unit = draw(st.sampled_from(anchored if kind is Kind.ANCHORED else list(Period))) if of_period else Period.MONTH
-    policy = draw(st.sampled_from([one for one in Policy if kind is not Kind.RATE or one is not Policy.GRACE]))
+    policy = draw(st.sampled_from([one for one in Policy if kind not in _WITHOUT_GRACE or one is not Policy.GRACE]))
     more: dict[str, Any] = {}
     if kind is Kind.ROLLING:
         more["sub_windows"] = draw(st.integers(2, 60) | st.just(DEFAULT_SUB_WINDOWS))
@@ -40,7 +41,7 @@ def limits(draw: st.DrawFn, name: str) -> Limit:
         more["burst"] = draw(st.none() | positive)
     if kind is Kind.CALENDAR and unit is Period.WEEK:
         more["week_start"] = draw(st.sampled_from(list(Weekday)))
-    most = draw(st.none() | positive | st.just(Decimal(0)))
+    most = None if kind is Kind.GRANTS else draw(st.none() | positive | st.just(Decimal(0)))
     if most is not None and kind is not Kind.RATE:
         more["thresholds"] = tuple(sorted(draw(st.sets(st.integers(1, 1000), max_size=20))))
     return Limit(
@@ -49,7 +50,7 @@ def limits(draw: st.DrawFn, name: str) -> Limit:
         most,
         unit,
         policy,
-        draw(st.sampled_from(list(Scope))),
+        Scope.CUSTOMER if kind is Kind.GRANTS else draw(st.sampled_from(list(Scope))),
         kind=kind,
         grace=draw(positive) if policy is Policy.GRACE else None,
         shadow=draw(st.booleans()),

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 import grpc
+from clients.python.tests.fake_quota import FakeQuota
 from google.protobuf import any_pb2
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
@@ -25,6 +27,8 @@ from metergate_client.v1 import (
     usage_pb2_grpc,
 )
 
+T = TypeVar("T")
+
 
 @dataclass
 class FakeServer(
@@ -37,6 +41,8 @@ class FakeServer(
     requests: list[Any] = field(default_factory=list)
     metadata: list[dict[str, str]] = field(default_factory=list)
     ledger: dict[str, usage_event_pb2.UsageEvent] = field(default_factory=dict)
+    quota: FakeQuota = field(default_factory=FakeQuota)
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
     def RecordUsage(self, request: Any, context: Any) -> usage_pb2.RecordUsageResponse:  # noqa: N802
         receipt = self._keep(request.event)
@@ -44,7 +50,10 @@ class FakeServer(
         return usage_pb2.RecordUsageResponse(receipt=receipt, token="t1")
 
     def BatchRecordUsage(self, request: Any, context: Any) -> usage_pb2.BatchRecordUsageResponse:  # noqa: N802
-        receipts = [self._keep(event) for event in request.events]
+        with self.lock:
+            receipts = [self._keep(event) for event in request.events]
+            for event in request.events:
+                self.quota.settle(event)
         self._arrived(request, context)
         return usage_pb2.BatchRecordUsageResponse(receipts=receipts, token="t2")
 
@@ -73,6 +82,30 @@ class FakeServer(
         context.abort_with_status(rpc_status.to_status(status(grpc.StatusCode.NOT_FOUND, "no such subject", info)))
         raise AssertionError("abort_with_status raises")
 
+    def ConsumeQuota(self, request: Any, context: Any) -> quota_pb2.ConsumeQuotaResponse:  # noqa: N802
+        return self._work(self.quota.consume, request, context)
+
+    def ReserveQuota(self, request: Any, context: Any) -> quota_pb2.ReserveQuotaResponse:  # noqa: N802
+        return self._work(self.quota.reserve, request, context)
+
+    def CommitReservation(self, request: Any, context: Any) -> quota_pb2.CommitReservationResponse:  # noqa: N802
+        return self._work(self.quota.commit, request, context)
+
+    def ReleaseReservation(self, request: Any, context: Any) -> quota_pb2.ReleaseReservationResponse:  # noqa: N802
+        return self._work(self.quota.release, request, context)
+
+    def AcquireLease(self, request: Any, context: Any) -> quota_pb2.AcquireLeaseResponse:  # noqa: N802
+        return self._work(self.quota.acquire, request, context)
+
+    def SyncLeases(self, request: Any, context: Any) -> quota_pb2.SyncLeasesResponse:  # noqa: N802
+        return self._work(self.quota.sync, request, context)
+
+    def _work(self, work: Callable[[Any], T], request: Any, context: Any) -> T:
+        with self.lock:
+            reply = work(request)
+        self._arrived(request, context)
+        return reply
+
     def SetLimit(self, request: Any, context: Any) -> catalog_pb2.SetLimitResponse:  # noqa: N802
         self._arrived(request, context)
         return catalog_pb2.SetLimitResponse(limit=request.limit)
@@ -93,7 +126,7 @@ class FakeServer(
 @contextmanager
 def fake_server() -> Iterator[FakeServer]:
     """Serve on a free port of loopback."""
-    server = grpc.server(ThreadPoolExecutor(4), options=[("grpc.so_reuseport", 0)])
+    server = grpc.server(ThreadPoolExecutor(8), options=[("grpc.so_reuseport", 0)])
     fake = FakeServer()
     usage_pb2_grpc.add_UsageServiceServicer_to_server(fake, server)  # type: ignore[no-untyped-call]
     quota_pb2_grpc.add_QuotaServiceServicer_to_server(fake, server)  # type: ignore[no-untyped-call]

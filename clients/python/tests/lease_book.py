@@ -43,6 +43,8 @@ class LeaseBook:
     leases: dict[str, BookLease] = field(default_factory=dict)
     events: dict[str, tuple[int, int]] = field(default_factory=dict)
     conflicts: list[str] = field(default_factory=list)
+    invalid: int = 0
+    refused: set[str] = field(default_factory=set)
 
     @property
     def used(self) -> int:
@@ -73,6 +75,7 @@ class LeaseBook:
             return self.figures(known[0], now)
         given = self._slice(amount)
         if given <= 0:
+            self.refused.add(request_id)
             return None
         lease = BookLease(f"l-{len(self.leases) + 1}", request_id, given, now + self.ttl)
         self.leases[lease.id] = lease
@@ -84,8 +87,9 @@ class LeaseBook:
         if lease is None:
             return Synced(None, "LEASE_NOT_FOUND")
         spent, returned = max(lease.spent, mark.spent), max(lease.returned, mark.returned or 0)
-        if lease.state in ("open", "forfeited") and spent + returned > lease.granted:
-            return Synced(self.figures(lease, now), "LEASE_MARK_INVALID")
+        if max(spent, lease.settled) + returned > lease.granted:
+            self.invalid += 1
+            return Synced(None, "LEASE_MARK_INVALID")
         lease.spent = spent
         if lease.state == "open":
             lease.returned = returned
@@ -93,7 +97,7 @@ class LeaseBook:
                 lease.end = max(lease.end, now + self.ttl)
             lease.granted += self._slice((mark.wanted or 0) - lease.granted)
         if mark.close and lease.state in ("open", "forfeited"):
-            lease.returned, lease.state = lease.granted - lease.spent, "returned"
+            lease.returned, lease.state = lease.granted - max(lease.spent, lease.settled), "returned"
         return Synced(self.figures(lease, now))
 
     def record(self, lease_id: str, event_id: str, amount: int, time: int) -> Recorded:

@@ -141,10 +141,10 @@ class Ledger(Protocol):
         ...
 
     async def figures_at(
-        self, tenant: str, seq: int, recorded_at: int, keys: Sequence[CounterKey]
+        self, tenant: str, customer: str, seq: int, at: int, keys: Sequence[CounterKey]
     ) -> dict[CounterKey, Figures]:
-        """The counters of one customer as they were at that `seq`, which was written at `recorded_at`; without the
-        state of rates.
+        """The counters as they were at that `seq` of the customer, which was written about `at`; without the state of
+        rates. Those of its pool, which has an order of its own, as they were at that instant.
 
         Raises:
             LedgerUnavailableError
@@ -362,9 +362,9 @@ class Behind:
 class ExplainReader(Protocol):
     """The ledger as it was."""
 
-    async def behind(self, tenant: str, seq: int, keys: Sequence[CounterKey], most: int) -> Behind:
-        """What stood behind these counters of one limit, in order of their windows, after the commit with that `seq`;
-        at most `most` events and grants.
+    async def behind(self, tenant: str, seq: int | None, at: int, keys: Sequence[CounterKey], most: int) -> Behind:
+        """What stood behind these counters of one limit, in order of their windows, after the commit with that `seq`,
+        or, where None is known, of that instant; at most `most` events and grants.
 
         Raises:
             LedgerUnavailableError

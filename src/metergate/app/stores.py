@@ -70,7 +70,8 @@ class Catalogs(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Customer:
-    """Who is billed, and what governs the limits: `anchor` is the instant from which anchored windows are counted."""
+    """Who is billed, and what governs the limits: `anchor` is the instant from which anchored windows are counted,
+    `pool` the customer in whose limits its usage counts as well."""
 
     id: str
     name: str
@@ -79,6 +80,7 @@ class Customer:
     created_at: int
     anchor: int | None = None
     overrides: tuple[Override, ...] = ()
+    pool: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +113,11 @@ class CustomerChange(OnceStore, Protocol):
 
     async def replace(self, customer: Customer) -> int:
         """Puts this in the place of what the customer was; returns the `seq` of this change."""
+        ...
+
+    async def join(self, customer: str, pool: str) -> str | None:
+        """Makes the pool one, if the customer may share it; else says why not, as the end of a sentence. Both heads are
+        locked."""
         ...
 
     async def now(self) -> int:

@@ -6,6 +6,7 @@ import typer
 
 from metergate.cli.quota_check import check
 from metergate.cli.quota_consume import consume
+from metergate.cli.quota_events import events
 from metergate.cli.quota_explain import explain
 from metergate.cli.quota_limits import limits
 from metergate.cli.quota_reserve import commit, extend, release, reserve
@@ -21,3 +22,4 @@ app.command("release")(release)
 app.command("limits")(limits)
 app.command("watch")(watch)
 app.command("explain")(explain)
+app.command("events")(events)

@@ -31,16 +31,17 @@ def in_words(decision: Decision) -> str:
         words = [f"refused by {decision.binding_limit}", f"{grouped(limit.would_fit or '0')} would fit"]
     words += [f"resets {resets}"] if (resets := _resets(limit)) else []
     words += [f"{grouped(limit.overrun)} over the limit"] if _is_some(limit.overrun) else []
+    words += [f"{limit.name} would refuse" for limit in decision.limits if limit.would_refuse]
     words += ["degraded"] if decision.degraded else []
     return " · ".join(words)
 
 
 def shown_limit(decision: Decision) -> LimitState:
-    """The limit that binds, else the one with the least left."""
+    """The limit that binds, else the one with the least left; a shadow limit only where there are no others."""
     for limit in decision.limits:
         if limit.name == decision.binding_limit:
             return limit
-    return min(decision.limits, key=lambda limit: Decimal(limit.remaining or "Infinity"))
+    return min(decision.limits, key=lambda limit: (limit.shadow, Decimal(limit.remaining or "Infinity")))
 
 
 def plain(decision: Decision) -> dict[str, Any]:
@@ -69,7 +70,7 @@ def _row(limit: LimitState, held: Sequence[str]) -> tuple[str, ...]:
         *(_figure(getattr(limit, name)) for name in held),
         grouped(limit.remaining) if limit.remaining else "unlimited",
         grouped(limit.max),
-        messages.enum_name(limit, "policy"),
+        "shadow" if limit.shadow else messages.enum_name(limit, "policy"),
         _figure(limit.overrun),
         _resets(limit),
         bar(_taken(limit), Decimal(limit.max)) if limit.remaining else "",

@@ -52,13 +52,31 @@ class Demand:
     changes_at: int = LATEST
 
 
-def demand(head: Head, catalog: Catalog, at: int, asked: Sequence[Asked], now: int | None = None) -> Demand:
+def demand(
+    accounts: Sequence[Head], catalog: Catalog, at: int, asked: Sequence[Asked], now: int | None = None
+) -> Demand:
     """What the amounts ask of the limits in force (`now`, or else then), in the windows of that instant. What is asked
-    of one counter twice is added up."""
+    of one counter twice is added up. `accounts` are the customer and, where there is one, its pool."""
     now = at if now is None else now
-    customer, zone, anchor = head.customer, head.time_zone, head.anchor
     touches: dict[tuple[str, CounterKey], Touch] = {}
     amounts: dict[CounterKey, Decimal] = {}
+    for head in accounts:
+        _touch(head, catalog, at, asked, now, touches, amounts)
+    made = Demand(accounts[0].customer, tuple(asked), tuple(touches.values()), amounts)
+    changing = [changes_at(head.overrides, now) for head in accounts if head.overrides]
+    return replace(made, changes_at=min(changing)) if changing else made
+
+
+def _touch(
+    head: Head,
+    catalog: Catalog,
+    at: int,
+    asked: Sequence[Asked],
+    now: int,
+    touches: dict[tuple[str, CounterKey], Touch],
+    amounts: dict[CounterKey, Decimal],
+) -> None:
+    customer, zone, anchor = head.customer, head.time_zone, head.anchor
     for subject, (meter, amount, labels) in asked:
         mine: set[CounterKey] = set()
         for limit in catalog.limits_for(head, meter, now):
@@ -75,8 +93,6 @@ def demand(head: Head, catalog: Catalog, at: int, asked: Sequence[Asked], now: i
         for key in mine:  # two limits may share a counter, which counts the amount once
             before = amounts.get(key)
             amounts[key] = amount if before is None else add(before, amount)
-    made = Demand(customer, tuple(asked), tuple(touches.values()), amounts)
-    return replace(made, changes_at=changes_at(head.overrides, now)) if head.overrides else made
 
 
 class Running:
@@ -123,6 +139,9 @@ def conclude(demand: Demand, allowed: bool, figures: Mapping[CounterKey, Figures
     """The decision, with figures that hold what was admitted already."""
     asks = [_ask(touch, ZERO if allowed else demand.amounts[touch.keys[-1]], figures) for touch in demand.touches]
     decision = decide(asks, plan, now, now, AnsweredBy.LEDGER)
+    for state, touch in zip(decision.states, demand.touches, strict=True):
+        if touch.keys[-1].customer != demand.customer:
+            state.pool = touch.keys[-1].customer
     if allowed:
         decision.allowed, decision.binding, decision.retry_after = True, None, None
         for state, touch in zip(decision.states, demand.touches, strict=True):

@@ -18,17 +18,17 @@ from metergate.domain.admission import (
 )
 from metergate.domain.counting import move, needed
 from metergate.domain.decision import Decision
-from metergate.domain.errors import MetergateError, Reason
+from metergate.domain.errors import MetergateError, Reason, invalid
 from metergate.domain.granting import Granted, Granting, counter_of, limit_of
 from metergate.domain.hold import Column, Hold, Kind, Part, State
 from metergate.domain.holding import Kept, change
 from metergate.domain.meter import Meter
 from metergate.domain.period import LATEST
 from metergate.domain.posting import Ledger, Posting, again, append, contributions, post, shifted
-from metergate.domain.quantity import ZERO
+from metergate.domain.quantity import ZERO, add, subtract
 from metergate.domain.quota import CounterKey, Figures, Limit
-from metergate.domain.threshold import LimitEvent, reached
-from metergate.domain.usage import Event, Outcome, Receipt
+from metergate.domain.threshold import LimitEvent, Told, reached
+from metergate.domain.usage import Event, Outcome, Receipt, compare, conflict
 from metergate.domain.work import Acquire, Consume, Fact, Mark, OnGrants, Reserve, Want, Work
 
 
@@ -98,7 +98,7 @@ class Batch:
         hold, head = kept.hold, self.ledger.heads[work.customer]
         wants = [Asked(hold.subject, Want(part.meter, ZERO, part.labels)) for part in hold.parts]
         at = self.ledger.now if isinstance(work, Mark) else hold.counted_at
-        asked = demand(head, self.ledger.catalog, at, wants, self.ledger.now)
+        asked = demand(self.ledger.accounts(work.customer), self.ledger.catalog, at, wants, self.ledger.now)
         self._demands[place] = asked
         self.results[place] = Answer(asked, True, head.seq, at, None, kept.receipts, hold, kept.late)
 
@@ -120,13 +120,14 @@ class Batch:
         if hold.digest != work.digest or hold.customer != work.customer:
             message = "the request id was used before with another body"
             raise MetergateError(Reason.REQUEST_ID_REUSED, message, {"hold": hold.id})
-        head = self.ledger.heads[hold.customer]
         wants = [Asked(hold.subject, Want(part.meter, part.granted, part.labels)) for part in hold.parts]
-        asked = demand(head, self.ledger.catalog, hold.counted_at, wants)
+        asked = demand(self.ledger.accounts(hold.customer), self.ledger.catalog, hold.counted_at, wants)
         return Answer(asked, True, hold.seq, hold.counted_at, hold=hold, repeated=True)
 
     def _ask_events(self, place: int, work: Consume) -> None:
         ledger = self.ledger
+        if len(work.events) > 1 and len({(event.source, event.id) for event in work.events}) < len(work.events):
+            raise invalid("events", "must each have an id of its own")
         asked: list[Asked] = []
         all_parts = self._parts[place] = []
         for event in work.events:
@@ -153,9 +154,9 @@ class Batch:
         if len(firsts) < len(known):
             raise _partly_known(work.events, [one is not None for one in known])
         first = firsts[0]
-        head = ledger.heads[work.customer]
         self.results[place] = Answer(
-            demand(head, ledger.catalog, first.counted_at, asked), True, first.seq, first.counted_at,
+            demand(ledger.accounts(work.customer), ledger.catalog, first.counted_at, asked), True, first.seq,
+            first.counted_at,
             receipts=receipts, repeated=True,
         )  # fmt: skip
 
@@ -165,7 +166,7 @@ class Batch:
         same = one and (customer, one.subject, one.want.meter, one.want.amount, *one.want.labels.items())
         if same and (found := self._same.get(same)):
             return found
-        made = demand(self.ledger.heads[customer], self.ledger.catalog, self.ledger.now, asked)
+        made = demand(self.ledger.accounts(customer), self.ledger.catalog, self.ledger.now, asked)
         if same:
             self._same[same] = made
         return made
@@ -176,7 +177,8 @@ class Batch:
         pairs |= {(shift.customer, shift.meter) for shift in shifted(self.posting, self.ledger)}
         for asked in {id(one): one for one in self._demands.values()}.values():
             # Meters without a limit too: they may have counters of limits that were in force earlier.
-            pairs |= {(asked.customer, one.want.meter) for one in asked.asked}
+            accounts = self.ledger.accounts(asked.customer)
+            pairs |= {(account.customer, one.want.meter) for account in accounts for one in asked.asked}
         return pairs
 
     def oldest(self) -> int:
@@ -185,6 +187,8 @@ class Batch:
         times += [shift.counted_at for shift in shifted(self.posting, self.ledger)]
         times += [touch.keys[0].end - 1 for asked in self._demands.values() for touch in asked.touches]
         times += [self.ledger.now] if self._demands or self.ledger.grants else []
+        # More of a lease counts when the lease was made.
+        times += [one.hold.counted_at for one in self.results if isinstance(one, Answer) and one.hold is not None]
         return min(times, default=LATEST) - (self.ledger.catalog.thresholds_look_back or 0)
 
     def wanted(self) -> dict[CounterKey, Limit]:
@@ -225,11 +229,11 @@ class Batch:
         self._conclude({**counters, **moved})
         return moved
 
-    def limit_events(self, changed: Mapping[CounterKey, Figures]) -> list[LimitEvent]:
-        """The thresholds that are reached by what the changed counters are after the commit."""
+    def limit_events(self, changed: Mapping[CounterKey, Figures], told: Told) -> list[LimitEvent]:
+        """The thresholds that are reached by what the changed counters are after the commit, and were not told."""
         if self.ledger.catalog.thresholds_look_back is None:
             return []
-        return reached(self.ledger, {**self.counters, **changed}, changed)
+        return reached(self.ledger, {**self.counters, **changed}, changed, told)
 
     def _admit(self, place: int, work: Consume | Reserve | Acquire | Mark, running: Running) -> None:
         if isinstance(work, Consume):
@@ -245,7 +249,7 @@ class Batch:
         ledger, posting, asked = self.ledger, self.posting, self._demands[place]
         head = ledger.heads[work.customer]
         fresh = [posting.fresh.get((event.source, event.id)) for event in work.events]
-        if any(fresh) or len({(event.source, event.id) for event in work.events}) < len(work.events):
+        if any(fresh):
             return self._same_batch(work, asked, fresh)
         if not running.admits(asked):
             return Answer(asked, False, head.seq, ledger.now)
@@ -258,8 +262,10 @@ class Batch:
     def _same_batch(self, work: Consume, asked: Demand, fresh: Sequence[Event | None]) -> Answer:
         """Its ids were recorded earlier in this very commit."""
         for event, first in zip(work.events, fresh, strict=True):
-            if first is None or first.digest != event.digest:
-                raise _partly_known(work.events, [one is not None for one in fresh])
+            if first is not None and (field_ := compare(first, event)) is not None:
+                raise conflict(event, field_)
+        if not all(fresh):
+            raise _partly_known(work.events, [one is not None for one in fresh])
         receipts = [Receipt(event.id, Outcome.DUPLICATE) for event in work.events]
         head = self.ledger.heads[work.customer]
         return Answer(asked, True, head.seq + 1, self.ledger.now, receipts=receipts)
@@ -280,7 +286,7 @@ class Batch:
         parts = tuple([Part(want.meter, want.labels, want.amount) for want in wants])
         hold = Hold(
             work.id, Kind.RESERVATION, work.customer, work.subject, "", head.seq + 1, now, now + work.ttl,
-            State.OPEN, parts, work.digest,
+            State.OPEN, parts, work.digest, head.pool,
         )  # fmt: skip
         self.posting.holds[hold.id] = hold
         return Answer(asked, True, head.seq + 1, now, hold=hold)
@@ -313,7 +319,7 @@ class Batch:
         self._holders[pair] = holders
         hold = Hold(
             work.id, Kind.LEASE, work.customer, work.subject, work.holder, head.seq + 1, now, end_at,
-            State.OPEN, (Part(want.meter, want.labels, amount),), work.digest,
+            State.OPEN, (Part(want.meter, want.labels, amount),), work.digest, head.pool,
         )  # fmt: skip
         self.posting.holds[hold.id] = hold
         return Answer(asked, True, head.seq + 1, now, hold=hold)
@@ -354,25 +360,33 @@ class Batch:
         asked, part = self._demands[place], hold.parts[0]
         left = running.room(self._everything(asked))
         holders = max(self._holders.get((work.customer, part.meter), 0), 1)
-        unspent = part.granted - part.returned - part.spent
-        try:
-            end_at = max(self._lease_end(asked, running), hold.end_at)
-        except MetergateError:
-            end_at = hold.end_at  # it runs out as it is
-        else:
-            if work.wanted is not None and work.wanted > part.granted and _counts_in(hold, asked):
-                more = lease.slice_of(work.wanted - part.granted, left, holders)
-                grant = self._demand(work.customer, [Asked(hold.subject, Want(part.meter, more, part.labels))])
-                if more and running.admits(grant):
-                    running.take(grant, Column.LEASED)
-                    part = part._replace(granted=part.granted + more)
+        unspent = subtract(subtract(part.granted, part.returned), part.spent)
+        wanted = subtract(work.wanted or ZERO, part.granted)
+        end_at = hold.end_at
+        if _counts_in(hold, asked):
+            try:
+                end_at = max(self._lease_end(asked, running), end_at)
+            except MetergateError:
+                pass  # it runs out as it is
+            else:
+                more = self._more(work, hold, lease.slice_of(wanted, left, holders, unspent), running)
+                part = part._replace(granted=add(part.granted, more)) if more else part
+                unspent, left = add(unspent, more), left if left is None else subtract(left, more)
         if end_at - hold.end_at >= lease.LIFE // 4 or part is not hold.parts[0]:
             hold = replace(hold, end_at=end_at, parts=(part,))
             self.posting.holds[hold.id] = answer.hold = hold
             answer.seq = self.ledger.heads[work.customer].seq + 1
-        else:
-            recall = lease.recall_of(unspent, left, holders)
-            answer.recall = part.returned + recall if recall else ZERO
+        recall = lease.recall_of(unspent, left, holders)
+        answer.recall = add(part.returned, recall) if recall else ZERO
+
+    def _more(self, work: Mark, hold: Hold, amount: Decimal, running: Running) -> Decimal:
+        """Hands that much more out, if it fits; returns how much it was."""
+        part = hold.parts[0]
+        grant = self._demand(work.customer, [Asked(hold.subject, Want(part.meter, amount, part.labels))])
+        if amount <= ZERO or not running.admits(grant):
+            return ZERO
+        running.take(grant, Column.LEASED)
+        return amount
 
     def _conclude(self, figures: Mapping[CounterKey, Figures]) -> None:
         """The decisions, by what the counters are after the commit."""
@@ -398,7 +412,7 @@ _MORE_THAN_ANY = Decimal(10) ** 30
 
 
 def _counts_in(hold: Hold, asked: Demand) -> bool:
-    """Whether the lease counts in the windows of now: a limit may have come that it began before."""
+    """Whether the lease counts in the windows of now: a limit may have come whose window began after it."""
     return all(touch.keys[-1].start <= hold.counted_at < touch.keys[-1].end for touch in asked.touches)
 
 

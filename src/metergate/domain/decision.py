@@ -50,7 +50,8 @@ class LimitState:
 
     `resets_at` is when it next frees something, and `frees_at` when the amount fits that does not fit now; both are
     instants, None where none is known (lifetime and concurrency limits, and grants). `would_refuse`: a shadow limit
-    that would have refused. `unknown`: the view was away and the figures were not looked up.
+    that would have refused. `unknown`: the view was away and the figures were not looked up. `pool`: whose limit it
+    is, where it isn't the customer's own.
     """
 
     limit: Limit
@@ -66,6 +67,7 @@ class LimitState:
     frees_at: int | None = None
     would_refuse: bool = False
     unknown: bool = False
+    pool: str = ""
 
 
 class AnsweredBy(StrEnum):

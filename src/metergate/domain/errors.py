@@ -51,6 +51,7 @@ class Reason(StrEnum):
     LEASE_NOT_POSSIBLE = auto()
     METER_CAN_SHRINK = auto()
     LEASE_NOT_FORFEITED = auto()
+    POOL_NOT_POSSIBLE = auto()
     GRANT_NOT_FOUND = auto()
     GRANT_ENDED = auto()
 

@@ -12,7 +12,7 @@ from metergate.domain.errors import MetergateError, Reason, invalid
 from metergate.domain.grant import MAX_OPEN, Account, Grant, Move, State, advance, first_end, settle, void
 from metergate.domain.hold import Hold
 from metergate.domain.period import LIFETIME
-from metergate.domain.posting import NOBODY, Ledger, Posting
+from metergate.domain.posting import NOBODY, Head, Ledger, Posting
 from metergate.domain.quantity import ZERO
 from metergate.domain.quota import CounterKey, Figures, Kind, Limit
 from metergate.domain.work import (
@@ -52,10 +52,11 @@ def limit_of(meter: str) -> Limit:
 
 
 def touched(
-    works: Sequence[Work], holds: Mapping[str, Hold], catalog: Catalog
+    works: Sequence[Work], heads: Mapping[str, Head], holds: Mapping[str, Hold], catalog: Catalog
 ) -> tuple[set[Pair], set[Pair], set[str]]:
     """The accounts that the works may move or decide by, those among them that have to be there, and the ids of grants
-    that they name. Where no limit is of the kind GRANTS, nothing but works on grants touches any."""
+    that they name. Where no limit is of the kind GRANTS, nothing but works on grants touches any. What is used counts
+    for the customer's pool as well, and burns its grants."""
     on_grants = [work for work in works if not isinstance(work, Fact) and isinstance(work, OnGrants)]
     named = {(work.customer, work.meter) for work in on_grants}
     ids = {work.id for work in on_grants if not isinstance(work, DueGrants)}
@@ -73,9 +74,11 @@ def touched(
                 for meter in catalog.meters_of_type.get(event.type, ()):
                     if meter.name in meters:
                         pairs.add((work.customer, meter.name))
-    customers = {work.customer for work in works}  # an event may name a hold of somebody else's
-    mine = [hold for hold in holds.values() if hold.customer in customers]
-    pairs |= {(hold.customer, part.meter) for hold in mine for part in hold.parts if part.meter in meters}
+    for hold in holds.values():  # an event may name a hold of somebody else's, and a hold a pool that was left
+        for part in hold.parts:
+            if part.meter in meters:
+                pairs |= {(owner, part.meter) for owner in (hold.customer, hold.pool) if owner in heads}
+    pairs |= {(heads[customer].pool, meter) for customer, meter in pairs if heads[customer].pool}
     return pairs, named, ids
 
 

@@ -65,7 +65,8 @@ class Part(NamedTuple):
 class Hold:
     """A reservation or a lease. It counts in the windows of `counted_at`, and ends at `end_at`.
 
-    `seq` is the customer's order of facts when it was made; `digest` stands for the request that made it.
+    `seq` is the customer's order of facts when it was made; `digest` stands for the request that made it. It keeps
+    capacity of the customer's limits, and of its `pool`'s.
     """
 
     id: str
@@ -79,6 +80,7 @@ class Hold:
     state: State
     parts: tuple[Part, ...]
     digest: bytes
+    pool: str = ""
 
     @property
     def column(self) -> Column:
@@ -162,6 +164,7 @@ def shifts(before: Hold | None, after: Hold) -> Iterable[Shift]:
         for column in Column:
             amount = subtract(getattr(new, column), getattr(old, column))
             if amount:
-                yield Shift(
-                    after.id, after.customer, part.meter, after.subject, part.labels, after.counted_at, column, amount
-                )
+                for owner in (after.customer, after.pool) if after.pool else (after.customer,):
+                    yield Shift(
+                        after.id, owner, part.meter, after.subject, part.labels, after.counted_at, column, amount
+                    )

@@ -29,7 +29,7 @@ NOBODY = ""
 @dataclass(frozen=True, slots=True)
 class Head:
     """A customer's head as it was locked: its last `seq`, what governs its limits, and up to which
-    `metering_version` its rollups are complete."""
+    `metering_version` its rollups are complete. `pool` is the customer in whose limits its usage counts too."""
 
     customer: str
     seq: int
@@ -38,6 +38,7 @@ class Head:
     metering_version: int
     anchor: int | None = None
     overrides: tuple[Override, ...] = ()
+    pool: str = ""
 
 
 class Known(NamedTuple):
@@ -54,12 +55,13 @@ class Known(NamedTuple):
 
 
 class Row(NamedTuple):
-    """An event as it is appended: `counted_at` is the instant by which it counts in windows."""
+    """An event as it is appended: `counted_at` is the instant by which it counts in windows, of `pool` too."""
 
     event: Event
     customer: str
     seq: int
     counted_at: int
+    pool: str = ""
 
 
 class RollupKey(NamedTuple):
@@ -98,8 +100,13 @@ class Posting:
     @property
     def customers(self) -> set[str]:
         """Those whose ledger it changes."""
-        on_holds = {hold.customer for hold in self.holds.values()}
-        return {row.customer for row in self.rows} | on_holds | {customer for customer, _ in self.grants}
+        changed = {row.customer for row in self.rows} | {hold.customer for hold in self.holds.values()}
+        return (
+            changed
+            | {row.pool for row in self.rows if row.pool}
+            | {hold.pool for hold in self.holds.values() if hold.pool}
+            | {customer for customer, _ in self.grants}
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +123,11 @@ class Ledger:
     holds: Mapping[str, Hold] = field(default_factory=dict)
     # By (customer, meter): those that this batch may change or decide by.
     grants: Mapping[tuple[str, str], Account] = field(default_factory=dict)
+
+    def accounts(self, customer: str) -> tuple[Head, ...]:
+        """Whose limits the customer's usage counts in: its own, and those of its pool."""
+        head = self.heads[customer]
+        return (head, self.heads[head.pool]) if head.pool else (head,)
 
     def hold(self, posting: Posting, id: str) -> Hold | None:
         """The hold of that id as this commit has left it so far."""
@@ -230,10 +242,13 @@ def append(
 ) -> None:
     """Appends an event with what it adds to its meters."""
     posting.fresh[event.source, event.id] = event
-    posting.rows.append(Row(event, customer, ledger.heads[customer].seq + 1, counted_at))
+    head = ledger.heads[customer]
+    posting.rows.append(Row(event, customer, head.seq + 1, counted_at, head.pool))
     if customer != NOBODY:
         for meter, value in parts:
             _count(posting, customer, meter, event, counted_at, value)
+            if head.pool:
+                _count(posting, head.pool, meter, event, counted_at, value)
 
 
 def _count(posting: Posting, customer: str, meter: Meter, event: Event, counted_at: int, value: Decimal) -> None:

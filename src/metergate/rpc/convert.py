@@ -173,6 +173,7 @@ def _template(limit: Limit, window: Window, filter_: str) -> decision_pb2.LimitS
         labels=read_filter(filter_),
         kind=KINDS[limit.kind],
         shadow=limit.shadow,
+        overridden=limit.overridden,
     )
     if window.end < LATEST:
         end = to_pb_time(window.end)
@@ -197,6 +198,8 @@ def to_pb_limit_state(state: LimitState, message: decision_pb2.LimitState | None
         message.reserved = text(figures.reserved)
         message.leased = text(figures.leased)
         message.forfeited = text(figures.forfeited)
+    if state.pool:
+        message.pool = state.pool
     if state.overrun:
         message.overrun = text(state.overrun)
     if state.unknown:
@@ -226,7 +229,7 @@ def to_pb_decision(decision: Decision, message: decision_pb2.Decision) -> None:
     """Writes the decision into an empty message. One that is given again is not built again."""
     found = _encoded.get(id(decision))
     if found is None:
-        _build_decision(decision, message)
+        build_decision(decision, message)
         if len(_encoded) >= _TEMPLATES_MOST:
             _encoded.clear()
         kept = decision_pb2.Decision()
@@ -236,7 +239,8 @@ def to_pb_decision(decision: Decision, message: decision_pb2.Decision) -> None:
         message.CopyFrom(found[1])
 
 
-def _build_decision(decision: Decision, message: decision_pb2.Decision) -> None:
+def build_decision(decision: Decision, message: decision_pb2.Decision) -> None:
+    """Writes a decision that is given once into an empty message."""
     message.allowed = decision.allowed
     message.plan = decision.plan
     for state in decision.states:

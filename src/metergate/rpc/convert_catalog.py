@@ -108,7 +108,7 @@ def from_pb_limit(limit: catalog_pb2.Limit, field: str) -> Limit:
     made = Limit(
         limit.name,
         limit.meter,
-        None if kind is Kind.GRANTS and not limit.max else _max(limit.max, f"{field}.max"),
+        None if kind is Kind.GRANTS and not limit.max else from_pb_max(limit.max, f"{field}.max"),
         _enum(_PERIOD_OF, limit.period, f"{field}.period"),
         _enum(_POLICY_OF, limit.policy, f"{field}.policy"),
         _enum(_SCOPE_OF, limit.scope, f"{field}.scope"),
@@ -127,7 +127,12 @@ def from_pb_limit(limit: catalog_pb2.Limit, field: str) -> Limit:
     return made if made.name else replace(made, name=f"{made.meter}/{made.window_name}"[:64])
 
 
-def _max(text: str, field: str) -> Decimal | None:
+def from_pb_max(text: str, field: str) -> Decimal | None:
+    """A limit's maximum, None = unlimited.
+
+    Raises:
+        MetergateError: QUANTITY_INVALID or FIELD_INVALID.
+    """
     if text == "unlimited":
         return None
     try:

@@ -1,4 +1,4 @@
-"""CustomerService: decode, call one verb, encode."""
+"""CustomerService, the part that makes and shows: decode, call one verb, encode."""
 
 from __future__ import annotations
 
@@ -7,11 +7,15 @@ from dataclasses import dataclass
 from metergate.app.customer.manage import Made, ManageCustomers
 from metergate.app.stores import Customer, Subject
 from metergate.app.tokens import Sealer
+from metergate.domain.override import Override
+from metergate.domain.quota import text_of_max
 from metergate.domain.usage import MAX_NAME, check_text
 from metergate.rpc.call import Call
-from metergate.rpc.convert import to_pb_time
+from metergate.rpc.convert import from_pb_time, to_pb_time
 from metergate.rpc.pages import once, page_size, request_digest
 from metergate.v1 import customer_pb2 as pb
+
+MAX_DISPLAY_NAME = 256  # bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +30,14 @@ class CustomerService:
         asked = request.customer
         check_text(asked.id, "customer.id", MAX_NAME)
         if asked.name:
-            check_text(asked.name, "customer.name", 256)
+            check_text(asked.name, "customer.name", MAX_DISPLAY_NAME)
 
         def encode(made: Made) -> pb.CreateCustomerResponse:
-            return pb.CreateCustomerResponse(customer=_to_pb(made.customer), adopted_events=made.adopted)
+            return pb.CreateCustomerResponse(customer=to_pb_customer(made.customer), adopted_events=made.adopted)
 
         first = once(request, "CreateCustomer", encode)
-        wanted = Customer(asked.id, asked.name, asked.plan, asked.time_zone or "UTC", 0)
+        anchor = from_pb_time(asked.anchor_time, "anchor_time") if asked.HasField("anchor_time") else None
+        wanted = Customer(asked.id, asked.name, asked.plan, asked.time_zone or "UTC", 0, anchor)
         made = await self.manage.create(call.caller, wanted, first)
         if first is not None and first.answer is not None:
             return pb.CreateCustomerResponse.FromString(first.answer)
@@ -40,7 +45,7 @@ class CustomerService:
 
     async def GetCustomer(self, request: pb.GetCustomerRequest, call: Call) -> pb.GetCustomerResponse:
         """One customer."""
-        return pb.GetCustomerResponse(customer=_to_pb(await self.manage.get(call.caller, request.id)))
+        return pb.GetCustomerResponse(customer=to_pb_customer(await self.manage.get(call.caller, request.id)))
 
     async def ListCustomers(self, request: pb.ListCustomersRequest, call: Call) -> pb.ListCustomersResponse:
         """A page of customers."""
@@ -49,19 +54,7 @@ class CustomerService:
         found = await self.manage.list(call.caller, place[0] if place else "", size + 1)
         page = found[:size]
         token = self.sealer.page(tenant, digest, [page[-1].id]) if len(found) > size else ""
-        return pb.ListCustomersResponse(customers=[_to_pb(one) for one in page], next_page_token=token)
-
-    async def AssignPlan(self, request: pb.AssignPlanRequest, call: Call) -> pb.AssignPlanResponse:
-        """Puts a customer on a plan."""
-
-        def encode(customer: Customer) -> pb.AssignPlanResponse:
-            return pb.AssignPlanResponse(customer=_to_pb(customer))
-
-        first = once(request, "AssignPlan", encode)
-        customer = await self.manage.assign_plan(call.caller, request.customer, request.plan, first)
-        if first is not None and first.answer is not None:
-            return pb.AssignPlanResponse.FromString(first.answer)
-        return encode(customer)
+        return pb.ListCustomersResponse(customers=[to_pb_customer(one) for one in page], next_page_token=token)
 
     async def CreateSubject(self, request: pb.CreateSubjectRequest, call: Call) -> pb.CreateSubjectResponse:
         """Makes a subject of a customer."""
@@ -88,13 +81,26 @@ class CustomerService:
         return pb.ListSubjectsResponse(subjects=[_to_pb_subject(one) for one in page], next_page_token=token)
 
 
-def _to_pb(customer: Customer) -> pb.Customer:
+def to_pb_customer(customer: Customer) -> pb.Customer:
+    """The customer as a message."""
     return pb.Customer(
         id=customer.id,
         name=customer.name,
         plan=customer.plan,
         time_zone=customer.time_zone,
         create_time=to_pb_time(customer.created_at),
+        anchor_time=None if customer.anchor is None else to_pb_time(customer.anchor),
+        limit_overrides=[_to_pb_override(one) for one in customer.overrides],
+        pool=customer.pool,
+    )
+
+
+def _to_pb_override(override: Override) -> pb.LimitOverride:
+    return pb.LimitOverride(
+        limit=override.limit,
+        max=text_of_max(override.max),
+        start_time=to_pb_time(override.start),
+        end_time=None if override.end is None else to_pb_time(override.end),
     )
 
 

@@ -95,16 +95,16 @@ def test_each_example_is_a_catalog_without_contradiction(path: Path) -> None:
         assert meter.aggregation
         assert len(meter.dimensions) <= 5
     for plan in catalog.plans:
-        names = [limit.name or f"{limit.meter}/{messages.enum_name(limit, 'period')}" for limit in plan.limits]
+        names = [limit.name or (limit.meter, limit.kind, limit.period, limit.length.seconds) for limit in plan.limits]
         assert len(set(names)) == len(names)
         for limit in plan.limits:
             assert {*limit.labels, *limit.per_labels} <= set(meters[limit.meter].dimensions)
-            assert limit.period
+            assert limit.period or limit.kind
             assert limit.policy
 
 
 def test_there_are_the_examples_that_are_told_of() -> None:
-    names = {"dev", "llm_api", "web_site", "tiers", "pipeline", "base_plus_metered"}
+    names = {"dev", "llm_api", "web_site", "tiers", "pipeline", "base_plus_metered", "quotas"}
     assert {path.stem for path in EXAMPLES} == names
 
 

@@ -70,6 +70,16 @@ def test_consume_takes_or_refuses(run: Run, fake: FakeServer) -> None:
     assert (done.code, json.loads(done.out)["decision"]["allowed"]) == (4, False)
 
 
+def test_a_shadow_limit_is_told_of_and_is_not_the_one_that_counts(run: Run, fake: FakeServer) -> None:
+    shadow = LIMIT | {"name": "stricter", "max": "1", "remaining": "0", "shadow": True, "would_refuse": True}
+    answer = reply(pb.CheckQuotaResponse, decision=ALLOWED | {"limits": [shadow, LIMIT]})
+    answers(fake, "QuotaService/CheckQuota", answer)
+    done = run("quota", "check", "api_calls", "--subject", "acme")
+    assert done.out == "allowed · 1 used · 99 left · resets 2026-12-01T00:00Z · stricter would refuse\n"
+    answers(fake, "QuotaService/ListLimits", reply(pb.ListLimitsResponse, limits=[shadow]))
+    assert re.search(r"stricter +1 +0 +1 +shadow", run("quota", "limits", "acme").out)
+
+
 def test_reserve_prints_the_id_alone(run: Run, fake: FakeServer) -> None:
     method = "QuotaService/ReserveQuota"
     asked = answers(fake, method, reply(pb.ReserveQuotaResponse, decision=ALLOWED, reservation=RESERVATION))

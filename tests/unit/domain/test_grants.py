@@ -17,6 +17,7 @@ from metergate.domain.granting import touched, with_granted
 from metergate.domain.meter import Meter
 from metergate.domain.override import Override, overridden
 from metergate.domain.period import DAY, LIFETIME, Period
+from metergate.domain.posting import Head
 from metergate.domain.quota import CounterKey, Figures, Kind, Limit, Policy, Scope, WhenViewGone, fits
 from metergate.domain.work import DueGrants, Reserve, Want
 
@@ -137,9 +138,11 @@ def test_a_month_has_its_days_in_the_customers_zone() -> None:
 def test_only_commits_that_grants_concern_ask_for_them() -> None:
     work = Reserve("r", "c", "c", (Want("m", Decimal(1), {}), Want("n", Decimal(1), {})), 1, False, b"")
     plain = Catalog((Meter("m", "m"), Meter("n", "n")), (Plan("default", (Limit("m", "m", None),)),))
-    assert touched([work], {}, plain) == (set(), set(), set())
+    heads = {"c": Head("c", 0, "", "UTC", 0, pool="p"), "d": Head("d", 0, "", "UTC", 0)}
+    assert touched([work], heads, {}, plain) == (set(), set(), set())
     granted = replace(plain, plans=(Plan("default"), Plan("other", (HARD,))))
-    assert touched([work, DueGrants("d", "n")], {}, granted) == ({("c", "m"), ("d", "n")}, {("d", "n")}, set())
+    pairs, named, ids = touched([work, DueGrants("d", "n")], heads, {}, granted)
+    assert (pairs, named, ids) == ({("c", "m"), ("p", "m"), ("d", "n")}, {("d", "n")}, set())
 
 
 def test_granted_stands_in_the_one_counter_of_all_time() -> None:

@@ -1,4 +1,4 @@
-"""Metergate's Python client: meter usage, ask about quota, sum usage up.
+"""Metergate's Python client: meter usage, decide quotas, sum usage up.
 
 >>> from metergate_client import Metergate
 >>> mg = Metergate()                             # profile "dev", or METERGATE_URL and METERGATE_KEY

@@ -6,6 +6,7 @@ import os
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+from weakref import WeakSet
 
 import grpc
 from grpc import aio
@@ -81,6 +82,7 @@ class AsyncMetergate:
         self._owned = channel is None
         self._channel = channel
         self._callables: dict[str, Callable[..., Any]] = {}
+        self._holders: WeakSet[AsyncLeaseHolder] = WeakSet()
 
     record = _awaited(usage_calls.record)
     record_batch = _awaited(usage_calls.record_batch)
@@ -120,7 +122,9 @@ class AsyncMetergate:
         forms: Mapping[str, EventForm] | None = None,
     ) -> AsyncLeaseHolder:
         """Hold slices of capacity here, and spend them without a call: ``Metergate.lease_holder`` for asyncio."""
-        return AsyncLeaseHolder(self, holder, journal, patience, pace, forms)
+        made = AsyncLeaseHolder(self, holder, journal, patience, pace, forms)
+        self._holders.add(made)
+        return made
 
     async def walk(self, pages: Pages[T]) -> AsyncIterator[T]:
         """Go through a list, page by page.
@@ -137,7 +141,9 @@ class AsyncMetergate:
             page = await self.run(pages.at(page.next_page_token))
 
     async def close(self) -> None:
-        """Close the channel, unless it was handed in. Calls in flight are cancelled."""
+        """Close the lease holders, then the channel, unless it was handed in. Calls in flight are cancelled."""
+        for holder in list(self._holders):
+            await holder.close()
         if self._owned and self._channel is not None:
             await self._channel.close()
 

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+from weakref import WeakSet
 
 import grpc
 
@@ -16,7 +17,7 @@ from metergate_client.calls import usage as usage_calls
 from metergate_client.calls.call import Call, Pages
 from metergate_client.channel import options
 from metergate_client.config import Config, resolve
-from metergate_client.errors import from_rpc_error
+from metergate_client.errors import Unavailable, from_rpc_error
 from metergate_client.leases.holder import LeaseHolder
 from metergate_client.leases.model import EventForm, LeasePace
 from metergate_client.methods import documented_as
@@ -79,6 +80,7 @@ class Metergate:
         self._owned = channel is None
         self._channel = _connect(config) if channel is None else channel
         self._callables: dict[str, Callable[..., Any]] = {}
+        self._holders: WeakSet[LeaseHolder] = WeakSet()
 
     record = _blocking(usage_calls.record)
     record_batch = _blocking(usage_calls.record_batch)
@@ -133,7 +135,9 @@ class Metergate:
             MetergateConfigError: The journal is in use, another holder's, or damaged.
             OSError: It cannot be read or written.
         """
-        return LeaseHolder(self, holder, journal, patience, pace, forms)
+        made = LeaseHolder(self, holder, journal, patience, pace, forms)
+        self._holders.add(made)
+        return made
 
     def _begin(self, call: Call[Any, Any]) -> grpc.Future[Any]:
         """Send a call without waiting for its answer."""
@@ -152,6 +156,8 @@ class Metergate:
             return call.read(begun.result())
         except grpc.RpcError as error:
             raise from_rpc_error(error, call.events) from error
+        except grpc.FutureCancelledError as error:
+            raise Unavailable("", "the channel was closed", code=grpc.StatusCode.CANCELLED) from error
 
     def walk(self, pages: Pages[T]) -> Iterator[T]:
         """Go through a list, page by page.
@@ -167,7 +173,9 @@ class Metergate:
             page = self.run(pages.at(page.next_page_token))
 
     def close(self) -> None:
-        """Close the channel, unless it was handed in. Calls in flight are cancelled."""
+        """Close the lease holders, then the channel, unless it was handed in. Calls in flight are cancelled."""
+        for holder in list(self._holders):
+            holder.close()
         if self._owned:
             self._channel.close()
 

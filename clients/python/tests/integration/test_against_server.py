@@ -252,4 +252,4 @@ async def test_server_and_client_stand_in_one_process() -> None:
     from metergate.v1 import usage_pb2 as of_server
     from metergate_client.v1 import usage_pb2 as of_client
 
-    assert id(of_server.UsageEvent) == id(of_client.UsageEvent)
+    assert id(of_server.RecordUsageRequest) == id(of_client.RecordUsageRequest)

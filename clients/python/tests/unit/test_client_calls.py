@@ -29,9 +29,13 @@ from metergate_client import (
     Unauthenticated,
     Unavailable,
 )
+from metergate_client.calls import reserve
 from metergate_client.channel import is_repeatable, service_config, services
+from metergate_client.leases.model import Acquire, Key, Now, Record, Sync
+from metergate_client.leases.wire import to_call
 from metergate_client.v1 import catalog_pb2, customer_pb2, quota_pb2, usage_pb2
 
+LEASE_REQUESTS = [Acquire("r", Key("x", "s"), 1, Now(0, 0)), Sync([], Now(0, 0)), Record([], Now(0, 0))]
 METHODS = {method.full_name.split(".v1.")[1]: method for service in services() for method in service.methods}
 
 
@@ -293,6 +297,13 @@ def test_every_call_names_a_method_of_the_contract_with_its_types() -> None:
     mg.check("x", subject="s")
     mg.check_batch([])
     mg.limits(subject="s")
+    mg.consume("x", subject="s")
+    mg.consume_batch([])
+    seen.append(reserve.reserve("x", subject="s"))
+    seen.append(reserve.extend("r", timedelta(minutes=1)))
+    seen.append(reserve.commit("r", []))
+    seen.append(reserve.release("r"))
+    seen += [to_call(request, "w") for request in LEASE_REQUESTS]
     mg.set_limit("x", None)
     mg.create_customer("c")
     mg.create_subject("s", customer="c")
@@ -300,7 +311,7 @@ def test_every_call_names_a_method_of_the_contract_with_its_types() -> None:
     for call in seen:
         method = METHODS[call.path.removeprefix("/metergate.v1.").replace("/", ".")]
         assert (method.input_type, method.output_type) == (call.request.DESCRIPTOR, call.reply.DESCRIPTOR)
-    assert len({call.path for call in seen}) == 10
+    assert len({call.path for call in seen}) == 18
 
 
 def test_only_calls_that_may_be_repeated_are_retried() -> None:
@@ -313,6 +324,17 @@ def test_only_calls_that_may_be_repeated_are_retried() -> None:
         "QuotaService.CheckQuota",
         "QuotaService.BatchCheckQuota",
         "QuotaService.ListLimits",
+        "QuotaService.ConsumeQuota",
+        "QuotaService.BatchConsumeQuota",
+        "QuotaService.ReserveQuota",
+        "QuotaService.ExtendReservation",
+        "QuotaService.CommitReservation",
+        "QuotaService.ReleaseReservation",
+        "QuotaService.AcquireLease",
+        "QuotaService.SyncLeases",
+        "QuotaService.ReturnLease",
+        "QuotaService.ExplainDecision",
+        "QuotaService.ListLimitEvents",
         "CatalogService.GetCatalog",
         "CustomerService.GetCustomer",
         "CustomerService.ListCustomers",

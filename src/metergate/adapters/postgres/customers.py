@@ -38,6 +38,20 @@ WITH q AS (
 SELECT customer, count(*) FROM moved GROUP BY customer"""
 
 
+# Once a pool, always one: its history counts for it.
+_WHY_NO_POOL = """
+SELECT CASE
+    WHEN $2 = $3 THEN 'a customer is not its own pool'
+    WHEN EXISTS (SELECT FROM customer_head WHERE tenant = $1 AND customer = $2 AND is_pool AND $3 <> '')
+        THEN 'it is a pool itself'
+    WHEN EXISTS (SELECT FROM customer_head WHERE tenant = $1 AND customer = $3 AND pool <> '')
+        THEN 'that one is in a pool'
+    WHEN EXISTS (
+        SELECT FROM hold WHERE tenant = $1 AND customer = $2 AND reserved + leased + forfeited > 0
+    ) THEN 'it holds capacity of reservations or leases'
+END"""
+
+
 class PostgresCustomers:
     """`app.stores.Customers` on PostgreSQL."""
 
@@ -98,15 +112,15 @@ def _select(tenant: str) -> Select[Any]:
     )
     columns = select(
         _customers.customer, _customers.name, _heads.plan, _heads.time_zone, _customers.created_at, _heads.anchor_at,
-        cast(_heads.overrides, Text),
+        cast(_heads.overrides, Text), _heads.pool,
     )  # fmt: skip
     return columns.select_from(joined).where(_customers.tenant == tenant)
 
 
 def _to_customer(row: Sequence[Any]) -> Customer:
-    """The customer of a row whose last column are its overrides as text."""
-    *fields, overrides = row
-    return Customer(*fields, read_overrides(overrides))
+    """The customer of a row whose last columns are its overrides as text, and its pool."""
+    id_, name, plan, time_zone, created_at, anchor, overrides, pool = row
+    return Customer(id_, name, plan, time_zone, created_at, anchor, read_overrides(overrides), pool)
 
 
 class PostgresCustomerChange(PostgresOnce):
@@ -162,6 +176,7 @@ class PostgresCustomerChange(PostgresOnce):
             "time_zone": customer.time_zone,
             "anchor_at": customer.anchor,
             "overrides": write_overrides(customer.overrides),
+            "pool": customer.pool,
         }
         change = update(schema.heads).where(where).values(seq=_heads.seq + 1, **governing).returning(_heads.seq)
         seq: int = (await self._connection.execute(change)).scalar_one()
@@ -169,6 +184,18 @@ class PostgresCustomerChange(PostgresOnce):
         await self._connection.execute(update(schema.customers).where(named).values(name=customer.name))
         await notify(self._connection, "customer", self._tenant, customer.id)
         return seq
+
+    async def join(self, customer: str, pool: str) -> str | None:
+        """See `app.stores.CustomerChange`."""
+        await self.lock(customer)  # as commits do: first the customer, then its pool
+        if pool:
+            await self.lock(pool)
+        connection = await driver(self._connection)
+        why: str | None = await connection.fetchval(_WHY_NO_POOL, self._tenant, customer, pool)
+        if why is None and pool:
+            where = and_(_heads.tenant == self._tenant, _heads.customer == pool)
+            await self._connection.execute(update(schema.heads).where(where).values(is_pool=True))
+        return why
 
     async def now(self) -> int:
         """The instant of this transaction."""

@@ -18,19 +18,22 @@ from metergate.domain.quota import CounterKey, Figures
 
 # k is one window of a limit's counter, e an event or a change of a hold up to the decision's seq.
 _KEYS = """unnest($3::timestamptz[], $4::timestamptz[]) WITH ORDINALITY AS k(start_at, end_at, place)"""
-_MINE = f"""e.tenant = $1 AND e.customer = $2 AND e.seq <= $5
+_MINE = f"""e.tenant = $1 AND (CASE WHEN $5::bigint IS NULL THEN e.recorded_at <= $9 ELSE e.seq <= $5 END)
     AND e.counted_at >= k.start_at AND e.counted_at < k.end_at
     AND ($7::text = '' OR e.subject = $7)
     AND ($8::text = '' OR {sql.LABELS_MATCH.format(filter="nullif($8::text, '')::jsonb")})"""
-_COUNTED = f"""FROM {_KEYS} CROSS JOIN meter m JOIN usage_event e ON e.type = m.event_type AND {_MINE}
+_COUNTED = f"""FROM {_KEYS} CROSS JOIN meter m JOIN (
+    SELECT * FROM usage_event WHERE tenant = $1 AND customer = $2
+    UNION ALL SELECT * FROM usage_event WHERE tenant = $1 AND pool = $2
+) e ON e.type = m.event_type AND {_MINE}
 WHERE m.tenant = $1 AND m.name = $6 AND {sql.CONTRIBUTION} IS NOT NULL"""
 
 _USED = f"SELECT k.place, sum({sql.CONTRIBUTION}), count(*) {_COUNTED} GROUP BY 1"
 _EVENTS = f"""
-SELECT e.id, e.source, e.seq, {sql.CONTRIBUTION} {_COUNTED} ORDER BY e.seq DESC, e.source, e.id LIMIT $9"""
+SELECT e.id, e.source, e.seq, {sql.CONTRIBUTION} {_COUNTED} ORDER BY e.seq DESC, e.source, e.id LIMIT $10"""
 _HELD = f"""
 SELECT k.place, e.id, sum(e.reserved) AS reserved, sum(e.leased) AS leased, sum(e.forfeited) AS forfeited
-FROM {_KEYS} JOIN hold_move e ON e.meter = $6 AND {_MINE}
+FROM {_KEYS} JOIN hold_move e ON e.customer = $2 AND e.meter = $6 AND {_MINE}
 GROUP BY 1, 2 HAVING sum(e.reserved) + sum(e.leased) + sum(e.forfeited) > 0 ORDER BY 2"""
 
 
@@ -40,13 +43,13 @@ class PostgresExplain:
     def __init__(self, engine: AsyncEngine) -> None:
         self._snapshots = snapshots(engine)
 
-    async def behind(self, tenant: str, seq: int, keys: Sequence[CounterKey], most: int) -> Behind:
+    async def behind(self, tenant: str, seq: int | None, at: int, keys: Sequence[CounterKey], most: int) -> Behind:
         """See `app.ports.ExplainReader`."""
         one = keys[0]
         grants: list[GrantPart] = []
         parameters = (
             tenant, one.customer, [key.start for key in keys], [key.end for key in keys], seq, one.meter,
-            one.subject, one.filter,
+            one.subject, one.filter, at,
         )  # fmt: skip
         with engine_errors():
             async with self._snapshots.connect() as pooled:
@@ -56,7 +59,7 @@ class PostgresExplain:
                 held = await connection.fetch(_HELD, *parameters)
                 granted = ZERO
                 if one == counter_of((one.customer, one.meter)):
-                    granted, grants = await grants_at(connection, tenant, (one.customer, one.meter), seq, most)
+                    granted, grants = await grants_at(connection, tenant, (one.customer, one.meter), seq, at, most)
         figures = [Figures(granted=granted) for _ in keys]
         for place, total, _ in used:
             figures[place - 1] = Figures(used=total, granted=granted)

@@ -42,22 +42,24 @@ LEFT JOIN LATERAL (
 WHERE a.granted IS NOT NULL OR g.id IS NOT NULL
 ORDER BY 1, 2, g.seq, g.place, g.id"""
 
-# What was granted in all after the commit with that seq ($4).
+# What was granted in all after the commit with that seq ($4), or where none is known, of that instant ($5).
+_THEN = "(CASE WHEN $4::bigint IS NULL THEN recorded_at <= $5 ELSE seq <= $4 END)"
 _GRANTED_AT = f"""
 SELECT coalesce(sum({_EFFECT}), 0) FROM grant_move
-WHERE tenant = $1 AND customer = $2 AND meter = $3 AND kind <> 'burn' AND seq <= $4"""
+WHERE tenant = $1 AND customer = $2 AND meter = $3 AND kind <> 'burn' AND {_THEN}"""
 
-_GRANTS_AT = """
+_GRANTS_AT = f"""
 SELECT g.id, m.brought, m.burned, m.lost
 FROM (
-    SELECT id, seq FROM usage_grant WHERE tenant = $1 AND customer = $2 AND meter = $3 AND seq <= $4
-    ORDER BY seq DESC, id DESC LIMIT $5
+    SELECT id, seq FROM usage_grant WHERE tenant = $1 AND customer = $2 AND meter = $3
+        AND (CASE WHEN $4::bigint IS NULL THEN created_at <= $5 ELSE seq <= $4 END)
+    ORDER BY seq DESC, id DESC LIMIT $6
 ) g
 CROSS JOIN LATERAL (
     SELECT sum(amount) FILTER (WHERE kind IN ('start', 'roll')) AS brought,
         coalesce(sum(amount) FILTER (WHERE kind = 'burn'), 0) AS burned,
         coalesce(sum(amount) FILTER (WHERE kind IN ('expire', 'void')), 0) AS lost
-    FROM grant_move WHERE tenant = $1 AND id = g.id AND seq <= $4
+    FROM grant_move WHERE tenant = $1 AND id = g.id AND {_THEN}
 ) m
 WHERE m.brought IS NOT NULL
 ORDER BY g.seq DESC, g.id DESC"""
@@ -182,11 +184,12 @@ def _to_grant(row: Sequence[Any]) -> Grant:
 
 
 async def grants_at(
-    connection: Any, tenant: str, pair: tuple[str, str], seq: int, most: int
+    connection: Any, tenant: str, pair: tuple[str, str], seq: int | None, at: int, most: int
 ) -> tuple[Any, list[GrantPart]]:
-    """What was granted in all after the commit with that `seq`, and the newest grants as they stood then."""
-    granted = await connection.fetchval(_GRANTED_AT, tenant, *pair, seq)
-    return granted, [GrantPart(*row) for row in await connection.fetch(_GRANTS_AT, tenant, *pair, seq, most)]
+    """What was granted in all after the commit with that `seq`, or of that instant, and the newest grants as they stood
+    then."""
+    granted = await connection.fetchval(_GRANTED_AT, tenant, *pair, seq, at)
+    return granted, [GrantPart(*row) for row in await connection.fetch(_GRANTS_AT, tenant, *pair, seq, at, most)]
 
 
 class PostgresGrants:

@@ -32,6 +32,7 @@ def to_holds(rows: Iterable[Mapping[str, Any]]) -> list[Hold]:
         hold = Hold(
             first["id"], Kind(first["kind"]), first["customer"], first["subject"], first["holder"], first["seq"],
             first["counted_at"], first["end_at"], State(first["state"]), tuple(map(_to_part, parts)), first["digest"],
+            first["pool"] or "",
         )  # fmt: skip
         holds.append(hold)
     return holds
@@ -49,12 +50,12 @@ def hold_columns(holds: Iterable[Hold]) -> list[list[str]]:
             hold.id, str(place), hold.kind, hold.customer, hold.subject, hold.holder, part.meter, as_json(part.labels),
             str(hold.seq), str(hold.counted_at), str(hold.end_at), hold.state, str(part.granted), str(part.returned),
             str(part.spent), str(part.settled), *[str(figure) for figure in hold.figures(part)[1:4]],
-            hold.digest.hex(),
+            hold.digest.hex(), hold.pool,
         ]
         for hold in holds
         for place, part in enumerate(hold.parts)
     ]  # fmt: skip
-    return _by_column(rows, 20)
+    return _by_column(rows, 21)
 
 
 def move_columns(posting: Posting, ledger: Ledger) -> list[list[str]]:

@@ -24,7 +24,7 @@ from metergate.domain import lease
 from metergate.domain.catalog import Catalog
 from metergate.domain.grant import Account
 from metergate.domain.hold import Hold
-from metergate.domain.period import QUARTER
+from metergate.domain.period import MINUTE, QUARTER
 from metergate.domain.posting import Head, Known, Posting, Row
 from metergate.domain.posting import Ledger as Read
 from metergate.domain.quantity import ZERO, to_text
@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 
 _ACQUIRE_SECONDS = 5.0
 _CATCH_UP_SECONDS = 1800
+
+# By how much a fact's own time, by which it counts, may lie ahead of when it was recorded, and more.
+_CLOCKS_DIFFER = 10 * MINUTE
 
 # No id stands in a slice that begins later; partitions made ahead are not looked into.
 _AHEAD = timedelta(days=32)
@@ -79,12 +82,13 @@ class PostgresLedger:
         return rows[0]["as_of"], {key: _head_view(key, row) for key, row in zip(keys, rows, strict=True)}
 
     async def figures_at(
-        self, tenant: str, seq: int, recorded_at: int, keys: Sequence[CounterKey]
+        self, tenant: str, customer: str, seq: int, at: int, keys: Sequence[CounterKey]
     ) -> dict[CounterKey, Figures]:
         """See `app.ports.Ledger`."""
         with driver_errors():
             async with self._pool.acquire(timeout=_ACQUIRE_SECONDS) as connection:
-                rows = await connection.fetch(sql.FIGURES_AT, tenant, *_columns(keys), seq, recorded_at)
+                since = at - _CLOCKS_DIFFER
+                rows = await connection.fetch(sql.FIGURES_AT, tenant, *_columns(keys), seq, since, at, customer)
         return {key: Figures(*row) for key, row in zip(keys, rows, strict=True)}
 
     async def peek(self, tenant: str, units: Sequence[tuple[str, Sequence[Event]]]) -> list[Peek]:
@@ -245,6 +249,7 @@ class PostgresCommit:
             catalog.metering_version,
             literal(customers),
             literal(["" if row.counted_at == now else str(row.counted_at) for row in rows]),
+            literal([row.pool for row in rows]),
         )
         changed = [hold for id_, hold in sorted(posting.holds.items()) if hold is not ledger.holds.get(id_)]
         if changed or any(figures.tat or figures.taken is not figures.used for figures in counters.values()):
@@ -348,7 +353,7 @@ def inner_part(start: int, end: int) -> tuple[int, int]:
 
 
 def _head_view(key: CounterKey, row: Any) -> HeadView:
-    names = ("seq", "plan", "time_zone", "metering_version", "anchor_at", "overrides")
+    names = ("seq", "plan", "time_zone", "metering_version", "anchor_at", "overrides", "pool")
     head = to_head((key.customer, *[row[name] for name in names]))
     figures = Figures(*[row[name] or ZERO for name in ("used", "reserved", "leased", "forfeited", "tat", "granted")])
     return HeadView(head, figures)

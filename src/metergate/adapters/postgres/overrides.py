@@ -15,11 +15,10 @@ from metergate.domain.quantity import to_text
 
 
 def to_head(row: Any) -> Head:
-    """The head of a row: customer, seq, plan, time_zone, metering_version, anchor_at and overrides as text."""
-    customer, seq, plan, time_zone, version, anchor, overrides = row
-    if overrides is None:  # of most
-        return Head(customer, seq, plan, time_zone, version, anchor)
-    return Head(customer, seq, plan, time_zone, version, anchor, read_overrides(overrides))
+    """The head of a row: customer, seq, plan, time_zone, metering_version, anchor_at, overrides as text, and pool."""
+    customer, seq, plan, time_zone, version, anchor, overrides, pool = row
+    mine = () if overrides is None else read_overrides(overrides)
+    return Head(customer, seq, plan, time_zone, version, anchor, mine, pool)
 
 
 @lru_cache(maxsize=8192)

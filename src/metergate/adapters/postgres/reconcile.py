@@ -17,12 +17,18 @@ current AS (
     WHERE h.customer <> '' AND h.metering_version = t.metering_version
 )"""
 
+# An event counts for its customer, and for the pool that this one was in.
+_OWNED = """(
+    SELECT customer AS owner, * FROM usage_event
+    UNION ALL SELECT pool, * FROM usage_event WHERE pool IS NOT NULL
+)"""
+
 _ROLLUPS = f"""
 WITH {_CURRENT}, told AS (
-    SELECT e.tenant, e.customer, m.name AS meter, {sql.QUARTER} AS quarter, e.subject,
+    SELECT e.tenant, e.owner AS customer, m.name AS meter, {sql.QUARTER} AS quarter, e.subject,
         {sql.DIMENSIONS} AS dimensions, count(*) AS count, sum({sql.CONTRIBUTION}) AS sum
-    FROM usage_event e JOIN meter m ON m.tenant = e.tenant AND m.event_type = e.type
-    JOIN current c ON c.tenant = e.tenant AND c.customer = e.customer
+    FROM {_OWNED} e JOIN meter m ON m.tenant = e.tenant AND m.event_type = e.type
+    JOIN current c ON c.tenant = e.tenant AND c.customer = e.owner
     WHERE {sql.CONTRIBUTION} IS NOT NULL
     GROUP BY 1, 2, 3, 4, 5, 6
 ), kept AS (
@@ -42,7 +48,7 @@ FROM usage_counter k JOIN current c USING (tenant, customer)
 JOIN meter known ON known.tenant = k.tenant AND known.name = k.meter
 CROSS JOIN LATERAL (
     SELECT coalesce(sum({sql.CONTRIBUTION}), 0) AS sum
-    FROM meter m JOIN usage_event e ON e.tenant = k.tenant AND e.customer = k.customer AND e.type = m.event_type
+    FROM meter m JOIN {_OWNED} e ON e.tenant = k.tenant AND e.owner = k.customer AND e.type = m.event_type
     WHERE m.tenant = k.tenant AND m.name = k.meter AND e.counted_at >= k.start_at AND e.counted_at < k.end_at
         AND (k.subject = '' OR e.subject = k.subject)
         AND (k.filter = '' OR {sql.LABELS_MATCH.format(filter="nullif(k.filter, '')::jsonb")})
@@ -60,7 +66,7 @@ CROSS JOIN LATERAL (
     SELECT coalesce(sum(e.reserved), 0) AS reserved, coalesce(sum(e.leased), 0) AS leased,
         coalesce(sum(e.forfeited), 0) AS forfeited
     FROM hold e
-    WHERE e.tenant = k.tenant AND e.customer = k.customer AND e.meter = k.meter
+    WHERE e.tenant = k.tenant AND (e.customer = k.customer OR e.pool = k.customer) AND e.meter = k.meter
         AND e.counted_at >= k.start_at AND e.counted_at < k.end_at
         AND (k.subject = '' OR e.subject = k.subject)
         AND (k.filter = '' OR {sql.LABELS_MATCH.format(filter="nullif(k.filter, '')::jsonb")})
@@ -75,7 +81,10 @@ SELECT h.tenant, h.customer, h.id || ' ' || h.meter, h.granted - h.returned - h.
 FROM (
     SELECT tenant, id, customer, meter, sum(granted) AS granted, sum(returned) AS returned, sum(settled) AS settled,
         sum(reserved) AS reserved, sum(leased) AS leased, sum(forfeited) AS forfeited
-    FROM hold GROUP BY 1, 2, 3, 4
+    FROM (SELECT * FROM hold UNION ALL
+        SELECT tenant, id, part, kind, pool, subject, holder, meter, labels, seq, counted_at, end_at, state, granted,
+            returned, spent, settled, reserved, leased, forfeited, digest, pool FROM hold WHERE pool <> '') both_of
+    GROUP BY 1, 2, 3, 4
 ) h
 LEFT JOIN LATERAL (
     SELECT coalesce(sum(reserved + leased + forfeited), 0) AS kept FROM hold_move

@@ -126,6 +126,8 @@ heads = Table(
     Column("metering_version", BigInteger, nullable=False, server_default="0"),
     Column("anchor_at", Instant),
     Column("overrides", JSONB(none_as_null=True)),
+    Column("pool", Text(collation="C"), nullable=False, server_default=""),
+    Column("is_pool", Boolean, nullable=False, server_default="false"),
 )
 ids = Table(
     "usage_id",
@@ -156,6 +158,7 @@ events = Table(
     Column("values", JSONB),
     Column("labels", JSONB),
     Column("settles", Text),
+    Column("pool", Text(collation="C")),
 )
 rollups = Table(
     "usage_rollup",

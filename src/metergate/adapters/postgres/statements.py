@@ -28,7 +28,7 @@ LABELS_MATCH = """NOT EXISTS (
     SELECT FROM jsonb_each_text({filter}) f WHERE coalesce(e.labels ->> f.key, '') <> f.value)"""
 
 LOCK = """
-SELECT customer, seq, plan, time_zone, metering_version, anchor_at, overrides::text FROM customer_head
+SELECT customer, seq, plan, time_zone, metering_version, anchor_at, overrides::text, pool FROM customer_head
 WHERE tenant = $1 AND customer = ANY($2::text::text[]) ORDER BY customer FOR UPDATE"""
 LOCK_FREE = LOCK + " SKIP LOCKED"
 
@@ -71,6 +71,26 @@ CROSS JOIN LATERAL (
     SELECT * FROM usage_counter WHERE tenant = $1 AND customer = q.customer AND meter = q.meter AND end_at > $4 OFFSET 0
 ) c"""
 
+# Customers who share a pool: their events count for the customer that is the pool as well.
+_MEMBERS = "customer_head p JOIN meter m ON p.tenant = $1 AND p.customer = k.customer AND p.is_pool"
+
+
+def _counted(since: str, until: str, more: str = "") -> str:
+    """What events add up to between two instants, for the customer k.customer and, where it is a pool, for it."""
+    mine = f"""
+        AND e.counted_at >= {since} AND e.counted_at < {until} {more}
+        AND (k.subject = '' OR e.subject = k.subject)
+        AND (k.filter = '' OR {LABELS_MATCH.format(filter="k.filter::jsonb")})"""
+    return f"""
+    SELECT sum({CONTRIBUTION}) AS part FROM meter m JOIN usage_event e
+        ON e.tenant = $1 AND e.customer = k.customer AND e.type = m.event_type
+    WHERE m.tenant = $1 AND m.name = k.meter {mine}
+    UNION ALL
+    SELECT sum({CONTRIBUTION}) FROM {_MEMBERS} JOIN usage_event e
+        ON e.tenant = $1 AND e.pool = k.customer AND e.type = m.event_type
+    WHERE m.tenant = $1 AND m.name = k.meter {mine}"""
+
+
 # The ledger's sum over a window: whole quarter hours from the rollups, the edges from the events.
 # k holds the counter's key and the inner, quarter-aligned part of its window.
 _SUM = f"""(
@@ -80,32 +100,26 @@ SELECT coalesce(sum(part), 0) FROM (
         AND r.quarter >= k.inner_start AND r.quarter < k.inner_end
         AND (k.subject = '' OR r.subject = k.subject)
         AND (k.filter = '' OR r.dimensions @> k.filter::jsonb)
-    UNION ALL
-    SELECT sum({CONTRIBUTION}) FROM meter m JOIN usage_event e
-        ON e.tenant = $1 AND e.customer = k.customer AND e.type = m.event_type
-    WHERE m.tenant = $1 AND m.name = k.meter
-        AND e.counted_at >= k.start_at AND e.counted_at < k.inner_start
-        AND (k.subject = '' OR e.subject = k.subject)
-        AND (k.filter = '' OR {LABELS_MATCH.format(filter="k.filter::jsonb")})
-    UNION ALL
-    SELECT sum({CONTRIBUTION}) FROM meter m JOIN usage_event e
-        ON e.tenant = $1 AND e.customer = k.customer AND e.type = m.event_type
-    WHERE m.tenant = $1 AND m.name = k.meter
-        AND e.counted_at >= k.inner_end AND e.counted_at < k.end_at
-        AND (k.subject = '' OR e.subject = k.subject)
-        AND (k.filter = '' OR {LABELS_MATCH.format(filter="k.filter::jsonb")})
+    UNION ALL {_counted("k.start_at", "k.inner_start")}
+    UNION ALL {_counted("k.inner_end", "k.end_at")}
 ) parts)"""
 
 # What reservations and leases keep from others in a counter's window. Their labels are in `labels`.
+_KEPT = f"""e.meter = k.meter AND e.counted_at >= k.start_at AND e.counted_at < k.end_at
+        AND e.reserved + e.leased + e.forfeited > 0
+        AND (k.subject = '' OR e.subject = k.subject)
+        AND (k.filter = '' OR {LABELS_MATCH.format(filter="k.filter::jsonb")})"""
 _HELD = f"""(
 SELECT coalesce(sum(e.reserved), 0) AS reserved, coalesce(sum(e.leased), 0) AS leased,
     coalesce(sum(e.forfeited), 0) AS forfeited
-FROM hold e
-WHERE e.tenant = $1 AND e.customer = k.customer AND e.meter = k.meter
-    AND e.counted_at >= k.start_at AND e.counted_at < k.end_at AND e.reserved + e.leased + e.forfeited > 0
-    AND (k.subject = '' OR e.subject = k.subject)
-    AND (k.filter = '' OR {LABELS_MATCH.format(filter="k.filter::jsonb")})
-)"""
+FROM (
+    SELECT e.reserved, e.leased, e.forfeited FROM hold e
+    WHERE e.tenant = $1 AND e.customer = k.customer AND {_KEPT}
+    UNION ALL
+    SELECT e.reserved, e.leased, e.forfeited
+    FROM customer_head p JOIN hold e ON e.tenant = $1 AND e.pool = k.customer AND e.pool <> ''
+    WHERE p.tenant = $1 AND p.customer = k.customer AND p.is_pool AND {_KEPT}
+) e)"""
 
 # What grants allow in all, in the one counter that they are for: the customer's own of all time.
 _GRANTED = """LEFT JOIN LATERAL (
@@ -124,6 +138,7 @@ FROM {_KEYS} CROSS JOIN LATERAL {_HELD} held ORDER BY k.place"""
 
 FIGURES = f"""
 SELECT now() AS as_of, h.seq, h.plan, h.time_zone, h.metering_version, h.anchor_at, h.overrides::text AS overrides,
+    h.pool,
     coalesce(c.used, {_SUM}) AS used, coalesce(c.reserved, held.reserved) AS reserved,
     coalesce(c.leased, held.leased) AS leased, coalesce(c.forfeited, held.forfeited) AS forfeited,
     coalesce(c.tat, 0) AS tat, granted.granted
@@ -152,7 +167,7 @@ LEFT JOIN customer c ON c.tenant = $1 AND c.customer = q.subject
 WHERE coalesce(s.customer, c.customer) IS NOT NULL"""
 
 OWNING_CUSTOMERS = """
-SELECT q.subject, c.customer, c.name, h.plan, h.time_zone, c.created_at, h.anchor_at, h.overrides::text
+SELECT q.subject, c.customer, c.name, h.plan, h.time_zone, c.created_at, h.anchor_at, h.overrides::text, h.pool
 FROM unnest($2::text[]) AS q(subject)
 LEFT JOIN subject s ON s.tenant = $1 AND s.subject = q.subject
 JOIN customer c ON c.tenant = $1 AND c.customer = coalesce(s.customer, q.subject)
@@ -169,8 +184,11 @@ DIMENSIONS = (
 QUARTER = "date_bin('15 minutes', e.counted_at, timestamptz '1970-01-01 00:00+00')"
 ROLL_UP = f"""
 INSERT INTO usage_rollup (tenant, customer, meter, quarter, subject, dimensions, count, sum)
-SELECT $1, e.customer, m.name, {QUARTER}, e.subject, {DIMENSIONS}, count(*), sum({CONTRIBUTION})
-FROM meter m JOIN usage_event e ON e.tenant = $1 AND e.customer = ANY($2::text[]) AND e.type = m.event_type
+SELECT $1, e.owner, m.name, {QUARTER}, e.subject, {DIMENSIONS}, count(*), sum({CONTRIBUTION})
+FROM meter m JOIN (
+    SELECT customer AS owner, * FROM usage_event WHERE tenant = $1 AND customer = ANY($2::text[])
+    UNION ALL SELECT pool, * FROM usage_event WHERE tenant = $1 AND pool = ANY($2::text[])
+) e ON e.type = m.event_type
 WHERE m.tenant = $1 AND m.name = ANY($3::text[]) AND {CONTRIBUTION} IS NOT NULL
 GROUP BY 2, 3, 4, 5, 6"""
 
@@ -190,12 +208,12 @@ WITH ids AS (
     ON CONFLICT DO NOTHING RETURNING 1
 ), events AS (
     INSERT INTO usage_event (tenant, customer, seq, counted_at, recorded_at, time, source, id,
-        type, subject, amount, values, labels, settles)
+        type, subject, amount, values, labels, settles, pool)
     SELECT $1, q.customer, q.seq::bigint, {_COUNTED}, $2, {_TIME}, q.source, q.id,
         q.type, q.subject, nullif(q.amount, '')::numeric, nullif(q.values, '')::jsonb, nullif(q.labels, '')::jsonb,
-        nullif(q.settles, '')
-    FROM unnest({_lists(6, 7, 8, 32, 3, 4, 10, 11, 12, 13, 14, 15)})
-        AS q(customer, seq, time, counted, source, id, type, subject, amount, values, labels, settles)
+        nullif(q.settles, ''), nullif(q.pool, '')
+    FROM unnest({_lists(6, 7, 8, 32, 3, 4, 10, 11, 12, 13, 14, 15, 33)})
+        AS q(customer, seq, time, counted, source, id, type, subject, amount, values, labels, settles, pool)
 ), rollups AS (
     INSERT INTO usage_rollup AS r (tenant, customer, meter, quarter, subject, dimensions, count, sum)
     SELECT $1, q.customer, q.meter, {_INSTANT.format("q.quarter")}, q.subject, q.dimensions::jsonb,
@@ -220,7 +238,7 @@ SELECT count(*) FROM ids"""
 
 HOLDS = f"""
 SELECT id, kind, customer, subject, holder, seq, counted_at, end_at, state, digest,
-    meter, labels, granted, returned, spent, settled
+    pool, meter, labels, granted, returned, spent, settled
 FROM hold WHERE tenant = $1 AND id = ANY({_lists(2)}) ORDER BY id, part"""
 
 # How many open leases there are of each meter of a customer.
@@ -249,14 +267,14 @@ WITH counters AS (
         AS q(customer, seq, id, meter, subject, labels, counted, reserved, leased, forfeited)
 ), written AS (
     INSERT INTO hold AS h (tenant, id, part, kind, customer, subject, holder, meter, labels, seq, counted_at, end_at,
-        state, granted, returned, spent, settled, reserved, leased, forfeited, digest)
+        state, granted, returned, spent, settled, reserved, leased, forfeited, digest, pool)
     SELECT $1, q.id, q.part::integer, q.kind, q.customer, q.subject, q.holder, q.meter, q.labels::jsonb, q.seq::bigint,
         {_INSTANT.format("q.counted")}, {_INSTANT.format("q.end_at")}, q.state, q.granted::numeric, q.returned::numeric,
         q.spent::numeric, q.settled::numeric, q.reserved::numeric, q.leased::numeric, q.forfeited::numeric,
-        decode(q.digest, 'hex')
-    FROM unnest({_lists(*range(23, 43))})
+        decode(q.digest, 'hex'), q.pool
+    FROM unnest({_lists(*range(23, 44))})
         AS q(id, part, kind, customer, subject, holder, meter, labels, seq, counted, end_at, state, granted, returned,
-            spent, settled, reserved, leased, forfeited, digest)
+            spent, settled, reserved, leased, forfeited, digest, pool)
     ON CONFLICT (tenant, id, part) DO UPDATE SET end_at = excluded.end_at, state = excluded.state,
         granted = excluded.granted, returned = excluded.returned, spent = excluded.spent, settled = excluded.settled,
         reserved = excluded.reserved, leased = excluded.leased, forfeited = excluded.forfeited
@@ -276,26 +294,25 @@ ORDER BY end_at LIMIT $2"""
 _GRANTED_AT = """(
     SELECT coalesce(sum(CASE WHEN kind IN ('expire', 'void') THEN -amount ELSE amount END), 0) AS granted
     FROM grant_move
-    WHERE tenant = $1 AND customer = k.customer AND meter = k.meter AND kind <> 'burn' AND seq <= $10
+    WHERE tenant = $1 AND customer = k.customer AND meter = k.meter AND kind <> 'burn'
+        AND (CASE WHEN k.customer = $13 THEN seq <= $10 ELSE recorded_at <= $12 END)
         AND k.subject = '' AND k.filter = ''
         AND k.start_at = timestamptz '1970-01-01 00:00+00' AND k.end_at = timestamptz '2200-01-01 00:00+00'
 )"""
 
-# The counters as they were at a seq: as they are, without what came after it.
+# The counters as they were at a seq of customer $13: as they are, without what came after it. A pool has an order of
+# its own, so there it is what came after the same commit by the clock.
+_AFTER = "(CASE WHEN k.customer = $13 THEN e.seq > $10 ELSE e.recorded_at > $12 END) AND e.recorded_at >= $11"
 FIGURES_AT = f"""
 SELECT {_SUM} - (
-    SELECT coalesce(sum({CONTRIBUTION}), 0) FROM meter m JOIN usage_event e
-        ON e.tenant = $1 AND e.customer = k.customer AND e.type = m.event_type
-    WHERE m.tenant = $1 AND m.name = k.meter AND e.seq > $10 AND e.recorded_at >= $11
-        AND e.counted_at >= k.start_at AND e.counted_at < k.end_at
-        AND (k.subject = '' OR e.subject = k.subject)
-        AND (k.filter = '' OR {LABELS_MATCH.format(filter="k.filter::jsonb")})
+    SELECT coalesce(sum(part), 0) FROM ({_counted("k.start_at", "k.end_at", f"AND {_AFTER}")}) parts
 ), held.reserved, held.leased, held.forfeited, 0::numeric, granted.granted
 FROM {_KEYS} CROSS JOIN LATERAL (
     SELECT coalesce(sum(e.reserved), 0) AS reserved, coalesce(sum(e.leased), 0) AS leased,
         coalesce(sum(e.forfeited), 0) AS forfeited
     FROM hold_move e
-    WHERE e.tenant = $1 AND e.customer = k.customer AND e.meter = k.meter AND e.seq <= $10
+    WHERE e.tenant = $1 AND e.customer = k.customer AND e.meter = k.meter
+        AND (CASE WHEN k.customer = $13 THEN e.seq <= $10 ELSE e.recorded_at <= $12 END)
         AND e.counted_at >= k.start_at AND e.counted_at < k.end_at
         AND (k.subject = '' OR e.subject = k.subject)
         AND (k.filter = '' OR {LABELS_MATCH.format(filter="k.filter::jsonb")})

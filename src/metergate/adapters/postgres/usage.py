@@ -35,7 +35,10 @@ SELECT piece, groups, sum(count)::bigint, sum(sum) FROM (
     UNION ALL
     SELECT width_bucket(e.counted_at, $4::timestamptz[]), {_GROUPS.format(subject="e.subject", labels="e.labels")},
         count(*), sum({sql.CONTRIBUTION})
-    FROM meter m JOIN usage_event e ON e.tenant = $1 AND e.customer = $2 AND e.type = m.event_type
+    FROM meter m JOIN (
+        SELECT * FROM usage_event WHERE tenant = $1 AND customer = $2
+        UNION ALL SELECT * FROM usage_event WHERE tenant = $1 AND pool = $2
+    ) e ON e.type = m.event_type
     WHERE m.tenant = $1 AND m.name = $3 AND {sql.CONTRIBUTION} IS NOT NULL
         AND (e.counted_at >= $5 AND e.counted_at < $7 OR e.counted_at >= $8 AND e.counted_at < $6)
         AND ($9 = '' OR e.subject = $9)
@@ -45,7 +48,8 @@ SELECT piece, groups, sum(count)::bigint, sum(sum) FROM (
 
 _HELD = f"""
 SELECT coalesce(sum(e.reserved), 0), coalesce(sum(e.leased), 0), coalesce(sum(e.forfeited), 0) FROM hold e
-WHERE e.tenant = $1 AND e.customer = $2 AND e.meter = $3 AND e.counted_at >= $4 AND e.counted_at < $5
+WHERE e.tenant = $1 AND (e.customer = $2 OR e.pool = $2 AND e.pool <> '') AND e.meter = $3
+    AND e.counted_at >= $4 AND e.counted_at < $5
     AND e.reserved + e.leased + e.forfeited > 0
     AND ($6 = '' OR e.subject = $6)
     AND ($7 = '' OR {sql.LABELS_MATCH.format(filter="$7::text::jsonb")})"""

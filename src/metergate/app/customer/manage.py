@@ -1,4 +1,4 @@
-"""Customers and subjects: making them, putting them on plans, and counting what waited for them."""
+"""Customers and subjects: making them, and counting what waited for them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from metergate.app.stores import Customer, CustomerChange, Customers, Once, Subj
 from metergate.domain import period
 from metergate.domain.access import Principal
 from metergate.domain.catalog import Catalog
-from metergate.domain.errors import MetergateError, Reason
+from metergate.domain.errors import MetergateError, Reason, invalid
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,22 +35,24 @@ class ManageCustomers:
         """Makes a customer; an identical one that is there already is returned.
 
         Raises:
-            MetergateError: CUSTOMER_EXISTS, SUBJECT_EXISTS, PLAN_NOT_FOUND, FIELD_INVALID on `time_zone`.
+            MetergateError: CUSTOMER_EXISTS, SUBJECT_EXISTS, PLAN_NOT_FOUND, FIELD_INVALID on `time_zone` or
+                `anchor_time`.
         """
         tenant = principal.tenant
         period.zone(wanted.time_zone)
+        check_anchor(wanted.anchor)
         catalog = await self._directory.catalog(tenant)
         async with self._customers.change(tenant) as change:
             if await change.repeated(once):
                 return Made(wanted, None, 0)
-            _known_plan(catalog, wanted.plan)
+            check_plan(catalog, wanted.plan)
             owner = (await change.owners([wanted.id])).get(wanted.id)
             if owner not in (None, wanted.id):
                 raise _subject_exists(wanted.id, owner)
             await change.add([wanted])
-            made = await _existing(change, wanted.id)
-            if (made.name, made.plan, made.time_zone) != (wanted.name, wanted.plan, wanted.time_zone):
-                message = f"customer {wanted.id!r} exists with another name, plan or time zone"
+            made = await existing(change, wanted.id)
+            if _named(made) != _named(wanted):
+                message = f"customer {wanted.id!r} exists with another name, plan, time zone or anchor"
                 raise MetergateError(Reason.CUSTOMER_EXISTS, message, {"customer": wanted.id})
             adopted = await change.adopt([(wanted.id, wanted.id)])
             result = Made(made, None, adopted.get(wanted.id, 0))
@@ -68,7 +70,7 @@ class ManageCustomers:
         async with self._customers.change(tenant) as change:
             if await change.repeated(once):
                 return Made(Customer(customer, "", "", "UTC", 0), None, 0)
-            owner = await _existing(change, customer)
+            owner = await existing(change, customer)
             taken = (await change.owners([subject])).get(subject)
             if taken not in (None, customer):
                 raise _subject_exists(subject, taken)
@@ -79,26 +81,6 @@ class ManageCustomers:
             result = Made(owner, made, adopted.get(customer, 0))
             await change.remember(once, result)
         await self._count(tenant, adopted)
-        return result
-
-    async def assign_plan(self, principal: Principal, customer: str, plan: str, once: Once | None = None) -> Customer:
-        """Puts a customer on a plan at once ("" = the default one); what was used stays used.
-
-        Raises:
-            MetergateError: CUSTOMER_NOT_FOUND, PLAN_NOT_FOUND.
-        """
-        tenant = principal.tenant
-        catalog = await self._directory.catalog(tenant)
-        async with self._customers.change(tenant) as change:
-            if await change.repeated(once):
-                return Customer(customer, "", plan, "UTC", 0)
-            _known_plan(catalog, plan)
-            await _existing(change, customer)
-            seq = await change.assign(customer, plan)
-            result = await _existing(change, customer)
-            await change.remember(once, result)
-        self._directory.forget("customer", tenant, customer)
-        await self._catch_up.begin_anew(tenant, await self._directory.catalog(tenant), customer, seq)
         return result
 
     async def get(self, principal: Principal, customer: str) -> Customer:
@@ -129,12 +111,25 @@ class ManageCustomers:
         await self._catch_up.bring_up(tenant, sorted(adopted))
 
 
-def _known_plan(catalog: Catalog, plan: str) -> None:
+def _named(customer: Customer) -> tuple[object, ...]:
+    """What whoever makes a customer says of it."""
+    return customer.name, customer.plan, customer.time_zone, customer.anchor
+
+
+def check_plan(catalog: Catalog, plan: str) -> None:
+    """Raises PLAN_NOT_FOUND; "" is the default plan."""
     if plan and plan not in catalog.plan_of:
         raise MetergateError(Reason.PLAN_NOT_FOUND, f"no plan is called {plan!r}", {"plan": plan})
 
 
-async def _existing(change: CustomerChange, customer: str) -> Customer:
+def check_anchor(anchor: int | None) -> None:
+    """Raises FIELD_INVALID on `anchor_time`."""
+    if anchor is not None and not period.EARLIEST <= anchor < period.LATEST:
+        raise invalid("anchor_time", "must lie between 1970 and 2200")
+
+
+async def existing(change: CustomerChange, customer: str) -> Customer:
+    """The customer as the change sees it, or raises CUSTOMER_NOT_FOUND."""
     found = await change.get(customer)
     if found is None:
         raise _not_found(customer)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from itertools import product
 from typing import NamedTuple
 
 from metergate.app import clock
@@ -26,6 +27,7 @@ from metergate.domain.access import Principal
 from metergate.domain.catalog import Catalog
 from metergate.domain.decision import AnsweredBy, Ask, Decision, ask_of, blind, decision_of, look_at
 from metergate.domain.errors import MetergateError, Reason
+from metergate.domain.override import changes_at
 from metergate.domain.period import Window, span
 from metergate.domain.quantity import add
 from metergate.domain.quota import CounterKey, Figures, Kind, Limit, WhenViewGone
@@ -55,8 +57,8 @@ class Question:
 @dataclass(slots=True)
 class Touched:
     """The limits that a question touches, with the counters of their windows and the amounts asked of them: the same
-    while nothing defined has changed (`generation`, `catalog`) and no window has ended (`until`). `keys` are all of
-    these counters, in order.
+    while nothing defined has changed (`generation`, `catalog`) and no window has ended and no override begun or ended
+    (`until`). `keys` are all of these counters, in order.
 
     `last` is an answer that allowed, the counters that it was made of, and until when nothing but its forecast
     can have changed. There is none where a rate is touched: what is left of it grows by itself.
@@ -65,6 +67,7 @@ class Touched:
     generation: int
     catalog: Catalog
     until: int
+    customer: str
     plan: str
     limits: Sequence[tuple[Limit, Sequence[Window], Sequence[CounterKey]]]
     amounts: Sequence[Decimal]
@@ -146,20 +149,22 @@ class CheckQuota:
             for place in new:
                 question = questions[place]
                 try:
-                    customer = await self._customer(tenant, question.subject, owners)
-                    found[place] = question.touched = _touched(question, customer, catalog, generation, now)
+                    accounts = await self._accounts(tenant, question.subject, owners)
+                    found[place] = question.touched = _touched(question, accounts, catalog, generation, now)
                 except MetergateError as error:
                     found[place] = error
         return [one for one in found if one is not None]
 
-    async def _customer(self, tenant: str, subject: str, owners: Mapping[str, str]) -> Customer:
+    async def _accounts(self, tenant: str, subject: str, owners: Mapping[str, str]) -> list[Customer]:
+        """The subject's customer, and its pool."""
         owner = owners.get(subject)
         customer = await self._directory.customer(tenant, owner) if owner is not None else None
         if customer is None:
             raise MetergateError(
                 Reason.SUBJECT_NOT_FOUND, f"no subject or customer is called {subject!r}", {"subject": subject}
             )
-        return customer
+        pool = await self._directory.customer(tenant, customer.pool) if customer.pool else None
+        return [customer] if pool is None else [customer, pool]
 
     async def _look(
         self, tenant: str, catalog: Catalog, wanted: Sequence[tuple[CounterKey, Limit]], at_least: Mapping[str, int]
@@ -216,27 +221,29 @@ def _at_least(questions: Sequence[Question]) -> dict[str, int]:
     return least
 
 
-def _touched(question: Question, customer: Customer, catalog: Catalog, generation: int, now: int) -> Touched:
+def _touched(question: Question, accounts: Sequence[Customer], catalog: Catalog, generation: int, now: int) -> Touched:
     """The limits that the question touches. What is asked of one counter twice is added up."""
     asked: dict[tuple[str, CounterKey], tuple[tuple[Limit, Sequence[Window], Sequence[CounterKey]], Decimal]] = {}
-    for meter, amount, labels in question.amounts:
+    for (meter, amount, labels), customer in product(question.amounts, accounts):
         if meter not in catalog.meter_of:
             raise MetergateError(Reason.METER_NOT_FOUND, f"no meter is called {meter[:80]!r}", {"meter": meter[:80]})
-        for limit in catalog.limits(customer.plan, meter):
+        for limit in catalog.limits_for(customer, meter, now):
             filter_ = limit.filter_of(labels)
             if filter_ is None:
                 continue
             subject = limit.subject_of(question.subject)
-            windows = limit.windows(customer.time_zone, now)
+            windows = limit.windows(customer.time_zone, now, customer.anchor)
             keys = [CounterKey(customer.id, meter, subject, filter_, window.start, window.end) for window in windows]
             before = asked.get((limit.name, keys[-1]))
             asked[limit.name, keys[-1]] = ((limit, windows, keys), add(before[1], amount) if before else amount)
     limits = [one for one, _ in asked.values()]
+    changes = [changes_at(account.overrides, now) for account in accounts]
     return Touched(
         generation,
         catalog,
-        until=min([keys[-1].end for _, _, keys in limits], default=now),
-        plan=catalog.plan_in_force(customer.plan),
+        until=min([*changes, *[keys[-1].end for _, _, keys in limits]]) if limits else now,
+        customer=accounts[0].id,
+        plan=catalog.plan_in_force(accounts[0].plan),
         limits=limits,
         amounts=[amount for _, amount in asked.values()],
         keys=[key for _, _, keys in limits for key in keys],
@@ -258,6 +265,8 @@ def _decide(touched: Touched, seen: Sequence[Seen | None], now: int, by_ledger: 
             states.append(look_at(ask_of(limit, windows, keys[-1].filter, amount, parts), now))
         else:
             states.append(blind(Ask(limit, span(windows), keys[-1].filter, amount, Figures())))
+        if keys[-1].customer != touched.customer:
+            states[-1].pool = keys[-1].customer
     who = AnsweredBy.LEDGER if by_ledger else AnsweredBy.VIEW
     as_of = min([one.as_of for one in known], default=now)
     decision = decision_of(states, touched.plan, now, as_of, who, degraded=len(known) < len(seen))

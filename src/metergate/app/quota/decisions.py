@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from metergate.app.directory import Directory
 from metergate.app.ports import Ledger, LedgerUnavailableError
-from metergate.domain import period
 from metergate.domain.admission import conclude
 from metergate.domain.batch import Answer
 from metergate.domain.errors import MetergateError, Reason
-
-# A fact's own time may lie ahead of when it was recorded, by the accept window's five minutes.
-_AHEAD = 10 * period.MINUTE
 
 
 class FirstDecisions:
@@ -33,7 +29,9 @@ class FirstDecisions:
         catalog = await self._directory.catalog(tenant)
         customer = await self._directory.customer(tenant, demand.customer)
         try:
-            figures = await self._ledger.figures_at(tenant, answer.seq, answer.at - _AHEAD, keys) if keys else {}
+            figures = (
+                await self._ledger.figures_at(tenant, demand.customer, answer.seq, answer.at, keys) if keys else {}
+            )
         except LedgerUnavailableError:
             raise MetergateError(Reason.LEDGER_UNAVAILABLE, "the database cannot be reached") from None
         plan = catalog.plan_in_force(customer.plan if customer else "")

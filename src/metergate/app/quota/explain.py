@@ -17,6 +17,11 @@ from metergate.domain.errors import MetergateError, Reason
 from metergate.domain.period import Window
 from metergate.domain.quota import CounterKey, Figures, Kind, Limit
 
+# Of a limit in a decision's id; one more stands there where the limit was overridden.
+_PARTS = 6
+# Where what is granted stands in the figures of limits of grants; those of others end before.
+_GRANTED = Figures._fields.index("granted")
+
 
 @dataclass(frozen=True, slots=True)
 class Explained:
@@ -45,31 +50,42 @@ class ExplainDecision:
         """
         customer, seq, at, allowed, plan, limits = content
         catalog = await self._directory.catalog(principal.tenant)
-        touches = [_touch(customer, plan, catalog, limit) for limit in limits]
+        touches = [await self._touch(principal.tenant, customer, plan, catalog, limit) for limit in limits]
         asked = {touch.keys[-1]: Decimal(limit[4]) for touch, limit in zip(touches, limits, strict=True)}
         demand = Demand(customer, (), tuple(touches), asked)
         try:
-            behind = [await self._reader.behind(principal.tenant, seq, touch.keys, most) for touch in touches]
+            behind = [
+                await self._reader.behind(
+                    principal.tenant, seq if touch.keys[0].customer == customer else None, at, touch.keys, most
+                )
+                for touch in touches
+            ]
         except LedgerUnavailableError:
             raise MetergateError(Reason.LEDGER_UNAVAILABLE, "the database cannot be reached") from None
         figures = {
             key: one for touch, found in zip(touches, behind, strict=True)
             for key, one in zip(touch.keys, found.figures, strict=True)
         }  # fmt: skip
+        for touch, limit in zip(touches, limits, strict=True):
+            if tat := limit[5][4:]:  # of a rate, whose state the ledger does not tell afterwards
+                figures[touch.keys[-1]] = figures[touch.keys[-1]]._replace(tat=Decimal(tat[0]))
         decision = conclude(demand, allowed, figures, plan, at)
         return Explained(decision, _confirmed(touches, figures, limits), customer, seq, behind)
 
-
-def _touch(customer: str, plan: str, catalog: Catalog, content: Sequence[Any]) -> Touch:
-    """The limit as it was: what the id says of it, and the rest from the catalog of now."""
-    name, (meter, subject, filter_), windows, most = content[:4]
-    now = {limit.name: limit for limit in catalog.limits(plan, meter)}.get(name, Limit(name, meter, None))
-    of_grants = len(content[5]) == len(Figures._fields)
-    if of_grants != (now.kind is Kind.GRANTS):
-        now = Limit(name, meter, None, kind=Kind.GRANTS) if of_grants else Limit(name, meter, None)
-    keys = [CounterKey(customer, meter, subject, filter_, start, end) for start, end in windows]
-    limit = replace(now, max=Decimal(most) if most else None)
-    return Touch(limit, tuple([Window(start, end) for start, end in windows]), tuple(keys))
+    async def _touch(self, tenant: str, customer: str, plan: str, catalog: Catalog, content: Sequence[Any]) -> Touch:
+        """The limit as it was: what the id says of it, and the rest from the catalog of now."""
+        name, (*owner, meter, subject, filter_), windows, most = content[:4]
+        if owner:  # its pool's
+            customer = owner[0]
+            pool = await self._directory.customer(tenant, customer)
+            plan = pool.plan if pool else ""
+        now = {limit.name: limit for limit in catalog.limits(plan, meter)}.get(name, Limit(name, meter, None))
+        of_grants = len(content[5]) > _GRANTED
+        if of_grants != (now.kind is Kind.GRANTS):
+            now = Limit(name, meter, None, kind=Kind.GRANTS) if of_grants else Limit(name, meter, None)
+        keys = [CounterKey(customer, meter, subject, filter_, start, end) for start, end in windows]
+        limit = replace(now, max=Decimal(most) if most else None, overridden=len(content) > _PARTS)
+        return Touch(limit, tuple([Window(start, end) for start, end in windows]), tuple(keys))
 
 
 def _confirmed(
@@ -78,6 +94,7 @@ def _confirmed(
     for touch, content in zip(touches, limits, strict=True):
         found = total([figures[key] for key in touch.keys])
         answered = tuple([Decimal(figure) for figure in content[5]])
-        if found[: len(answered)] != answered:
+        granted = answered[_GRANTED:] or found[_GRANTED:]
+        if (*found[:4], *found[_GRANTED:]) != (*answered[:4], *granted):
             return False
     return True

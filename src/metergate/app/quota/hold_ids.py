@@ -9,6 +9,7 @@ from hashlib import blake2b
 from typing import Any
 
 from metergate.domain.access import Principal
+from metergate.domain.errors import MetergateError, Reason
 from metergate.domain.hold import Kind
 
 _BYTES = 15  # 24 characters
@@ -28,3 +29,10 @@ def hold_id(kind: Kind, principal: Principal, request_id: str) -> str:
 def digest_of(content: list[Any]) -> bytes:
     """What stands for the content of a request."""
     return blake2b(json.dumps(content, default=str).encode(), digest_size=16).digest()
+
+
+def naming(error: MetergateError, request_id: str) -> MetergateError:
+    """The error; one about a request id that was used before names it as the caller knows it."""
+    if error.reason is Reason.REQUEST_ID_REUSED:
+        error.metadata = {"request_id": request_id}
+    return error

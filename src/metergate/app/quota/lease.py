@@ -12,12 +12,12 @@ from metergate.app.directory import Directory
 from metergate.app.ports import Ledger
 from metergate.app.quota.consume import subject_not_found
 from metergate.app.quota.decisions import FirstDecisions
-from metergate.app.quota.hold_ids import digest_of, hold_id
+from metergate.app.quota.hold_ids import digest_of, hold_id, naming
 from metergate.app.quota.reserve import owner_of
 from metergate.app.usage.lane import Lanes
 from metergate.domain.access import Principal
 from metergate.domain.batch import Answer
-from metergate.domain.errors import MetergateError
+from metergate.domain.errors import MetergateError, Reason
 from metergate.domain.hold import Kind
 from metergate.domain.work import Acquire, Mark, Want, Work, WriteOff
 
@@ -56,7 +56,10 @@ class Leases:
         digest = digest_of([subject, *want[:2], sorted(want.labels.items()), holder])
         id_ = hold_id(Kind.LEASE, principal, request_id)
         work = Acquire(id_, owners[subject], subject, want, holder, digest)
-        answer = await self._submit(principal, work)
+        try:
+            answer = await self._submit(principal, work)
+        except MetergateError as error:
+            raise naming(error, request_id) from None
         return await self._first.fill(principal.tenant, answer)
 
     async def sync(self, principal: Principal, reports: Sequence[Report]) -> list[Answer | MetergateError]:
@@ -87,6 +90,8 @@ class Leases:
         try:
             customer, _ = await owner_of(self._ledger, Kind.LEASE, principal, report.id)
         except MetergateError as error:
+            if error.reason is not Reason.LEASE_NOT_FOUND:
+                raise  # of the ledger: no mark was taken
             return error
         return Mark(report.id, customer, report.spent, report.returned, report.wanted, report.close)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from metergate.app import clock
-from metergate.app.catch_up import CatchUp
+from metergate.app.catch_up import CatchUp, is_behind
 from metergate.app.directory import Directory
 from metergate.app.ports import Ledger, LedgerUnavailableError, OutcomeUnknownError
 from metergate.app.stores import Customer
@@ -58,14 +58,18 @@ class ListLimits:
             if meter not in catalog.meter_of:
                 raise MetergateError(Reason.METER_NOT_FOUND, f"no meter is called {meter!r}", {"meter": meter})
         customer = await self._customer(tenant, subject)
+        pool = await self._directory.customer(tenant, customer.pool) if customer.pool else None
         try:
-            limits = _limits(catalog, customer, meters)
-            live = await self._ledger.live_counters(tenant, customer.id, now - _looks_back(limits), now)
-            wanted = list(_wanted(limits, customer, subject, live, now))
+            wanted: list[Wanted] = []
+            for account in (customer, pool) if pool else (customer,):
+                limits = _limits(catalog, account, meters or catalog.meter_of, now)
+                live = await self._ledger.live_counters(tenant, account.id, now - _looks_back(limits), now)
+                wanted += _wanted(limits, account, subject, live, now)
             keys = sorted({key for one in wanted for key in one.keys})
             as_of, views = await self._ledger.figures(tenant, keys) if keys else (now, {})
-            if any(view.head.metering_version < catalog.metering_version for view in views.values()):
-                await self._catch_up.bring_up(tenant, [customer.id])
+            behind = {view.head.customer for view in views.values() if is_behind(view.head, catalog)}
+            if behind:
+                await self._catch_up.bring_up(tenant, sorted(behind))
                 as_of, views = await self._ledger.figures(tenant, keys)
         except (LedgerUnavailableError, OutcomeUnknownError):
             raise MetergateError(Reason.LEDGER_UNAVAILABLE, "the database cannot be reached") from None
@@ -73,6 +77,8 @@ class ListLimits:
             look_at(ask_of(limit, windows, keys[-1].filter, ZERO, [views[key].figures for key in keys]), now)
             for limit, windows, keys in wanted
         ]
+        for state, one in zip(states, wanted, strict=True):
+            state.pool = "" if one.keys[-1].customer == customer.id else one.keys[-1].customer
         return Limits(customer.id, catalog.plan_in_force(customer.plan), states, as_of)
 
     async def of_type(self, principal: Principal, subject: str, event_type: str) -> Limits:
@@ -92,9 +98,8 @@ class ListLimits:
         return customer
 
 
-def _limits(catalog: Catalog, customer: Customer, meters: Collection[str]) -> list[Limit]:
-    plan = catalog.plan_of.get(catalog.plan_in_force(customer.plan))
-    found = [limit for limit in (plan.limits if plan else ()) if not meters or limit.meter in meters]
+def _limits(catalog: Catalog, customer: Customer, meters: Collection[str], now: int) -> list[Limit]:
+    found = [limit for meter in dict.fromkeys(meters) for limit in catalog.limits_for(customer, meter, now)]
     return sorted(found, key=lambda limit: limit.name)
 
 
@@ -108,7 +113,7 @@ def _wanted(
 ) -> Iterable[Wanted]:
     for limit in limits:
         stub = CounterKey(customer.id, limit.meter, limit.subject_of(subject), "", 0, 0)
-        windows = limit.windows(customer.time_zone, now)
+        windows = limit.windows(customer.time_zone, now, customer.anchor)
         mine = [stub._replace(start=window.start, end=window.end) for window in windows]
         filters = _filters(limit, mine, live) if limit.per_labels else [limit.filter_of(dict(limit.labels)) or ""]
         for filter_ in filters:

@@ -51,6 +51,7 @@ class Refusals:
         if decision is None or decision.retry_after is None or any(event.time is not None for event in unit):
             return
         until = min(answer.at + min(LIVES, decision.retry_after), *[state.window.end for state in decision.states])
+        until = min(until, answer.demand.changes_at)
         said = replace(answer, decision=replace(decision, answered_by=AnsweredBy.MEMORY))
         self._refused.keep((tenant, _key(unit)), _Refusal(said, until))
 
@@ -87,5 +88,7 @@ def _key(unit: tuple[Event, ...]) -> tuple[bytes, ...]:
 
 
 def _holds(refusal: _Refusal, peek: Peek) -> Answer | None:
-    same = peek.seq == refusal.answer.seq and peek.catalog_version == refusal.answer.catalog_version
-    return refusal.answer if same and not peek.known and peek.now < refusal.until else None
+    answer = refusal.answer
+    same = peek.seq == answer.seq and peek.catalog_version == answer.catalog_version
+    # Before its beginning too it is no longer what holds: the clock was put back.
+    return answer if same and not peek.known and answer.at <= peek.now < refusal.until else None

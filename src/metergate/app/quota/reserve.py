@@ -8,7 +8,7 @@ from metergate.app.directory import Directory
 from metergate.app.ports import Ledger, LedgerUnavailableError
 from metergate.app.quota.consume import subject_not_found
 from metergate.app.quota.decisions import FirstDecisions
-from metergate.app.quota.hold_ids import digest_of, hold_id
+from metergate.app.quota.hold_ids import digest_of, hold_id, naming
 from metergate.app.usage.lane import Lanes
 from metergate.domain.access import Principal
 from metergate.domain.batch import Answer
@@ -44,7 +44,10 @@ class Reservations:
             id_, owners[subject], subject, tuple(wants), ttl, partial,
             digest_of([subject, [[*want[:2], sorted(want.labels.items())] for want in wants], ttl, partial]),
         )  # fmt: skip
-        return await self._submit(principal, work)
+        try:
+            return await self._submit(principal, work)
+        except MetergateError as error:
+            raise naming(error, request_id) from None
 
     async def extend(self, principal: Principal, id: str, ttl: int) -> tuple[Answer, dict[str, int]]:
         """Moves the end to `ttl` microseconds from now, if that is later.

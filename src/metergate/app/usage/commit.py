@@ -43,7 +43,8 @@ class Committed:
     publications: list[Publication] = field(default_factory=list)
     catalog_version: int = 0
     now: int = 0
-    behind: Collection[str] = ()
+    behind: Mapping[str, str] = field(default_factory=dict)
+    pools: Mapping[str, str] = field(default_factory=dict)
     limit_events: Sequence[LimitEvent] = ()
 
 
@@ -56,7 +57,7 @@ class UsageCommitter:
         self._accept = accept
         self._catch_up = catch_up
         # What was told need not be written again; what is forgotten is written, and found to be there.
-        self._told: Memory[tuple[str, CounterKey, str, int], None] = Memory(_TOLD_MOST)
+        self._told: Memory[tuple[str, CounterKey, str], tuple[int, ...]] = Memory(_TOLD_MOST)
 
     async def bring_up(self, tenant: str, customers: Sequence[str]) -> None:
         """Makes the rollups of customers complete that a commit found behind.
@@ -75,14 +76,14 @@ class UsageCommitter:
             LedgerUnavailableError, OutcomeUnknownError, RaceLostError, DataRefusedError
         """
         async with self._ledger.commit(tenant) as commit:
-            heads = await commit.lock(sorted({work.customer for work in works}), wait)
+            heads = await self._lock(commit, works, wait)
             owners = await self._found_meanwhile(commit, works) if NOBODY in heads else {}
             free = [work for work in works if work.customer in heads]
             if not free:
                 return Committed([None] * len(works), range(len(works)), owners)
             look = await commit.look([event for work in free for event in events_of(work)])
             catalog = await self._catalog(commit, tenant, look.catalog_version)
-            behind = {head.customer for head in heads.values() if is_behind(head, catalog)}
+            behind = _behind(heads, catalog)
             ready = [
                 place
                 for place, work in enumerate(works)
@@ -93,13 +94,23 @@ class UsageCommitter:
             batch = [works[place] for place in ready]
             done = await self._write(tenant, commit, batch, heads, look, catalog, tried)
         for event in done.limit_events:
-            self._told.keep((tenant, *event.once), None)
+            window = (tenant, event.key, event.limit)
+            self._told.keep(window, (*self._told.get(window, ()), event.threshold))
         results: list[Result] = [None] * len(works)
         for place, result in zip(ready, done.results, strict=True):
             results[place] = result
         done.results, done.again = results, set(range(len(works))) - set(ready)
         done.owners, done.behind = owners, behind
+        done.pools = {name: head.pool for name, head in heads.items() if head.pool}
         return done
+
+    async def _lock(self, commit: Commit, works: Sequence[Work], wait: bool) -> dict[str, Head]:
+        """The heads of the works' customers, then those of their pools. Whose pool is busy is left out."""
+        heads = await commit.lock(sorted({work.customer for work in works}), wait)
+        pools = {head.pool for head in heads.values()} - {""} - heads.keys()
+        if pools:
+            heads |= await commit.lock(sorted(pools), wait)
+        return {name: head for name, head in heads.items() if not head.pool or head.pool in heads}
 
     async def _found_meanwhile(self, commit: Commit, works: Sequence[Work]) -> dict[str, str]:
         """A subject may have been made since the batch was; under the waiting room's lock none can be made."""
@@ -117,22 +128,23 @@ class UsageCommitter:
         tried: dict[str, int],
     ) -> Committed:
         holds, holders = await self._holds(commit, works)
-        grants = await self._grants(commit, works, holds, catalog)
+        grants = await self._grants(commit, works, heads, holds, catalog)
         ledger = Ledger(heads, look.known, catalog, look.now, self._accept, dict(tried), holds, grants)
         batch = Batch(works, ledger, holders)
         batch.begin()
         born, changed, forget = await self._counters(commit, batch)
         posting = batch.posting
-        writing = sorted(posting.customers)
+        # A hold that is over may name a pool that its customer has left: nothing changes there.
+        writing = sorted(posting.customers & heads.keys())
         # What was born only for a refusal is not written.
-        changed = {key: figures for key, figures in born.items() if key.customer in posting.customers} | changed
+        changed = {key: figures for key, figures in born.items() if key.customer in writing} | changed
         done = Committed(batch.results, catalog_version=catalog.version, now=look.now)
         done.seqs, done.publications = _recorded_before(look.known, heads, tried)
         if writing:
             tried.update({customer: heads[customer].seq + 1 for customer in writing})
             await commit.write(posting, ledger, changed, writing)
-            reached = batch.limit_events(changed)
-            done.limit_events = [event for event in reached if (tenant, *event.once) not in self._told]
+            told = self._told
+            done.limit_events = batch.limit_events(changed, lambda key, limit: told.get((tenant, key, limit), ()))
             if done.limit_events:
                 await commit.write_limit_events(done.limit_events)
             done.seqs |= {customer: heads[customer].seq + 1 for customer in writing}
@@ -149,10 +161,15 @@ class UsageCommitter:
         return holds, await commit.holders(sorted(pairs)) if pairs else {}
 
     async def _grants(
-        self, commit: Commit, works: Sequence[Work], holds: Mapping[str, Hold], catalog: Catalog
+        self,
+        commit: Commit,
+        works: Sequence[Work],
+        heads: Mapping[str, Head],
+        holds: Mapping[str, Hold],
+        catalog: Catalog,
     ) -> dict[tuple[str, str], Account]:
         """The accounts of grants that the works touch; asks only where there can be any."""
-        pairs, named, ids = touched(works, holds, catalog)
+        pairs, named, ids = touched(works, heads, holds, catalog)
         if not pairs:
             return {}
         return {pair: Account() for pair in named} | await commit.grants(sorted(pairs), sorted(ids))
@@ -188,6 +205,13 @@ class UsageCommitter:
                 forget += [key._replace(start=over.start, end=over.end)] if over else []
         counters = with_granted(batch.ledger.grants, counters)
         return born, batch.finish(counters), forget
+
+
+def _behind(heads: Mapping[str, Head], catalog: Catalog) -> dict[str, str]:
+    """Who cannot be committed for yet, and whose rollups are to be brought up first: its own or its pool's."""
+    behind = {name: name for name, head in heads.items() if is_behind(head, catalog)}
+    waiting = {name: head.pool for name, head in heads.items() if head.pool in behind and name not in behind}
+    return behind | waiting
 
 
 def _window_over(limit: Limit, head: Head, key: CounterKey) -> Window | None:

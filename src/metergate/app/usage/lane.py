@@ -205,15 +205,18 @@ class Lane:
             if place not in done.again:
                 del entry.pending[index]
                 entry.results[index] = result
-                if work.customer in done.seqs:
-                    entry.seqs[work.customer] = done.seqs[work.customer]
+                for name in (work.customer, done.pools.get(work.customer, "")):
+                    if name in done.seqs:
+                        entry.seqs[name] = done.seqs[name]
             elif isinstance(work, Fact) and (owner := done.owners.get(work.event.subject)) is not None:
                 entry.pending[index] = work._replace(customer=owner)
         again: list[Entry] = []
         for entry in entries:
             if not entry.pending:
                 continue
-            behind = sorted({one.customer for one in entry.pending.values()} & set(done.behind))
+            behind = sorted(
+                {done.behind[one.customer] for one in entry.pending.values() if one.customer in done.behind}
+            )
             entry.tries += 1
             if behind:
                 self._start(self._bring_up(entry, behind))

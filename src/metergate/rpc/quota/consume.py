@@ -12,7 +12,7 @@ from metergate.domain.usage import Outcome
 from metergate.rpc.call import Call
 from metergate.rpc.convert import from_pb_event, to_pb_duration, to_pb_receipt
 from metergate.rpc.quota.verdict import decision_of, refusal, to_pb_verdict
-from metergate.v1 import quota_pb2, usage_event_pb2
+from metergate.v1 import decision_pb2, quota_pb2, usage_event_pb2
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +51,16 @@ class ConsumeService:
                 units.append(error)
         consumed = await self.consume.consume(call.caller, units, request.details)
         response = quota_pb2.BatchConsumeQuotaResponse(token=self.sealer.write(tenant, consumed.seqs))
+        verdicts: dict[int, decision_pb2.Decision] = {}  # works that ask the same share one decision
         for answer in consumed.answers:
             response.results.append(_to_pb_result(answer))
             if request.details and isinstance(answer, Answer):
-                to_pb_verdict(self.sealer, tenant, answer, response.results[-1].decision)
+                message = response.results[-1].decision
+                if (same := verdicts.get(id(answer.decision))) is not None:
+                    message.CopyFrom(same)
+                else:
+                    to_pb_verdict(self.sealer, tenant, answer, message)
+                    verdicts[id(answer.decision)] = message
         return response
 
 

@@ -11,7 +11,7 @@ from metergate.domain.decision import LimitState
 from metergate.domain.quantity import to_text
 from metergate.domain.quota import Kind
 from metergate.rpc.call import Call
-from metergate.rpc.convert import to_pb_decision, to_pb_limit_state
+from metergate.rpc.convert import build_decision, to_pb_limit_state
 from metergate.v1 import quota_pb2
 
 _EVENTS, _EVENTS_MOST = 100, 1_000
@@ -40,7 +40,7 @@ class ExplainService:
                 for state, behind in zip(explained.decision.states, explained.behind, strict=True)
             ],
         )
-        to_pb_decision(explained.decision, response.decision)
+        build_decision(explained.decision, response.decision)
         response.decision.decision_id = request.decision_id
         return response
 

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from metergate.app.tokens import Sealer
 from metergate.domain.batch import Answer
 from metergate.domain.decision import Decision
 from metergate.domain.errors import MetergateError, Reason
 from metergate.domain.quantity import to_text
-from metergate.domain.quota import Kind
-from metergate.rpc.convert import to_pb_decision
+from metergate.domain.quota import Figures, Kind
+from metergate.rpc.convert import build_decision
 from metergate.v1 import decision_pb2
 
 
 def to_pb_verdict(sealer: Sealer, tenant: str, answer: Answer, message: decision_pb2.Decision) -> None:
     """Writes the answer's decision into an empty message, with its id."""
     decision = decision_of(answer)
-    to_pb_decision(decision, message)
+    build_decision(decision, message)
     message.decision_id = sealer.decision(tenant, _content(answer, decision))
 
 
@@ -31,16 +33,24 @@ def _content(answer: Answer, decision: Decision) -> list[object]:
     limits: list[object] = [
         [
             touch.limit.name,
-            touch.keys[-1][1:4],
+            touch.keys[-1][0 if state.pool else 1 : 4],
             [[key.start, key.end] for key in touch.keys],
             "" if state.limit.max is None else to_text(state.limit.max),
             to_text(demand.amounts[touch.keys[-1]]),
-            # What is granted is part of what was answered; a limit that has it there is one of grants.
-            [to_text(one) for one in (state.figures if touch.limit.kind is Kind.GRANTS else state.figures[:4])],
+            [to_text(figure) for figure in _figures(touch.limit.kind, state.figures)],
+            *([1] if touch.limit.overridden else []),
         ]
         for touch, state in zip(demand.touches, decision.states, strict=True)
     ]
     return [demand.customer, answer.seq, answer.at, decision.allowed, decision.plan, limits]
+
+
+def _figures(kind: Kind, figures: Figures) -> tuple[Decimal, ...]:
+    """What was answered of a counter. A rate's state is nowhere else, as the ledger does not tell it afterwards; and
+    where what is granted stands there, the limit is one of grants."""
+    if kind is Kind.GRANTS:
+        return figures
+    return figures[:5] if figures.tat else figures[:4]
 
 
 def refusal(decision: Decision, subject: str) -> MetergateError:

@@ -9,12 +9,14 @@ from decimal import Decimal
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
 
+from grpc import aio
+
 from metergate_client.calls.call import Call
 from metergate_client.errors import MetergateError
 from metergate_client.exact import Amount
 from metergate_client.leases import common
 from metergate_client.leases.common import boot, key_of, now, wall
-from metergate_client.leases.model import AnyKey, EventForm, LeasePace, Request, Verdict, Write
+from metergate_client.leases.model import AnyKey, EventForm, Failure, LeasePace, Request, Verdict, Write
 from metergate_client.leases.units import ONE, to_units
 from metergate_client.leases.wire import to_call, to_failure
 
@@ -173,6 +175,8 @@ class AsyncLeaseHolder:
             reply = await self._client.run(to_call(request, self.holder))
         except MetergateError as error:
             self._machine.failed(request, to_failure(error), now())
+        except (aio.UsageError, asyncio.CancelledError) as error:  # the channel is closed
+            self._machine.failed(request, Failure(repr(error), answered=False), now())
         else:
             self._machine.answer(request, reply, now())
         self._tell_news()

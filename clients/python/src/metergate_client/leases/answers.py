@@ -28,7 +28,7 @@ def acquired(held: Holdings, request: Acquire, figures: Figures | None, now: Now
         return
     lease.id, lease.state, lease.dirty = figures.id, State.OPEN, True
     lease.target, lease.measured_at, lease.spent_at = lease.asked, now.boot, now.boot
-    if lease.unwanted:
+    if lease.unwanted or held.stopping:
         held.close(lease)
         return
     _take(held, lease, figures, request.sent, lease.asked, now)
@@ -76,13 +76,8 @@ def _not_synced(held: Holdings, lease: Lease, result: Synced, now: Now) -> None:
     if lease.state is State.OPEN:
         held.close(lease)
     lease.sync_at = now.boot + SECOND
-    if result.error_reason == "LEASE_NOT_FOUND":
-        lease.told = True
-    elif result.figures is not None:
-        # The mark does not fit what the server holds. A former run's may claim too much; what was spent here stands.
-        most = result.figures.granted - result.figures.returned
-        lease.floor = min(lease.floor, most)
-        lease.told = lease.spent > most
+    # Repeating either would change nothing; a lease that cannot be closed is forfeited by its end.
+    lease.told |= result.error_reason in ("LEASE_NOT_FOUND", "LEASE_MARK_INVALID")
 
 
 def _take(held: Holdings, lease: Lease, figures: Figures, sent: Now, asked: int, now: Now) -> None:

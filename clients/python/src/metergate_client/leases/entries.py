@@ -37,6 +37,7 @@ def from_entry(entry: Entry) -> Lease:
         spent=entry.spent,
         floor=entry.mark,
         mark=entry.mark,
+        claimed=entry.mark,
         covered=entry.covered,
         last_part=entry.last_part,
         parts=[Part(*part, journaled=True) for part in entry.parts],

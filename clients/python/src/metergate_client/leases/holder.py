@@ -19,7 +19,7 @@ from metergate_client.errors import MetergateError
 from metergate_client.exact import Amount
 from metergate_client.leases import common
 from metergate_client.leases.common import boot, key_of, now, wall
-from metergate_client.leases.model import AnyKey, EventForm, LeasePace, Request, Verdict, Write
+from metergate_client.leases.model import AnyKey, EventForm, Failure, LeasePace, Request, Verdict, Write
 from metergate_client.leases.units import ONE, to_units
 from metergate_client.leases.wire import to_call, to_failure
 
@@ -191,7 +191,11 @@ class LeaseHolder:
 
     def _send(self, request: Request) -> None:
         call = to_call(request, self.holder)
-        begun = self._client._begin(call)
+        try:
+            begun = self._client._begin(call)
+        except ValueError as error:  # the channel is closed
+            self._machine.failed(request, Failure(str(error), answered=False), now())
+            return
         self._flight = request, call, begun
         # Called at once, by this thread, where it is done already; hence not under the lock.
         self._lock.release()

@@ -80,7 +80,7 @@ class Holdings:
             if lease.unwanted and lease.first_sent is None and not lease.journaled:
                 self.forget(lease, now)  # nobody has heard of it
         elif lease.state is State.OPEN:
-            if self.stopping or lease.ended(now) or self._is_idle(lease, now):
+            if lease.ended(now) or self._is_idle(lease, now):
                 self.close(lease)
             else:
                 pacing.set_levels(lease, self.slots[lease.key], self.pace)

@@ -23,6 +23,9 @@ class Journaling:
         if self.writing is not None or now.boot < self.not_before:
             return None
         made = [self._entry(lease, now) for lease in self.held.leases.values() if self._is_to_write(lease)]
+        for entry in made:
+            lease = self.held.leases[entry.request_id]
+            lease.claimed = max(lease.claimed, entry.mark)
         if not self.held.journals:
             self._confirm(made)
             return None
@@ -52,7 +55,7 @@ class Journaling:
         if lease.dirty or lease.state is not State.OPEN:
             return lease.dirty
         # A mark above what is left after giving back would claim more than the lease has, were this run to crash.
-        return lease.mark > lease.capacity or pacing.wants_mark(lease, self.held.slots[lease.key], self.held.pace)
+        return lease.claimed > lease.capacity or pacing.wants_mark(lease, self.held.slots[lease.key], self.held.pace)
 
     def _entry(self, lease: Lease, now: Now) -> Entry:
         lease.dirty = False
@@ -69,7 +72,8 @@ class Journaling:
             lease = self.held.leases.get(entry.request_id)
             if lease is None or entry.gone:
                 continue
-            lease.mark, lease.journaled = entry.mark, True
+            lease.mark = lease.claimed = entry.mark
+            lease.journaled = True
             for part in lease.parts:
                 part.journaled |= part.number <= entry.last_part
             if slot := self.held.slots.get(lease.key):

@@ -145,6 +145,9 @@ class LeaseMachine:
     def stop(self) -> None:
         """Spend nothing more, and give everything back."""
         self._held.stopping = True
+        for lease in self._held.leases.values():
+            if lease.state is State.OPEN:
+                self._held.close(lease)
 
     def abandon(self) -> None:
         """Forget everything at once: these leases are another process's (the parent of a fork)."""
@@ -217,6 +220,11 @@ class LeaseMachine:
         """The request in flight was answered."""
         self._flight = None
         self._trouble[type(request)] = _Trouble()
+        self._take(request, reply, now)
+        if not self._held.journals:
+            self._journaling.next(now)  # at once: nothing that came waits for a journal
+
+    def _take(self, request: Request, reply: Figures | Sequence[Synced | Recorded] | None, now: Now) -> None:
         if isinstance(request, Acquire):
             answers.acquired(self._held, request, reply if isinstance(reply, Figures) else None, now)
             return
@@ -236,16 +244,16 @@ class LeaseMachine:
             answers.refused(self._held, request, wait, now)
             self._trouble[Acquire] = _Trouble()
             return
-        if failure.answered:
-            self._held.problems.append(f"{type(request).__name__} failed: {failure.reason}")
         trouble = self._trouble[type(request)]
+        if not trouble.failures:  # said once
+            self._held.problems.append(f"{type(request).__name__} failed: {failure.reason}")
         wait = int(min(_FIRST_WAIT << min(trouble.failures, 10), _LONGEST_WAIT) * (0.5 + self._held.random() / 2))
         trouble.failures += 1
         trouble.retry_at = now.boot + max(failure.retry_after, wait)
 
 
 def _may_sync(lease: Lease, now: Now) -> bool:
+    # Not before the journal claims no more than is left after giving back, or after the end.
     if lease.state is State.CLOSING:
-        return not lease.told and now.boot >= lease.sync_at
-    # Not before the journal claims no more than is left after giving back.
-    return lease.state is State.OPEN and lease.planned and lease.mark <= lease.capacity
+        return not lease.told and now.boot >= lease.sync_at and lease.claimed <= lease.reported
+    return lease.state is State.OPEN and lease.planned and lease.claimed <= lease.capacity

@@ -122,6 +122,7 @@ class Lease:
     spent: int = 0
     floor: int = 0  # what a former run may have spent; reported where it is more than `spent`
     mark: int = 0  # what the journal holds for certain: no more than this may be spent
+    claimed: int = 0  # what it may hold: what was handed to it last counts, until a later write is confirmed
     ceiling: int = 0  # min(mark, granted - returned), kept for the fast path
     alert: int = NEVER  # at this much spent the loop has work
     low: int = -1  # more is asked for when no more than this is left

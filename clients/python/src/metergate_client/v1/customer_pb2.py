@@ -22,45 +22,64 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from metergate_client.v1 import grant_pb2 as metergate_dot_v1_dot_grant__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bmetergate/v1/customer.proto\x12\x0cmetergate.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18metergate/v1/grant.proto\"\x9c\x01\n\x08\x43ustomer\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n\x04name\x18\x02 \x01(\tR\x04name\x12\x12\n\x04plan\x18\x03 \x01(\tR\x04plan\x12\x1b\n\ttime_zone\x18\x04 \x01(\tR\x08timeZone\x12;\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\"r\n\x07Subject\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x1a\n\x08\x63ustomer\x18\x02 \x01(\tR\x08\x63ustomer\x12;\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\"j\n\x15\x43reateCustomerRequest\x12\x32\n\x08\x63ustomer\x18\x01 \x01(\x0b\x32\x16.metergate.v1.CustomerR\x08\x63ustomer\x12\x1d\n\nrequest_id\x18\x02 \x01(\tR\trequestId\"s\n\x16\x43reateCustomerResponse\x12\x32\n\x08\x63ustomer\x18\x01 \x01(\x0b\x32\x16.metergate.v1.CustomerR\x08\x63ustomer\x12%\n\x0e\x61\x64opted_events\x18\x02 \x01(\x03R\radoptedEvents\"$\n\x12GetCustomerRequest\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\"I\n\x13GetCustomerResponse\x12\x32\n\x08\x63ustomer\x18\x01 \x01(\x0b\x32\x16.metergate.v1.CustomerR\x08\x63ustomer\"R\n\x14ListCustomersRequest\x12\x1b\n\tpage_size\x18\x01 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x02 \x01(\tR\tpageToken\"u\n\x15ListCustomersResponse\x12\x34\n\tcustomers\x18\x01 \x03(\x0b\x32\x16.metergate.v1.CustomerR\tcustomers\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"b\n\x11\x41ssignPlanRequest\x12\x1a\n\x08\x63ustomer\x18\x01 \x01(\tR\x08\x63ustomer\x12\x12\n\x04plan\x18\x02 \x01(\tR\x04plan\x12\x1d\n\nrequest_id\x18\x03 \x01(\tR\trequestId\"H\n\x12\x41ssignPlanResponse\x12\x32\n\x08\x63ustomer\x18\x01 \x01(\x0b\x32\x16.metergate.v1.CustomerR\x08\x63ustomer\"f\n\x14\x43reateSubjectRequest\x12/\n\x07subject\x18\x01 \x01(\x0b\x32\x15.metergate.v1.SubjectR\x07subject\x12\x1d\n\nrequest_id\x18\x02 \x01(\tR\trequestId\"o\n\x15\x43reateSubjectResponse\x12/\n\x07subject\x18\x01 \x01(\x0b\x32\x15.metergate.v1.SubjectR\x07subject\x12%\n\x0e\x61\x64opted_events\x18\x02 \x01(\x03R\radoptedEvents\"m\n\x13ListSubjectsRequest\x12\x1a\n\x08\x63ustomer\x18\x01 \x01(\tR\x08\x63ustomer\x12\x1b\n\tpage_size\x18\x02 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x03 \x01(\tR\tpageToken\"q\n\x14ListSubjectsResponse\x12\x31\n\x08subjects\x18\x01 \x03(\x0b\x32\x15.metergate.v1.SubjectR\x08subjects\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken2\xee\x06\n\x0f\x43ustomerService\x12[\n\x0e\x43reateCustomer\x12#.metergate.v1.CreateCustomerRequest\x1a$.metergate.v1.CreateCustomerResponse\x12R\n\x0bGetCustomer\x12 .metergate.v1.GetCustomerRequest\x1a!.metergate.v1.GetCustomerResponse\x12X\n\rListCustomers\x12\".metergate.v1.ListCustomersRequest\x1a#.metergate.v1.ListCustomersResponse\x12O\n\nAssignPlan\x12\x1f.metergate.v1.AssignPlanRequest\x1a .metergate.v1.AssignPlanResponse\x12X\n\rCreateSubject\x12\".metergate.v1.CreateSubjectRequest\x1a#.metergate.v1.CreateSubjectResponse\x12U\n\x0cListSubjects\x12!.metergate.v1.ListSubjectsRequest\x1a\".metergate.v1.ListSubjectsResponse\x12R\n\x0b\x43reateGrant\x12 .metergate.v1.CreateGrantRequest\x1a!.metergate.v1.CreateGrantResponse\x12L\n\tVoidGrant\x12\x1e.metergate.v1.VoidGrantRequest\x1a\x1f.metergate.v1.VoidGrantResponse\x12O\n\nListGrants\x12\x1f.metergate.v1.ListGrantsRequest\x1a .metergate.v1.ListGrantsResponse\x12[\n\x0eListGrantMoves\x12#.metergate.v1.ListGrantMovesRequest\x1a$.metergate.v1.ListGrantMovesResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bmetergate/v1/customer.proto\x12\x0cmetergate.v1\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18metergate/v1/grant.proto\"\xb3\x02\n\x08\x43ustomer\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n\x04name\x18\x02 \x01(\tR\x04name\x12\x12\n\x04plan\x18\x03 \x01(\tR\x04plan\x12\x1b\n\ttime_zone\x18\x04 \x01(\tR\x08timeZone\x12;\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\x12;\n\x0b\x61nchor_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nanchorTime\x12\x44\n\x0flimit_overrides\x18\x07 \x03(\x0b\x32\x1b.metergate.v1.LimitOverrideR\x0elimitOverrides\x12\x12\n\x04pool\x18\x08 \x01(\tR\x04pool\"\xa9\x01\n\rLimitOverride\x12\x14\n\x05limit\x18\x01 \x01(\tR\x05limit\x12\x10\n\x03max\x18\x02 \x01(\tR\x03max\x12\x39\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tstartTime\x12\x35\n\x08\x65nd_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x07\x65ndTime\"r\n\x07Subject\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x1a\n\x08\x63ustomer\x18\x02 \x01(\tR\x08\x63ustomer\x12;\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\"j\n\x15\x43reateCustomerRequest\x12\x32\n\x08\x63ustomer\x18\x01 \x01(\x0b\x32\x16.metergate.v1.CustomerR\x08\x63ustomer\x12\x1d\n\nrequest_id\x18\x02 \x01(\tR\trequestId\"s\n\x16\x43reateCustomerResponse\x12\x32\n\x08\x63ustomer\x18\x01 \x01(\x0b\x32\x16.metergate.v1.CustomerR\x08\x63ustomer\x12%\n\x0e\x61\x64opted_events\x18\x02 \x01(\x03R\radoptedEvents\"$\n\x12GetCustomerRequest\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\"I\n\x13GetCustomerResponse\x12\x32\n\x08\x63ustomer\x18\x01 \x01(\x0b\x32\x16.metergate.v1.CustomerR\x08\x63ustomer\"R\n\x14ListCustomersRequest\x12\x1b\n\tpage_size\x18\x01 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x02 \x01(\tR\tpageToken\"u\n\x15ListCustomersResponse\x12\x34\n\tcustomers\x18\x01 \x03(\x0b\x32\x16.metergate.v1.CustomerR\tcustomers\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xa7\x01\n\x15UpdateCustomerRequest\x12\x32\n\x08\x63ustomer\x18\x01 \x01(\x0b\x32\x16.metergate.v1.CustomerR\x08\x63ustomer\x12;\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskR\nupdateMask\x12\x1d\n\nrequest_id\x18\x03 \x01(\tR\trequestId\"L\n\x16UpdateCustomerResponse\x12\x32\n\x08\x63ustomer\x18\x01 \x01(\x0b\x32\x16.metergate.v1.CustomerR\x08\x63ustomer\"b\n\x11\x41ssignPlanRequest\x12\x1a\n\x08\x63ustomer\x18\x01 \x01(\tR\x08\x63ustomer\x12\x12\n\x04plan\x18\x02 \x01(\tR\x04plan\x12\x1d\n\nrequest_id\x18\x03 \x01(\tR\trequestId\"H\n\x12\x41ssignPlanResponse\x12\x32\n\x08\x63ustomer\x18\x01 \x01(\x0b\x32\x16.metergate.v1.CustomerR\x08\x63ustomer\"b\n\x11\x41ssignPoolRequest\x12\x1a\n\x08\x63ustomer\x18\x01 \x01(\tR\x08\x63ustomer\x12\x12\n\x04pool\x18\x02 \x01(\tR\x04pool\x12\x1d\n\nrequest_id\x18\x03 \x01(\tR\trequestId\"H\n\x12\x41ssignPoolResponse\x12\x32\n\x08\x63ustomer\x18\x01 \x01(\x0b\x32\x16.metergate.v1.CustomerR\x08\x63ustomer\"\xee\x01\n\x17SetLimitOverrideRequest\x12\x1a\n\x08\x63ustomer\x18\x01 \x01(\tR\x08\x63ustomer\x12\x14\n\x05limit\x18\x02 \x01(\tR\x05limit\x12\x10\n\x03max\x18\x03 \x01(\tR\x03max\x12\x39\n\nstart_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tstartTime\x12\x35\n\x08\x65nd_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x07\x65ndTime\x12\x1d\n\nrequest_id\x18\x06 \x01(\tR\trequestId\"N\n\x18SetLimitOverrideResponse\x12\x32\n\x08\x63ustomer\x18\x01 \x01(\x0b\x32\x16.metergate.v1.CustomerR\x08\x63ustomer\"\xa8\x01\n\x1a\x44\x65leteLimitOverrideRequest\x12\x1a\n\x08\x63ustomer\x18\x01 \x01(\tR\x08\x63ustomer\x12\x14\n\x05limit\x18\x02 \x01(\tR\x05limit\x12\x39\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tstartTime\x12\x1d\n\nrequest_id\x18\x04 \x01(\tR\trequestId\"Q\n\x1b\x44\x65leteLimitOverrideResponse\x12\x32\n\x08\x63ustomer\x18\x01 \x01(\x0b\x32\x16.metergate.v1.CustomerR\x08\x63ustomer\"f\n\x14\x43reateSubjectRequest\x12/\n\x07subject\x18\x01 \x01(\x0b\x32\x15.metergate.v1.SubjectR\x07subject\x12\x1d\n\nrequest_id\x18\x02 \x01(\tR\trequestId\"o\n\x15\x43reateSubjectResponse\x12/\n\x07subject\x18\x01 \x01(\x0b\x32\x15.metergate.v1.SubjectR\x07subject\x12%\n\x0e\x61\x64opted_events\x18\x02 \x01(\x03R\radoptedEvents\"m\n\x13ListSubjectsRequest\x12\x1a\n\x08\x63ustomer\x18\x01 \x01(\tR\x08\x63ustomer\x12\x1b\n\tpage_size\x18\x02 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x03 \x01(\tR\tpageToken\"q\n\x14ListSubjectsResponse\x12\x31\n\x08subjects\x18\x01 \x03(\x0b\x32\x15.metergate.v1.SubjectR\x08subjects\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken2\xeb\t\n\x0f\x43ustomerService\x12[\n\x0e\x43reateCustomer\x12#.metergate.v1.CreateCustomerRequest\x1a$.metergate.v1.CreateCustomerResponse\x12R\n\x0bGetCustomer\x12 .metergate.v1.GetCustomerRequest\x1a!.metergate.v1.GetCustomerResponse\x12X\n\rListCustomers\x12\".metergate.v1.ListCustomersRequest\x1a#.metergate.v1.ListCustomersResponse\x12[\n\x0eUpdateCustomer\x12#.metergate.v1.UpdateCustomerRequest\x1a$.metergate.v1.UpdateCustomerResponse\x12O\n\nAssignPlan\x12\x1f.metergate.v1.AssignPlanRequest\x1a .metergate.v1.AssignPlanResponse\x12O\n\nAssignPool\x12\x1f.metergate.v1.AssignPoolRequest\x1a .metergate.v1.AssignPoolResponse\x12\x61\n\x10SetLimitOverride\x12%.metergate.v1.SetLimitOverrideRequest\x1a&.metergate.v1.SetLimitOverrideResponse\x12j\n\x13\x44\x65leteLimitOverride\x12(.metergate.v1.DeleteLimitOverrideRequest\x1a).metergate.v1.DeleteLimitOverrideResponse\x12X\n\rCreateSubject\x12\".metergate.v1.CreateSubjectRequest\x1a#.metergate.v1.CreateSubjectResponse\x12U\n\x0cListSubjects\x12!.metergate.v1.ListSubjectsRequest\x1a\".metergate.v1.ListSubjectsResponse\x12R\n\x0b\x43reateGrant\x12 .metergate.v1.CreateGrantRequest\x1a!.metergate.v1.CreateGrantResponse\x12L\n\tVoidGrant\x12\x1e.metergate.v1.VoidGrantRequest\x1a\x1f.metergate.v1.VoidGrantResponse\x12O\n\nListGrants\x12\x1f.metergate.v1.ListGrantsRequest\x1a .metergate.v1.ListGrantsResponse\x12[\n\x0eListGrantMoves\x12#.metergate.v1.ListGrantMovesRequest\x1a$.metergate.v1.ListGrantMovesResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'metergate.v1.customer_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_CUSTOMER']._serialized_start=105
-  _globals['_CUSTOMER']._serialized_end=261
-  _globals['_SUBJECT']._serialized_start=263
-  _globals['_SUBJECT']._serialized_end=377
-  _globals['_CREATECUSTOMERREQUEST']._serialized_start=379
-  _globals['_CREATECUSTOMERREQUEST']._serialized_end=485
-  _globals['_CREATECUSTOMERRESPONSE']._serialized_start=487
-  _globals['_CREATECUSTOMERRESPONSE']._serialized_end=602
-  _globals['_GETCUSTOMERREQUEST']._serialized_start=604
-  _globals['_GETCUSTOMERREQUEST']._serialized_end=640
-  _globals['_GETCUSTOMERRESPONSE']._serialized_start=642
-  _globals['_GETCUSTOMERRESPONSE']._serialized_end=715
-  _globals['_LISTCUSTOMERSREQUEST']._serialized_start=717
-  _globals['_LISTCUSTOMERSREQUEST']._serialized_end=799
-  _globals['_LISTCUSTOMERSRESPONSE']._serialized_start=801
-  _globals['_LISTCUSTOMERSRESPONSE']._serialized_end=918
-  _globals['_ASSIGNPLANREQUEST']._serialized_start=920
-  _globals['_ASSIGNPLANREQUEST']._serialized_end=1018
-  _globals['_ASSIGNPLANRESPONSE']._serialized_start=1020
-  _globals['_ASSIGNPLANRESPONSE']._serialized_end=1092
-  _globals['_CREATESUBJECTREQUEST']._serialized_start=1094
-  _globals['_CREATESUBJECTREQUEST']._serialized_end=1196
-  _globals['_CREATESUBJECTRESPONSE']._serialized_start=1198
-  _globals['_CREATESUBJECTRESPONSE']._serialized_end=1309
-  _globals['_LISTSUBJECTSREQUEST']._serialized_start=1311
-  _globals['_LISTSUBJECTSREQUEST']._serialized_end=1420
-  _globals['_LISTSUBJECTSRESPONSE']._serialized_start=1422
-  _globals['_LISTSUBJECTSRESPONSE']._serialized_end=1535
-  _globals['_CUSTOMERSERVICE']._serialized_start=1538
-  _globals['_CUSTOMERSERVICE']._serialized_end=2416
+  _globals['_CUSTOMER']._serialized_start=139
+  _globals['_CUSTOMER']._serialized_end=446
+  _globals['_LIMITOVERRIDE']._serialized_start=449
+  _globals['_LIMITOVERRIDE']._serialized_end=618
+  _globals['_SUBJECT']._serialized_start=620
+  _globals['_SUBJECT']._serialized_end=734
+  _globals['_CREATECUSTOMERREQUEST']._serialized_start=736
+  _globals['_CREATECUSTOMERREQUEST']._serialized_end=842
+  _globals['_CREATECUSTOMERRESPONSE']._serialized_start=844
+  _globals['_CREATECUSTOMERRESPONSE']._serialized_end=959
+  _globals['_GETCUSTOMERREQUEST']._serialized_start=961
+  _globals['_GETCUSTOMERREQUEST']._serialized_end=997
+  _globals['_GETCUSTOMERRESPONSE']._serialized_start=999
+  _globals['_GETCUSTOMERRESPONSE']._serialized_end=1072
+  _globals['_LISTCUSTOMERSREQUEST']._serialized_start=1074
+  _globals['_LISTCUSTOMERSREQUEST']._serialized_end=1156
+  _globals['_LISTCUSTOMERSRESPONSE']._serialized_start=1158
+  _globals['_LISTCUSTOMERSRESPONSE']._serialized_end=1275
+  _globals['_UPDATECUSTOMERREQUEST']._serialized_start=1278
+  _globals['_UPDATECUSTOMERREQUEST']._serialized_end=1445
+  _globals['_UPDATECUSTOMERRESPONSE']._serialized_start=1447
+  _globals['_UPDATECUSTOMERRESPONSE']._serialized_end=1523
+  _globals['_ASSIGNPLANREQUEST']._serialized_start=1525
+  _globals['_ASSIGNPLANREQUEST']._serialized_end=1623
+  _globals['_ASSIGNPLANRESPONSE']._serialized_start=1625
+  _globals['_ASSIGNPLANRESPONSE']._serialized_end=1697
+  _globals['_ASSIGNPOOLREQUEST']._serialized_start=1699
+  _globals['_ASSIGNPOOLREQUEST']._serialized_end=1797
+  _globals['_ASSIGNPOOLRESPONSE']._serialized_start=1799
+  _globals['_ASSIGNPOOLRESPONSE']._serialized_end=1871
+  _globals['_SETLIMITOVERRIDEREQUEST']._serialized_start=1874
+  _globals['_SETLIMITOVERRIDEREQUEST']._serialized_end=2112
+  _globals['_SETLIMITOVERRIDERESPONSE']._serialized_start=2114
+  _globals['_SETLIMITOVERRIDERESPONSE']._serialized_end=2192
+  _globals['_DELETELIMITOVERRIDEREQUEST']._serialized_start=2195
+  _globals['_DELETELIMITOVERRIDEREQUEST']._serialized_end=2363
+  _globals['_DELETELIMITOVERRIDERESPONSE']._serialized_start=2365
+  _globals['_DELETELIMITOVERRIDERESPONSE']._serialized_end=2446
+  _globals['_CREATESUBJECTREQUEST']._serialized_start=2448
+  _globals['_CREATESUBJECTREQUEST']._serialized_end=2550
+  _globals['_CREATESUBJECTRESPONSE']._serialized_start=2552
+  _globals['_CREATESUBJECTRESPONSE']._serialized_end=2663
+  _globals['_LISTSUBJECTSREQUEST']._serialized_start=2665
+  _globals['_LISTSUBJECTSREQUEST']._serialized_end=2774
+  _globals['_LISTSUBJECTSRESPONSE']._serialized_start=2776
+  _globals['_LISTSUBJECTSRESPONSE']._serialized_end=2889
+  _globals['_CUSTOMERSERVICE']._serialized_start=2892
+  _globals['_CUSTOMERSERVICE']._serialized_end=4151
 # @@protoc_insertion_point(module_scope)

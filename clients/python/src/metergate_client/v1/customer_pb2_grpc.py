@@ -51,10 +51,30 @@ class CustomerServiceStub:
                 request_serializer=metergate_dot_v1_dot_customer__pb2.ListCustomersRequest.SerializeToString,
                 response_deserializer=metergate_dot_v1_dot_customer__pb2.ListCustomersResponse.FromString,
                 _registered_method=True)
+        self.UpdateCustomer = channel.unary_unary(
+                '/metergate.v1.CustomerService/UpdateCustomer',
+                request_serializer=metergate_dot_v1_dot_customer__pb2.UpdateCustomerRequest.SerializeToString,
+                response_deserializer=metergate_dot_v1_dot_customer__pb2.UpdateCustomerResponse.FromString,
+                _registered_method=True)
         self.AssignPlan = channel.unary_unary(
                 '/metergate.v1.CustomerService/AssignPlan',
                 request_serializer=metergate_dot_v1_dot_customer__pb2.AssignPlanRequest.SerializeToString,
                 response_deserializer=metergate_dot_v1_dot_customer__pb2.AssignPlanResponse.FromString,
+                _registered_method=True)
+        self.AssignPool = channel.unary_unary(
+                '/metergate.v1.CustomerService/AssignPool',
+                request_serializer=metergate_dot_v1_dot_customer__pb2.AssignPoolRequest.SerializeToString,
+                response_deserializer=metergate_dot_v1_dot_customer__pb2.AssignPoolResponse.FromString,
+                _registered_method=True)
+        self.SetLimitOverride = channel.unary_unary(
+                '/metergate.v1.CustomerService/SetLimitOverride',
+                request_serializer=metergate_dot_v1_dot_customer__pb2.SetLimitOverrideRequest.SerializeToString,
+                response_deserializer=metergate_dot_v1_dot_customer__pb2.SetLimitOverrideResponse.FromString,
+                _registered_method=True)
+        self.DeleteLimitOverride = channel.unary_unary(
+                '/metergate.v1.CustomerService/DeleteLimitOverride',
+                request_serializer=metergate_dot_v1_dot_customer__pb2.DeleteLimitOverrideRequest.SerializeToString,
+                response_deserializer=metergate_dot_v1_dot_customer__pb2.DeleteLimitOverrideResponse.FromString,
                 _registered_method=True)
         self.CreateSubject = channel.unary_unary(
                 '/metergate.v1.CustomerService/CreateSubject',
@@ -113,8 +133,39 @@ class CustomerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def UpdateCustomer(self, request, context):
+        """UpdateCustomer changes a customer's name, time zone or anchor at once. What was used counts in the windows that
+        there are then.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def AssignPlan(self, request, context):
         """AssignPlan puts a customer on a plan at once. What was used stays used.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AssignPool(self, request, context):
+        """AssignPool has a customer share the limits of another one, its pool, or leave it: from then on its usage counts in
+        the limits of both. A pool is a customer like any other, with a plan of its own; it is in no pool itself.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetLimitOverride(self, request, context):
+        """SetLimitOverride puts another maximum in the place of one limit's, for this customer and for a time. It holds at
+        the next decision everywhere. What was used stays used.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteLimitOverride(self, request, context):
+        """DeleteLimitOverride takes overrides of a limit away. One that is not there stays away.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -181,10 +232,30 @@ def add_CustomerServiceServicer_to_server(servicer, server):
                     request_deserializer=metergate_dot_v1_dot_customer__pb2.ListCustomersRequest.FromString,
                     response_serializer=metergate_dot_v1_dot_customer__pb2.ListCustomersResponse.SerializeToString,
             ),
+            'UpdateCustomer': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateCustomer,
+                    request_deserializer=metergate_dot_v1_dot_customer__pb2.UpdateCustomerRequest.FromString,
+                    response_serializer=metergate_dot_v1_dot_customer__pb2.UpdateCustomerResponse.SerializeToString,
+            ),
             'AssignPlan': grpc.unary_unary_rpc_method_handler(
                     servicer.AssignPlan,
                     request_deserializer=metergate_dot_v1_dot_customer__pb2.AssignPlanRequest.FromString,
                     response_serializer=metergate_dot_v1_dot_customer__pb2.AssignPlanResponse.SerializeToString,
+            ),
+            'AssignPool': grpc.unary_unary_rpc_method_handler(
+                    servicer.AssignPool,
+                    request_deserializer=metergate_dot_v1_dot_customer__pb2.AssignPoolRequest.FromString,
+                    response_serializer=metergate_dot_v1_dot_customer__pb2.AssignPoolResponse.SerializeToString,
+            ),
+            'SetLimitOverride': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetLimitOverride,
+                    request_deserializer=metergate_dot_v1_dot_customer__pb2.SetLimitOverrideRequest.FromString,
+                    response_serializer=metergate_dot_v1_dot_customer__pb2.SetLimitOverrideResponse.SerializeToString,
+            ),
+            'DeleteLimitOverride': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteLimitOverride,
+                    request_deserializer=metergate_dot_v1_dot_customer__pb2.DeleteLimitOverrideRequest.FromString,
+                    response_serializer=metergate_dot_v1_dot_customer__pb2.DeleteLimitOverrideResponse.SerializeToString,
             ),
             'CreateSubject': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateSubject,
@@ -310,6 +381,33 @@ class CustomerService:
             _registered_method=True)
 
     @staticmethod
+    def UpdateCustomer(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/metergate.v1.CustomerService/UpdateCustomer',
+            metergate_dot_v1_dot_customer__pb2.UpdateCustomerRequest.SerializeToString,
+            metergate_dot_v1_dot_customer__pb2.UpdateCustomerResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def AssignPlan(request,
             target,
             options=(),
@@ -326,6 +424,87 @@ class CustomerService:
             '/metergate.v1.CustomerService/AssignPlan',
             metergate_dot_v1_dot_customer__pb2.AssignPlanRequest.SerializeToString,
             metergate_dot_v1_dot_customer__pb2.AssignPlanResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AssignPool(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/metergate.v1.CustomerService/AssignPool',
+            metergate_dot_v1_dot_customer__pb2.AssignPoolRequest.SerializeToString,
+            metergate_dot_v1_dot_customer__pb2.AssignPoolResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetLimitOverride(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/metergate.v1.CustomerService/SetLimitOverride',
+            metergate_dot_v1_dot_customer__pb2.SetLimitOverrideRequest.SerializeToString,
+            metergate_dot_v1_dot_customer__pb2.SetLimitOverrideResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteLimitOverride(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/metergate.v1.CustomerService/DeleteLimitOverride',
+            metergate_dot_v1_dot_customer__pb2.DeleteLimitOverrideRequest.SerializeToString,
+            metergate_dot_v1_dot_customer__pb2.DeleteLimitOverrideResponse.FromString,
             options,
             channel_credentials,
             insecure,

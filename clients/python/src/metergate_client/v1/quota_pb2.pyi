@@ -480,3 +480,54 @@ class ExplainDecisionResponse(_message.Message):
     seq: int
     limits: _containers.RepeatedCompositeFieldContainer[ExplainedLimit]
     def __init__(self, decision: _Optional[_Union[_decision_pb2.Decision, _Mapping]] = ..., confirmed: _Optional[bool] = ..., customer: _Optional[str] = ..., seq: _Optional[int] = ..., limits: _Optional[_Iterable[_Union[ExplainedLimit, _Mapping]]] = ...) -> None: ...
+
+class LimitEvent(_message.Message):
+    __slots__ = ("customer", "limit", "meter", "subject", "labels", "window", "threshold", "taken", "max", "seq", "create_time")
+    class LabelsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    CUSTOMER_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    METER_FIELD_NUMBER: _ClassVar[int]
+    SUBJECT_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    WINDOW_FIELD_NUMBER: _ClassVar[int]
+    THRESHOLD_FIELD_NUMBER: _ClassVar[int]
+    TAKEN_FIELD_NUMBER: _ClassVar[int]
+    MAX_FIELD_NUMBER: _ClassVar[int]
+    SEQ_FIELD_NUMBER: _ClassVar[int]
+    CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    customer: str
+    limit: str
+    meter: str
+    subject: str
+    labels: _containers.ScalarMap[str, str]
+    window: _decision_pb2.Window
+    threshold: int
+    taken: str
+    max: str
+    seq: int
+    create_time: _timestamp_pb2.Timestamp
+    def __init__(self, customer: _Optional[str] = ..., limit: _Optional[str] = ..., meter: _Optional[str] = ..., subject: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., window: _Optional[_Union[_decision_pb2.Window, _Mapping]] = ..., threshold: _Optional[int] = ..., taken: _Optional[str] = ..., max: _Optional[str] = ..., seq: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class ListLimitEventsRequest(_message.Message):
+    __slots__ = ("customer", "page_size", "page_token")
+    CUSTOMER_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    customer: str
+    page_size: int
+    page_token: str
+    def __init__(self, customer: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListLimitEventsResponse(_message.Message):
+    __slots__ = ("events", "next_page_token")
+    EVENTS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    events: _containers.RepeatedCompositeFieldContainer[LimitEvent]
+    next_page_token: str
+    def __init__(self, events: _Optional[_Iterable[_Union[LimitEvent, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...

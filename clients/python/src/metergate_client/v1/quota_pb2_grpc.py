@@ -106,6 +106,11 @@ class QuotaServiceStub:
                 request_serializer=metergate_dot_v1_dot_quota__pb2.ExplainDecisionRequest.SerializeToString,
                 response_deserializer=metergate_dot_v1_dot_quota__pb2.ExplainDecisionResponse.FromString,
                 _registered_method=True)
+        self.ListLimitEvents = channel.unary_unary(
+                '/metergate.v1.QuotaService/ListLimitEvents',
+                request_serializer=metergate_dot_v1_dot_quota__pb2.ListLimitEventsRequest.SerializeToString,
+                response_deserializer=metergate_dot_v1_dot_quota__pb2.ListLimitEventsResponse.FromString,
+                _registered_method=True)
 
 
 class QuotaServiceServicer:
@@ -214,6 +219,13 @@ class QuotaServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListLimitEvents(self, request, context):
+        """ListLimitEvents returns the thresholds of limits that were reached, newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_QuotaServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -286,6 +298,11 @@ def add_QuotaServiceServicer_to_server(servicer, server):
                     servicer.ExplainDecision,
                     request_deserializer=metergate_dot_v1_dot_quota__pb2.ExplainDecisionRequest.FromString,
                     response_serializer=metergate_dot_v1_dot_quota__pb2.ExplainDecisionResponse.SerializeToString,
+            ),
+            'ListLimitEvents': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListLimitEvents,
+                    request_deserializer=metergate_dot_v1_dot_quota__pb2.ListLimitEventsRequest.FromString,
+                    response_serializer=metergate_dot_v1_dot_quota__pb2.ListLimitEventsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -668,6 +685,33 @@ class QuotaService:
             '/metergate.v1.QuotaService/ExplainDecision',
             metergate_dot_v1_dot_quota__pb2.ExplainDecisionRequest.SerializeToString,
             metergate_dot_v1_dot_quota__pb2.ExplainDecisionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListLimitEvents(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/metergate.v1.QuotaService/ListLimitEvents',
+            metergate_dot_v1_dot_quota__pb2.ListLimitEventsRequest.SerializeToString,
+            metergate_dot_v1_dot_quota__pb2.ListLimitEventsResponse.FromString,
             options,
             channel_credentials,
             insecure,
