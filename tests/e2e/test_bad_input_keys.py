@@ -118,6 +118,7 @@ async def test_p9_a_foreign_key_sees_nothing(api: Caller, foreign: Caller) -> No
         ("ListSubjects", {"customer": "acme", "page_token": tokens["ListSubjects"]}, "TOKEN_INVALID"),
         ("ListCustomers", {"page_token": tokens["ListCustomers"]}, "TOKEN_INVALID"),
         ("AssignPlan", {"customer": "acme"}, "CUSTOMER_NOT_FOUND"),
+        ("AssignPool", {"customer": "acme", "pool": "beta"}, "CUSTOMER_NOT_FOUND"),
         ("UpdateCustomer", {"customer": {"id": "acme", "name": "mine"}}, "CUSTOMER_NOT_FOUND"),
         ("SetLimitOverride", {"customer": "acme", "limit": "calls/month", "max": "1"}, "CUSTOMER_NOT_FOUND"),
         ("DeleteLimitOverride", {"customer": "acme", "limit": "calls/month"}, "CUSTOMER_NOT_FOUND"),

@@ -16,7 +16,7 @@ from metergate.domain.admission import (
     demand,
     only_grows,
 )
-from metergate.domain.counting import move, needed
+from metergate.domain.counting import Counted, Place, move, needed, places_of
 from metergate.domain.decision import Decision
 from metergate.domain.errors import MetergateError, Reason, invalid
 from metergate.domain.hold import Column, Hold, Kind, Part, State
@@ -169,15 +169,26 @@ class Batch:
             self._same[same] = made
         return made
 
-    def pairs(self) -> set[tuple[str, str]]:
-        """Whose counters of which meters are to be loaded."""
-        pairs = set(self.posting.uses)
-        pairs |= {(shift.customer, shift.meter) for shift in shifted(self.posting, self.ledger)}
+    def places(self) -> set[Place]:
+        """Where the counters are that may change, or are asked about."""
+        meter_of = self.ledger.catalog.meter_of
+        places = {
+            place
+            for (owner, meter), uses in self.posting.uses.items()
+            for place in places_of(owner, meter_of[meter], uses)
+        }
+        for shift in shifted(self.posting, self.ledger):
+            if shift.meter in meter_of:
+                places.update(places_of(shift.customer, meter_of[shift.meter], (shift,)))
         for asked in {id(one): one for one in self._demands.values()}.values():
+            places |= {key[:4] for touch in asked.touches for key in touch.keys}
             # Meters without a limit too: they may have counters of limits that were in force earlier.
-            accounts = self.ledger.accounts(asked.customer)
-            pairs |= {(account.customer, one.want.meter) for account in accounts for one in asked.asked}
-        return pairs
+            for account in self.ledger.accounts(asked.customer):
+                for subject, want in asked.asked:
+                    if want.meter in meter_of:
+                        counted = Counted(subject, want.labels)
+                        places.update(places_of(account.customer, meter_of[want.meter], (counted,)))
+        return places
 
     def oldest(self) -> int:
         """The instant after which the windows of those counters end."""

@@ -3,14 +3,49 @@ matches its subject and label filter, whichever limit it was made for."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Generic, Protocol, TypeVar
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from metergate.domain.hold import Shift
+from metergate.domain.meter import Meter
 from metergate.domain.period import Window
 from metergate.domain.posting import Ledger, Posting, Use
 from metergate.domain.quantity import add
-from metergate.domain.quota import CounterKey, Figures, Limit, read_filter
+from metergate.domain.quota import CounterKey, Figures, Limit, read_filter, write_filter
+
+
+class _Counted(Protocol):
+    """What is found by its subject and labels: a use or a shift."""
+
+    @property
+    def subject(self) -> str: ...
+    @property
+    def labels(self) -> Mapping[str, str]: ...
+
+
+# Whose counters of what: customer, meter, subject and filter.
+Place = tuple[str, str, str, str]
+
+
+class Counted(NamedTuple):
+    """Whose usage it is, and its labels."""
+
+    subject: str
+    labels: Mapping[str, str]
+
+
+def places_of(owner: str, meter: Meter, uses: Iterable[_Counted]) -> set[Place]:
+    """Where the counters are that these may count in, of all the shapes that there are."""
+    places: set[Place] = set()
+    for per_subject, names in meter.shapes:
+        if not per_subject and not names:
+            places.add((owner, meter.name, "", ""))
+            continue
+        for use in uses:
+            labels = use.labels
+            filter_ = write_filter([(name, labels.get(name, "")) for name in names])
+            places.add((owner, meter.name, use.subject if per_subject else "", filter_))
+    return places
 
 
 def needed(posting: Posting, ledger: Ledger) -> dict[CounterKey, Limit]:
@@ -77,15 +112,6 @@ def _shift(moved: dict[CounterKey, Figures], counters: Mapping[CounterKey, Figur
                 figures = moved.get(key, counters[key])
                 total = add(getattr(figures, shift.column), shift.amount)
                 moved[key] = figures._replace(**{shift.column: total})
-
-
-class _Counted(Protocol):
-    """What is found by its subject and labels: a use or a shift."""
-
-    @property
-    def subject(self) -> str: ...
-    @property
-    def labels(self) -> Mapping[str, str]: ...
 
 
 _C = TypeVar("_C", bound=_Counted)

@@ -66,9 +66,10 @@ CROSS JOIN LATERAL (
 COUNTERS = f"""
 SELECT c.customer, c.meter, c.subject, c.filter, c.start_at, c.end_at,
     c.used, nullif(c.reserved, 0), nullif(c.leased, 0), nullif(c.forfeited, 0), nullif(c.tat, 0)
-FROM unnest({_lists(2, 3)}) AS q(customer, meter)
+FROM unnest({_lists(2, 3, 4, 5)}) AS q(customer, meter, subject, filter)
 CROSS JOIN LATERAL (
-    SELECT * FROM usage_counter WHERE tenant = $1 AND customer = q.customer AND meter = q.meter AND end_at > $4 OFFSET 0
+    SELECT * FROM usage_counter WHERE tenant = $1 AND customer = q.customer AND meter = q.meter
+        AND subject = q.subject AND filter = q.filter AND end_at > $6 OFFSET 0
 ) c"""
 
 # Customers who share a pool: their events count for the customer that is the pool as well.
@@ -148,7 +149,8 @@ METERING_VERSION = "SELECT metering_version FROM customer_head WHERE tenant = $1
 
 LIVE_COUNTERS = """
 SELECT customer, meter, subject, filter, start_at, end_at FROM usage_counter
-WHERE tenant = $1 AND customer = $2 AND end_at > $3 AND start_at <= $4
+WHERE tenant = $1 AND customer = $2 AND meter = ANY($5::text[]) AND subject = ANY($6::text[])
+    AND end_at > $3 AND start_at <= $4
 ORDER BY meter, end_at, start_at, subject, filter"""
 
 OWNERS = """
@@ -275,7 +277,7 @@ WITH counters AS (
 )
 SELECT count(*) FROM written"""
 
-HOLD_CUSTOMER = "SELECT customer, kind, subject FROM hold WHERE tenant = $1 AND id = $2 AND part = 0"
+HOLD_OWNERS = "SELECT id, customer, kind, subject FROM hold WHERE tenant = $1 AND id = ANY($2::text[]) AND part = 0"
 
 DUE_HOLDS = """
 SELECT tenant, id, customer FROM hold

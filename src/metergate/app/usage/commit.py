@@ -170,10 +170,10 @@ class UsageCommitter:
     ) -> tuple[dict[CounterKey, Figures], dict[CounterKey, Figures], list[CounterKey]]:
         """The counters that this commit found missing, those that it changes, as they are afterwards, and the fast
         view's fields that are over with them."""
-        pairs = batch.pairs()
-        if not pairs:
+        places = batch.places()
+        if not places:
             return {}, batch.finish({}), []
-        counters = await commit.counters(sorted(pairs), batch.oldest())
+        counters = await commit.counters(sorted(places), batch.oldest())
         wanted = batch.wanted()
         missing = sorted(wanted.keys() - counters.keys())
         born: dict[CounterKey, Figures] = {}
