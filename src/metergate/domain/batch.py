@@ -56,6 +56,8 @@ class Answer:
 
 Result = Receipt | Answer | MetergateError | None
 
+_ASKING = (Consume, Reserve, Acquire)
+
 
 class Batch:
     """The works of one commit on what was read under the locks. Call `begin`, then `finish` with the counters."""
@@ -76,17 +78,19 @@ class Batch:
         if all(isinstance(work, Fact) for work in self.works):
             self.results = list(post(self.works, self.ledger, self.posting))  # type: ignore[arg-type]
             return
+        asking: list[tuple[int, Consume | Reserve | Acquire]] = []
         for place, work in enumerate(self.works):
-            if isinstance(work, Fact):
+            if isinstance(work, _ASKING):
+                asking.append((place, work))
+            elif isinstance(work, Fact):
                 (self.results[place],) = post((work,), self.ledger, self.posting)
-            elif not isinstance(work, Consume | Reserve | Acquire):
+            else:
                 self._keep(place, work)
-        for place, work in enumerate(self.works):
-            if isinstance(work, Consume | Reserve | Acquire):
-                try:
-                    self._ask(place, work)
-                except MetergateError as error:
-                    self.results[place] = error
+        for place, work in asking:
+            try:
+                self._ask(place, work)
+            except MetergateError as error:
+                self.results[place] = error
 
     def _keep(self, place: int, work: Work) -> None:
         kept = change(work, self.ledger, self.posting)  # type: ignore[arg-type]
@@ -203,7 +207,7 @@ class Batch:
     def wanted(self) -> dict[CounterKey, Limit]:
         """The counters that have to be there, and the limit that each is for."""
         keys = needed(self.posting, self.ledger)
-        for asked in self._demands.values():
+        for asked in {id(one): one for one in self._demands.values()}.values():
             for touch in asked.touches:
                 for key in touch.keys:
                     keys[key] = touch.limit
@@ -217,12 +221,11 @@ class Batch:
             self._conclude({})
             return before
         running = Running({**counters, **before}, self.ledger.now)
-        for place, work in enumerate(self.works):
-            if isinstance(work, Consume | Reserve | Acquire | Mark) and place in self._demands:
-                try:
-                    self._admit(place, work, running)
-                except MetergateError as error:
-                    self.results[place] = error
+        for place in sorted(self._demands):
+            try:
+                self._admit(place, self.works[place], running)
+            except MetergateError as error:
+                self.results[place] = error
         moved = move(counters, self.posting.uses, shifted(self.posting, self.ledger))
         for key, figures in running.figures.items():
             if figures.tat != counters[key].tat:
@@ -236,22 +239,22 @@ class Batch:
             return []
         return reached(self.ledger, {**self.counters, **changed}, changed, told)
 
-    def _admit(self, place: int, work: Consume | Reserve | Acquire | Mark, running: Running) -> None:
+    def _admit(self, place: int, work: Work, running: Running) -> None:
         if isinstance(work, Consume):
             self.results[place] = self._consume(place, work, running)
         elif isinstance(work, Reserve):
             self.results[place] = self._reserve(place, work, running)
         elif isinstance(work, Acquire):
             self.results[place] = self._acquire(place, work, running)
-        else:
+        elif isinstance(work, Mark):
             self._renew(place, work, running)
 
     def _consume(self, place: int, work: Consume, running: Running) -> Answer:
         ledger, posting, asked = self.ledger, self.posting, self._demands[place]
         head = ledger.heads[work.customer]
-        fresh = [posting.fresh.get((event.source, event.id)) for event in work.events]
-        if any(fresh):
-            return self._same_batch(work, asked, fresh)
+        for event in work.events:
+            if (event.source, event.id) in posting.fresh:
+                return self._same_batch(work, asked)
         if not running.admits(asked):
             return Answer(asked, False, head.seq, ledger.now)
         running.take(asked)
@@ -260,8 +263,9 @@ class Batch:
         receipts = [Receipt(event.id, Outcome.ACCEPTED) for event in work.events]
         return Answer(asked, True, head.seq + 1, ledger.now, receipts=receipts)
 
-    def _same_batch(self, work: Consume, asked: Demand, fresh: Sequence[Event | None]) -> Answer:
+    def _same_batch(self, work: Consume, asked: Demand) -> Answer:
         """Its ids were recorded earlier in this very commit."""
+        fresh = [self.posting.fresh.get((event.source, event.id)) for event in work.events]
         for event, first in zip(work.events, fresh, strict=True):
             if first is not None and (field_ := compare(first, event)) is not None:
                 raise conflict(event, field_)

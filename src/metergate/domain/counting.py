@@ -9,7 +9,7 @@ from typing import Generic, NamedTuple, Protocol, TypeVar
 from metergate.domain.hold import Shift
 from metergate.domain.meter import Meter
 from metergate.domain.period import Window
-from metergate.domain.posting import Ledger, Posting, Use
+from metergate.domain.posting import Ledger, Posting, Use, shifted
 from metergate.domain.quantity import add
 from metergate.domain.quota import CounterKey, Figures, Limit, read_filter, write_filter
 
@@ -51,11 +51,16 @@ def places_of(owner: str, meter: Meter, uses: Iterable[_Counted]) -> set[Place]:
 def needed(posting: Posting, ledger: Ledger) -> dict[CounterKey, Limit]:
     """The counters that have to exist after this commit: those of the limits in force whose window still counts.
 
-    Counters of past windows are moved where they exist and are not born: nothing is decided by them.
+    Those that a change of a hold moves too: the fast view may know them while they have no row, after a change of
+    limits or meters. Counters of past windows are moved where they exist and are not born: nothing is decided by them.
     """
     keys: dict[CounterKey, Limit] = {}
     nearby: dict[tuple[int, str, int | None], Window] = {}  # most events of a batch lie in one window of each limit
-    for (customer, meter), uses in posting.uses.items():
+    moving: dict[tuple[str, str], list[Use | Shift]] = {pair: [*uses] for pair, uses in posting.uses.items()}
+    for shift in shifted(posting, ledger):
+        if shift.customer in ledger.heads:  # a pool that its customer has left is not
+            moving.setdefault((shift.customer, shift.meter), []).append(shift)
+    for (customer, meter), uses in moving.items():
         head = ledger.heads[customer]
         zone, anchor = head.time_zone, head.anchor
         for limit in ledger.catalog.limits(head.plan, meter):

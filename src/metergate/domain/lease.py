@@ -102,7 +102,8 @@ def end_of(now: int, windows_end: int | None, ttl: int | None) -> int:
 def not_possible(window: Window | None, now: int, forfeited: Decimal, most: Decimal | None) -> str | None:
     """Why nothing can be leased on a limit, as the end of a sentence; None when it can.
 
-    `window` None = without an end, as of lifetime and concurrency limits and rates; of a rolling limit, the sub-window that holds `now`. `most` None = unlimited.
+    `window` None = without an end, as of lifetime and concurrency limits and rates; of a rolling limit, the sub-window
+    that holds `now`. `most` None = unlimited.
     """
     if window is None:
         return "its window has no end"

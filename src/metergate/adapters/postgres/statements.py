@@ -130,6 +130,9 @@ SUMS = f"""
 SELECT {_SUM}, nullif(held.reserved, 0), nullif(held.leased, 0), nullif(held.forfeited, 0)
 FROM {_KEYS} CROSS JOIN LATERAL {_HELD} held ORDER BY k.place"""
 
+# A condition of the join would be looked at afterwards: all holds would be read where there is a counter too.
+_HELD_UNCOUNTED = _HELD.replace("WHERE e.tenant", "WHERE c.used IS NULL AND e.tenant")
+
 FIGURES = f"""
 SELECT now() AS as_of, h.seq, h.plan, h.time_zone, h.metering_version, h.anchor_at, h.overrides::text AS overrides,
     h.pool,
@@ -142,7 +145,7 @@ LEFT JOIN LATERAL (
     SELECT * FROM usage_counter WHERE tenant = $1 AND customer = k.customer AND meter = k.meter
         AND end_at = k.end_at AND start_at = k.start_at AND subject = k.subject AND filter = k.filter OFFSET 0
 ) c ON true
-LEFT JOIN LATERAL {_HELD} held ON c.used IS NULL
+LEFT JOIN LATERAL {_HELD_UNCOUNTED} held ON true
 ORDER BY k.place"""
 
 METERING_VERSION = "SELECT metering_version FROM customer_head WHERE tenant = $1 AND customer = $2"

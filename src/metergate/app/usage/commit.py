@@ -207,14 +207,16 @@ def _recorded_before(
     known: Mapping[tuple[str, str], Known], heads: Mapping[str, Head], tried: Mapping[str, int]
 ) -> tuple[dict[str, int], list[Publication]]:
     """The last `seq` of each customer's facts that were recorded before, since their token must show them too; and for
-    those that a try of ours recorded whose answer was lost: the view was told of nothing, and drops what is older."""
+    customers whom a try of ours may have changed whose answer was lost, with facts or with holds alone: the view was
+    told of nothing, and drops what is older."""
     seqs: dict[str, int] = {}
     lost: dict[str, Publication] = {}
     for fact in known.values():
         seqs[fact.customer] = max(fact.seq, seqs.get(fact.customer, 0))
-        if tried.get(fact.customer) == fact.seq and fact.customer in heads and fact.customer != NOBODY:
-            seq = heads[fact.customer].seq
-            lost[fact.customer] = Publication(fact.customer, seq, seq, {}, ())
+    for customer, seq in tried.items():
+        if customer in heads and customer != NOBODY and heads[customer].seq >= seq:
+            seqs[customer], last = max(seq, seqs.get(customer, 0)), heads[customer].seq
+            lost[customer] = Publication(customer, last, last, {}, ())
     return seqs, list(lost.values())
 
 
