@@ -49,28 +49,28 @@ class Clients:
         with (self._folder / "stderr").open("ab") as errors:
             self.living[name] = subprocess.Popen(command, cwd=ROOT, stderr=errors)
 
-    def kill(self, rng: random.Random) -> str:
-        """SIGKILL to one of them; another one takes its place."""
-        name = rng.choice(sorted(self.living))
+    def kill(self, rng: random.Random, kind: str = "") -> None:
+        """SIGKILL to one of them, of that kind; another one takes its place."""
+        name = rng.choice(sorted(name for name in self.living if name.startswith(kind)))
         process = self.living.pop(name)
         process.kill()
         process.wait(30)
         self.killed.append(name)
         self.start(name.rstrip("0123456789"))
-        return name
 
     def signal(self, name: str, number: signal.Signals) -> None:
         """To one that lives, or lived a moment ago."""
         if name in self.living:
             self.living[name].send_signal(number)
 
-    def end(self, seconds: float) -> None:
-        """Lets all come to an orderly end."""
+    def end(self, seconds: float) -> int:
+        """Lets all come to an orderly end; how many did. One that had not begun yet just ends."""
         for process in self.living.values():
             process.send_signal(signal.SIGCONT)
             process.send_signal(signal.SIGTERM)
         for process in self.living.values():
             process.wait(seconds)
+        return sum(process.returncode != -signal.SIGTERM for process in self.living.values())
 
     def said(self) -> Said:
         """All that they wrote down."""

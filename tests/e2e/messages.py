@@ -110,7 +110,7 @@ def good_requests(ids: Ids = Ids()) -> dict[str, Message]:
         "ListLimitEvents": {"customer": "acme", "page_size": 1},
         "GetCustomer": {"id": "acme"},
         "ListCustomers": {"page_size": 1},
-        "AssignPool": {"customer": "acme", "pool": "group", "request_id": "pool-1"},
+        "AssignPool": {"customer": "group", "pool": "acme", "request_id": "pool-1"},
         "AssignPlan": {"customer": "acme", "plan": "pro", "request_id": "assign-1"},
         "CreateSubject": {"subject": {"id": "acme-a", "customer": "acme"}, "request_id": "subject-1"},
         "ListSubjects": {"customer": "acme", "page_size": 1},

@@ -68,7 +68,8 @@ def fuzzed(server: Server) -> Iterator[Blocking]:
     with grpc.insecure_channel(server.grpc_url) as channel:
         calls = Blocking(channel, server.key)
         calls.must("ApplyCatalog", catalog={"meters": CATALOG["meters"], "plans": CATALOG["plans"]})
-        calls.must("CreateCustomer", customer={"id": "acme"})
+        for customer in ("acme", "group"):
+            calls.must("CreateCustomer", customer={"id": customer})
         assert not calls.reason("CreateSubject", calls.good["CreateSubject"])
         calls.good = good_requests(_made(calls))
         assert not calls.reason("RecordUsage", calls.good["RecordUsage"])

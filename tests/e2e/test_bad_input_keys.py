@@ -105,6 +105,7 @@ async def _furnish(api: Caller) -> dict[str, str]:
     await api("ReleaseReservation", reservation_id=reserved.reservation.id)
     await api("ReturnLease", lease_id=leased.lease.id)
     held = {"r": reserved.reservation.id, "l": leased.lease.id, "d": reserved.decision.decision_id}
+    held["g"] = (await api("CreateGrant", customer="acme", meter="calls", amount="1", request_id="first")).grant.id
     return {"write": written.token} | held | {name: page.next_page_token for name, page in pages.items()}
 
 
@@ -118,10 +119,15 @@ async def test_p9_a_foreign_key_sees_nothing(api: Caller, foreign: Caller) -> No
         ("ListSubjects", {"customer": "acme", "page_token": tokens["ListSubjects"]}, "TOKEN_INVALID"),
         ("ListCustomers", {"page_token": tokens["ListCustomers"]}, "TOKEN_INVALID"),
         ("AssignPlan", {"customer": "acme"}, "CUSTOMER_NOT_FOUND"),
+        ("AssignPool", {"customer": "acme", "pool": "beta"}, "CUSTOMER_NOT_FOUND"),
         ("UpdateCustomer", {"customer": {"id": "acme", "name": "mine"}}, "CUSTOMER_NOT_FOUND"),
         ("SetLimitOverride", {"customer": "acme", "limit": "calls/month", "max": "1"}, "CUSTOMER_NOT_FOUND"),
         ("DeleteLimitOverride", {"customer": "acme", "limit": "calls/month"}, "CUSTOMER_NOT_FOUND"),
         ("ListLimitEvents", {"customer": "acme"}, "CUSTOMER_NOT_FOUND"),
+        ("CreateGrant", {"customer": "acme", "meter": "calls", "amount": "1"}, "CUSTOMER_NOT_FOUND"),
+        ("VoidGrant", {"grant_id": tokens["g"]}, "GRANT_NOT_FOUND"),
+        ("ListGrants", {"customer": "acme"}, "CUSTOMER_NOT_FOUND"),
+        ("ListGrantMoves", {"customer": "acme", "grant_id": tokens["g"]}, "CUSTOMER_NOT_FOUND"),
         ("AssignPlan", {"customer": "acme", "plan": "pro"}, "PLAN_NOT_FOUND"),
         ("CreateSubject", {"subject": {"id": "spy", "customer": "acme"}}, "CUSTOMER_NOT_FOUND"),
         ("CreateCustomer", {"customer": {"id": "acme", "plan": "pro"}}, "PLAN_NOT_FOUND"),

@@ -17,7 +17,7 @@ from metergate.domain.granting import counter_of
 from metergate.domain.meter import Meter
 from metergate.domain.period import DAY, HOUR, Period
 from metergate.domain.quantity import ZERO
-from metergate.domain.quota import Figures, Kind, Limit, Policy
+from metergate.domain.quota import Figures, Kind, Limit, Policy, Scope
 from metergate.domain.work import Want
 from tests.integration.conftest import Start
 from tests.integration.processes import PRINCIPAL, TENANT, Process, event, heard, settle
@@ -363,6 +363,25 @@ async def test_use_without_a_limit_on_grants_burns_with_the_next_under_one(one: 
     assert (await one.check("calls")).states[0].remaining == 6
     assert (await one.consume(event("2"))).allowed
     assert await left(one) == [5]
+    assert await one.differences() == []
+
+
+async def test_grants_of_a_meter_that_nothing_limits_keep_up(one: Process, two: Process) -> None:
+    """No counter of theirs is kept, since no commit would move it: it is summed up when grants are asked about."""
+    limited = Limit("calls/subject", "calls", Decimal(50), scope=Scope.SUBJECT)
+    await one.apply(Catalog((CALLS,), (Plan("default", (limited,)),)))
+    await one.customer("acme")
+    await settle([one, two])
+    first = await grant(one, "10")
+    await two.add(event("1", amount="4"))
+    assert (await grant(two, "5")).left == 5
+    assert await left(one) == [6, 5]
+    await one.add(event("2", amount="4"))
+    assert (await one.grants.void(PRINCIPAL, first.id))[0].grant.lost == 2
+    assert await one.fetch("SELECT subject FROM usage_counter") == [("acme",)]
+    await one.apply(Catalog((CALLS,), (Plan("default", (limited, GRANTED)),)))
+    assert (await two.consume(event("3", amount="5"))).allowed
+    assert not (await two.consume(event("4"))).allowed
     assert await one.differences() == []
 
 

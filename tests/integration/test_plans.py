@@ -66,7 +66,7 @@ class Commits:
             done = await self.committer.commit("t", [work], False, {})
             assert not isinstance(done.results[0], MetergateError), done.results
         await self.ledger.peek("t", [(owner, (settling,))])
-        await self.ledger.hold_customer("t", f"l_{run}")
+        await self.ledger.hold_owners("t", [f"l_{run}"])
         await self.ledger.due_holds(100)
 
 
@@ -110,7 +110,7 @@ async def look_at_everything(commits: Commits, known: list[str]) -> None:
         await commits.hold(number)
     async with commits.ledger.commit("t") as commit:
         await commit.sums(keys)
-        await commit.counters([(f"c{n}", "in") for n in range(500)], now)
+        await commit.counters([(f"c{n}", "in", "", "") for n in range(500)], now)
 
 
 async def test_hot_statements_reach_big_tables_by_index_only(commits: Commits) -> None:

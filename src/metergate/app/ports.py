@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import NamedTuple, Protocol
 
 from metergate.domain.catalog import Catalog
+from metergate.domain.counting import Place
 from metergate.domain.grant import Account
 from metergate.domain.hold import Hold
 from metergate.domain.period import Window
@@ -74,8 +75,8 @@ class Commit(Protocol):
         """Makes the rollups of these meters anew from the events, and forgets their counters."""
         ...
 
-    async def counters(self, pairs: Sequence[tuple[str, str]], oldest: int) -> dict[CounterKey, Figures]:
-        """The counters of these (customer, meter) pairs whose windows end after `oldest`."""
+    async def counters(self, places: Sequence[Place], oldest: int) -> dict[CounterKey, Figures]:
+        """The counters at these places whose windows end after `oldest`."""
         ...
 
     async def sums(self, keys: Sequence[CounterKey]) -> dict[CounterKey, Figures]:
@@ -109,6 +110,14 @@ class Commit(Protocol):
     async def write_limit_events(self, events: Sequence[LimitEvent]) -> None:
         """Keeps the events, but for those that fired already."""
         ...
+
+
+class HoldOwner(NamedTuple):
+    """Whose a hold is, and of which kind it is."""
+
+    customer: str
+    kind: str
+    subject: str
 
 
 class Peek(NamedTuple):
@@ -159,8 +168,8 @@ class Ledger(Protocol):
         """
         ...
 
-    async def hold_customer(self, tenant: str, id: str) -> tuple[str, str, str] | None:
-        """The customer, kind and subject of the hold of that id."""
+    async def hold_owners(self, tenant: str, ids: Sequence[str]) -> dict[str, HoldOwner]:
+        """Whose the holds of these ids are, as far as there are any."""
         ...
 
     async def due_holds(self, most: int) -> list[tuple[str, str, str]]:
@@ -175,7 +184,9 @@ class Ledger(Protocol):
         """Up to which `metering_version` the customer's rollups are complete."""
         ...
 
-    async def live_counters(self, tenant: str, customer: str, since: int, now: int) -> list[CounterKey]:
+    async def live_counters(
+        self, tenant: str, customer: str, meters: Sequence[str], subjects: Sequence[str], since: int, now: int
+    ) -> list[CounterKey]:
         """The customer's counters whose windows hold an instant between `since` and `now`."""
         ...
 

@@ -19,7 +19,7 @@ from metergate.domain.override import changes_at
 from metergate.domain.period import LATEST, Window
 from metergate.domain.posting import Head
 from metergate.domain.quantity import ONE, ZERO, add
-from metergate.domain.quota import CounterKey, Figures, Limit, advance, fits
+from metergate.domain.quota import CounterKey, Figures, Kind, Limit, advance, fits
 from metergate.domain.work import Want
 
 USED = "used"
@@ -104,12 +104,16 @@ class Running:
 
     def of(self, touch: Touch) -> Figures:
         """What counts against a limit."""
-        return total([self.figures[key] for key in touch.keys])
+        keys = touch.keys
+        return self.figures[keys[0]] if len(keys) == 1 else total([self.figures[key] for key in keys])
 
     def admits(self, demand: Demand) -> bool:
         """Whether all of it fits."""
-        now = self._now
-        return all(fits(touch.limit, self.of(touch), demand.amounts[touch.keys[-1]], now) for touch in demand.touches)
+        amounts, now = demand.amounts, self._now
+        for touch in demand.touches:  # not all(): this runs for each admission
+            if not fits(touch.limit, self.of(touch), amounts[touch.keys[-1]], now):
+                return False
+        return True
 
     def room(self, demand: Demand) -> Decimal | None:
         """How much of it would fit, where it asks one amount; None = all, since nothing limits it."""
@@ -122,13 +126,15 @@ class Running:
 
     def take(self, demand: Demand, column: Column | None = None) -> None:
         """Adds it to the counters: to a hold's column, or to what is used."""
+        running, place = self.figures, Figures._fields.index(column or USED)
         for touch in demand.touches:
-            key = touch.keys[-1]
-            self.figures[key] = advance(touch.limit, self.figures[key], demand.amounts[key], self._now)
-        name = column or USED
+            if touch.limit.kind is Kind.RATE:
+                key = touch.keys[-1]
+                running[key] = advance(touch.limit, running[key], demand.amounts[key], self._now)
         for key, amount in demand.amounts.items():
-            figures = self.figures[key]
-            self.figures[key] = figures._replace(**{name: add(getattr(figures, name), amount)})
+            columns = [*running[key]]
+            columns[place] = add(columns[place], amount)
+            running[key] = Figures(*columns)
 
 
 def _ask(touch: Touch, amount: Decimal, figures: Mapping[CounterKey, Figures]) -> Ask:

@@ -16,7 +16,7 @@ from metergate.domain.admission import (
     demand,
     only_grows,
 )
-from metergate.domain.counting import move, needed
+from metergate.domain.counting import Counted, Place, move, needed, places_of
 from metergate.domain.decision import Decision
 from metergate.domain.errors import MetergateError, Reason, invalid
 from metergate.domain.granting import Granted, Granting, counter_of, limit_of
@@ -57,6 +57,8 @@ class Answer:
 
 Result = Receipt | Answer | Granted | MetergateError | None
 
+_ASKING = (Consume, Reserve, Acquire)
+
 
 class Batch:
     """The works of one commit on what was read under the locks. Call `begin`, then `finish` with the counters."""
@@ -78,17 +80,19 @@ class Batch:
         if all(isinstance(work, Fact) for work in self.works):
             self.results = list(post(self.works, self.ledger, self.posting))  # type: ignore[arg-type]
             return
+        asking: list[tuple[int, Consume | Reserve | Acquire]] = []
         for place, work in enumerate(self.works):
-            if isinstance(work, Fact):
+            if isinstance(work, _ASKING):
+                asking.append((place, work))
+            elif isinstance(work, Fact):
                 (self.results[place],) = post((work,), self.ledger, self.posting)
-            elif not isinstance(work, Consume | Reserve | Acquire | OnGrants):
+            elif not isinstance(work, OnGrants):
                 self._keep(place, work)
-        for place, work in enumerate(self.works):
-            if isinstance(work, Consume | Reserve | Acquire):
-                try:
-                    self._ask(place, work)
-                except MetergateError as error:
-                    self.results[place] = error
+        for place, work in asking:
+            try:
+                self._ask(place, work)
+            except MetergateError as error:
+                self.results[place] = error
 
     def _keep(self, place: int, work: Work) -> None:
         kept = change(work, self.ledger, self.posting)  # type: ignore[arg-type]
@@ -171,15 +175,27 @@ class Batch:
             self._same[same] = made
         return made
 
-    def pairs(self) -> set[tuple[str, str]]:
-        """Whose counters of which meters are to be loaded."""
-        pairs = self.posting.uses.keys() | self.ledger.grants.keys()
-        pairs |= {(shift.customer, shift.meter) for shift in shifted(self.posting, self.ledger)}
+    def places(self) -> set[Place]:
+        """Where the counters are that may change, or are asked about."""
+        meter_of = self.ledger.catalog.meter_of
+        places = {
+            place
+            for (owner, meter), uses in self.posting.uses.items()
+            for place in places_of(owner, meter_of[meter], uses)
+        }
+        places.update(counter_of(pair)[:4] for pair in self.ledger.grants)
+        for shift in shifted(self.posting, self.ledger):
+            if shift.meter in meter_of:
+                places.update(places_of(shift.customer, meter_of[shift.meter], (shift,)))
         for asked in {id(one): one for one in self._demands.values()}.values():
+            places |= {key[:4] for touch in asked.touches for key in touch.keys}
             # Meters without a limit too: they may have counters of limits that were in force earlier.
-            accounts = self.ledger.accounts(asked.customer)
-            pairs |= {(account.customer, one.want.meter) for account in accounts for one in asked.asked}
-        return pairs
+            for account in self.ledger.accounts(asked.customer):
+                for subject, want in asked.asked:
+                    if want.meter in meter_of:
+                        counted = Counted(subject, want.labels)
+                        places.update(places_of(account.customer, meter_of[want.meter], (counted,)))
+        return places
 
     def oldest(self) -> int:
         """The instant after which the windows of those counters end."""
@@ -195,7 +211,7 @@ class Batch:
         """The counters that have to be there, and the limit that each is for."""
         keys = {counter_of(pair): limit_of(pair[1]) for pair in self.ledger.grants}
         keys |= needed(self.posting, self.ledger)
-        for asked in self._demands.values():
+        for asked in {id(one): one for one in self._demands.values()}.values():
             for touch in asked.touches:
                 for key in touch.keys:
                     keys[key] = touch.limit
@@ -214,12 +230,11 @@ class Batch:
             self._conclude({})
             return granting.close(counters, before) if granting else before
         running = Running({**counters, **before}, self.ledger.now)
-        for place, work in enumerate(self.works):
-            if isinstance(work, Consume | Reserve | Acquire | Mark) and place in self._demands:
-                try:
-                    self._admit(place, work, running)
-                except MetergateError as error:
-                    self.results[place] = error
+        for place in sorted(self._demands):
+            try:
+                self._admit(place, self.works[place], running)
+            except MetergateError as error:
+                self.results[place] = error
         moved = move(counters, self.posting.uses, shifted(self.posting, self.ledger))
         for key, figures in running.figures.items():
             if figures.tat != counters[key].tat:
@@ -235,22 +250,22 @@ class Batch:
             return []
         return reached(self.ledger, {**self.counters, **changed}, changed, told)
 
-    def _admit(self, place: int, work: Consume | Reserve | Acquire | Mark, running: Running) -> None:
+    def _admit(self, place: int, work: Work, running: Running) -> None:
         if isinstance(work, Consume):
             self.results[place] = self._consume(place, work, running)
         elif isinstance(work, Reserve):
             self.results[place] = self._reserve(place, work, running)
         elif isinstance(work, Acquire):
             self.results[place] = self._acquire(place, work, running)
-        else:
+        elif isinstance(work, Mark):
             self._renew(place, work, running)
 
     def _consume(self, place: int, work: Consume, running: Running) -> Answer:
         ledger, posting, asked = self.ledger, self.posting, self._demands[place]
         head = ledger.heads[work.customer]
-        fresh = [posting.fresh.get((event.source, event.id)) for event in work.events]
-        if any(fresh):
-            return self._same_batch(work, asked, fresh)
+        for event in work.events:
+            if (event.source, event.id) in posting.fresh:
+                return self._same_batch(work, asked)
         if not running.admits(asked):
             return Answer(asked, False, head.seq, ledger.now)
         running.take(asked)
@@ -259,8 +274,9 @@ class Batch:
         receipts = [Receipt(event.id, Outcome.ACCEPTED) for event in work.events]
         return Answer(asked, True, head.seq + 1, ledger.now, receipts=receipts)
 
-    def _same_batch(self, work: Consume, asked: Demand, fresh: Sequence[Event | None]) -> Answer:
+    def _same_batch(self, work: Consume, asked: Demand) -> Answer:
         """Its ids were recorded earlier in this very commit."""
+        fresh = [self.posting.fresh.get((event.source, event.id)) for event in work.events]
         for event, first in zip(work.events, fresh, strict=True):
             if first is not None and (field_ := compare(first, event)) is not None:
                 raise conflict(event, field_)

@@ -139,13 +139,17 @@ class Catalog:
             )
 
     def succeed(self, new: Catalog) -> Catalog:
-        """`new` as the version after this one, with `since` of each meter that counts differently raised."""
+        """`new` as the version after this one, with `since` of each meter that counts differently raised. Where it
+        counts as before, counters of earlier limits may be there, and their shapes stay."""
         version = self.version + 1
         meters = []
         for meter in new.meters:
             old = self.meter_of.get(meter.name)
-            same = old is not None and old.counts_like(meter)
-            meters.append(replace(meter, since=old.since if same and old else version))
+            shapes = {limit.shape for plan in new.plans for limit in plan.limits if limit.meter == meter.name}
+            if old is not None and old.counts_like(meter):
+                meters.append(replace(meter, since=old.since, shapes=tuple(sorted(shapes.union(old.shapes)))))
+            else:
+                meters.append(replace(meter, since=version, shapes=tuple(sorted(shapes))))
         newest = max((meter.since for meter in meters), default=0)
         return replace(
             new,
@@ -327,7 +331,7 @@ def _check_thresholds(where: str, limit: Limit) -> Iterable[Violation]:
 
 def changes(old: Catalog, new: Catalog) -> list[Change]:
     """What applying `new` over `old` does: meters, then plans and their limits, then the default plan."""
-    found = list(_compare("meter", old.meter_of, new.meter_of, ignore=("since",)))
+    found = list(_compare("meter", old.meter_of, new.meter_of, ignore=("since", "shapes")))
     found += _compare("plan", old.plan_of, new.plan_of, ignore=("limits",))
     for name in sorted({**old.plan_of, **new.plan_of}):
         before = old.plan_of[name].limits if name in old.plan_of else ()

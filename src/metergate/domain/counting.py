@@ -3,24 +3,64 @@ matches its subject and label filter, whichever limit it was made for."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Generic, Protocol, TypeVar
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from metergate.domain.hold import Shift
+from metergate.domain.meter import Meter
 from metergate.domain.period import Window
-from metergate.domain.posting import Ledger, Posting, Use
+from metergate.domain.posting import Ledger, Posting, Use, shifted
 from metergate.domain.quantity import add
-from metergate.domain.quota import CounterKey, Figures, Limit, read_filter
+from metergate.domain.quota import CounterKey, Figures, Limit, read_filter, write_filter
+
+
+class _Counted(Protocol):
+    """What is found by its subject and labels: a use or a shift."""
+
+    @property
+    def subject(self) -> str: ...
+    @property
+    def labels(self) -> Mapping[str, str]: ...
+
+
+# Whose counters of what: customer, meter, subject and filter.
+Place = tuple[str, str, str, str]
+
+
+class Counted(NamedTuple):
+    """Whose usage it is, and its labels."""
+
+    subject: str
+    labels: Mapping[str, str]
+
+
+def places_of(owner: str, meter: Meter, uses: Iterable[_Counted]) -> set[Place]:
+    """Where the counters are that these may count in, of all the shapes that there are."""
+    places: set[Place] = set()
+    for per_subject, names in meter.shapes:
+        if not per_subject and not names:
+            places.add((owner, meter.name, "", ""))
+            continue
+        for use in uses:
+            labels = use.labels
+            filter_ = write_filter([(name, labels.get(name, "")) for name in names])
+            places.add((owner, meter.name, use.subject if per_subject else "", filter_))
+    return places
 
 
 def needed(posting: Posting, ledger: Ledger) -> dict[CounterKey, Limit]:
     """The counters that have to exist after this commit: those of the limits in force whose window still counts.
 
-    Counters of past windows are moved where they exist and are not born: nothing is decided by them.
+    Those that a change of a hold moves too: the fast view may know them while they have no row, after a change of
+    limits or meters. Counters of past windows are moved where they exist and are not born: nothing is decided by them.
     """
     keys: dict[CounterKey, Limit] = {}
     nearby: dict[tuple[int, str, int | None], Window] = {}  # most events of a batch lie in one window of each limit
-    for (customer, meter), uses in posting.uses.items():
+    moving: dict[tuple[str, str], list[Use | Shift]] = {pair: [*uses] for pair, uses in posting.uses.items()}
+    for shift in shifted(posting, ledger):
+        if shift.customer in ledger.heads:  # a pool that its customer has left is not
+            moving.setdefault((shift.customer, shift.meter), []).append(shift)
+    for (customer, meter), uses in moving.items():
         head = ledger.heads[customer]
         zone, anchor = head.time_zone, head.anchor
         for limit in ledger.catalog.limits(head.plan, meter):
@@ -77,15 +117,6 @@ def _shift(moved: dict[CounterKey, Figures], counters: Mapping[CounterKey, Figur
                 figures = moved.get(key, counters[key])
                 total = add(getattr(figures, shift.column), shift.amount)
                 moved[key] = figures._replace(**{shift.column: total})
-
-
-class _Counted(Protocol):
-    """What is found by its subject and labels: a use or a shift."""
-
-    @property
-    def subject(self) -> str: ...
-    @property
-    def labels(self) -> Mapping[str, str]: ...
 
 
 _C = TypeVar("_C", bound=_Counted)

@@ -11,6 +11,7 @@ from metergate.domain.catalog import Catalog
 from metergate.domain.errors import MetergateError, Reason, invalid
 from metergate.domain.grant import MAX_OPEN, Account, Grant, Move, State, advance, first_end, settle, void
 from metergate.domain.hold import Hold
+from metergate.domain.meter import Meter
 from metergate.domain.period import LIFETIME
 from metergate.domain.posting import NOBODY, Head, Ledger, Posting
 from metergate.domain.quantity import ZERO
@@ -89,6 +90,16 @@ def with_granted(accounts: Mapping[Pair, Account], counters: dict[CounterKey, Fi
         if key in counters:
             counters[key] = counters[key]._replace(granted=account.granted or ZERO)
     return counters
+
+
+def unkept(ledger: Ledger) -> set[CounterKey]:
+    """The counters of accounts that are summed up anew each time: no limit has their shape, so that commits would not
+    find them when something is used."""
+    return {counter_of(pair) for pair in ledger.grants if not _is_found(ledger.catalog.meter_of.get(pair[1]))}
+
+
+def _is_found(meter: Meter | None) -> bool:
+    return meter is not None and limit_of(meter.name).shape in meter.shapes
 
 
 class Granting:

@@ -102,10 +102,11 @@ def end_of(now: int, windows_end: int | None, ttl: int | None) -> int:
 def not_possible(window: Window | None, now: int, forfeited: Decimal, most: Decimal | None) -> str | None:
     """Why nothing can be leased on a limit, as the end of a sentence; None when it can.
 
-    `window` None = for a lifetime; of a rolling limit, the sub-window that holds `now`. `most` None = unlimited.
+    `window` None = without an end, as of lifetime and concurrency limits and rates; of a rolling limit, the sub-window
+    that holds `now`. `most` None = unlimited.
     """
     if window is None:
-        return "it holds for a lifetime"
+        return "its window has no end"
     if window.end - window.start < WINDOWS_LEAST * LIFE:
         return f"its window is shorter than {WINDOWS_LEAST * LIFE // SECOND} seconds"
     if end_of(now, window.end, None) <= now:

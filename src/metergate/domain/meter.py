@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from metergate.domain.quantity import ONE
 
@@ -32,12 +32,20 @@ AGGREGATIONS: dict[str, Aggregation] = {
 }
 
 
+class Shape(NamedTuple):
+    """What a counter tells apart: whether each subject has one of its own, and the labels that its filter names."""
+
+    per_subject: bool
+    labels: tuple[str, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Meter:
     """What is measured: which events (`event_type`), which of their values (`value`; "" = the amount), and how.
 
     `since` is the catalog version in which what it counts last changed: ledgers that were written under
-    an earlier one are brought up to date before they are used.
+    an earlier one are brought up to date before they are used. `shapes` are those of its counters, of limits that were
+    in force since then too: a commit looks only for counters that its usage can count in.
     """
 
     name: str
@@ -49,6 +57,7 @@ class Meter:
     unit: str = ""
     description: str = ""
     since: int = 0
+    shapes: tuple[Shape, ...] = field(default=(), compare=False)
 
     @property
     def only_grows(self) -> bool:

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from metergate.domain import period, quantity
+from metergate.domain.meter import Shape
 from metergate.domain.period import WEEKDAYS, Period, Weekday, Window
 from metergate.domain.quantity import CONTEXT, ZERO
 from metergate.domain.rate import Rate
@@ -156,6 +157,11 @@ class Limit:
             if labels.get(name, "") != value:
                 return None
         return write_filter(self.labels + tuple((name, labels.get(name, "")) for name in self.per_labels))
+
+    @property
+    def shape(self) -> Shape:
+        """What its counters tell apart."""
+        return Shape(self.scope is Scope.SUBJECT, tuple(sorted({*dict(self.labels), *self.per_labels})))
 
     def subject_of(self, subject: str) -> str:
         """The counter's subject: "" where the whole customer is counted together."""

@@ -124,7 +124,7 @@ def test_p2_a_lease_ends_before_its_windows(windows_end: int | None, ttl: int | 
         (TODAY, "1000", "unlimited", None),
         (TODAY, "0", "0", None),  # nothing will be left either
         (TODAY, "1", "0", "1 of 0 are forfeited"),
-        (None, "0", "100", "it holds for a lifetime"),
+        (None, "0", "100", "its window has no end"),
         (Window(NOW, NOW + MINUTE), "0", "100", "its window is shorter than 300 seconds"),
         (Window(NOW, NOW + WINDOWS_LEAST * LIFE - 1), "0", "100", "its window is shorter"),
         (Window(NOW, NOW + WINDOWS_LEAST * LIFE), "0", "100", None),

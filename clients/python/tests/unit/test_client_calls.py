@@ -339,6 +339,8 @@ def test_only_calls_that_may_be_repeated_are_retried() -> None:
         "CustomerService.GetCustomer",
         "CustomerService.ListCustomers",
         "CustomerService.ListSubjects",
+        "CustomerService.ListGrants",
+        "CustomerService.ListGrantMoves",
     }
     policy = service_config()["methodConfig"][0]["retryPolicy"]
     assert (policy["maxAttempts"], policy["retryableStatusCodes"]) == (5, ["UNAVAILABLE"])

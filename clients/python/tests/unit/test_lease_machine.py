@@ -153,12 +153,11 @@ def test_p2_the_mark_is_durable_before_it_is_spent(run: Run) -> None:
 def test_p2_a_mark_never_comes_down_while_it_may_be_spent_up_to(run: Run) -> None:
     run.open()
     lease = run.held.leases["r-0"]
-    before = lease.mark
-    run.held.slots[KEY].largest = 0  # a smaller step would be due
+    lease.mark = lease.claimed = 90 * ONE  # as it was set when the rate was high
     lease.dirty = True
     write = run.machine.next(run.now)
     assert isinstance(write, Write)
-    assert write.entries[0].mark >= before
+    assert write.entries[0].mark == 90 * ONE
 
 
 def test_p2_what_is_given_back_is_journaled_before_it_is_told(run: Run) -> None:
@@ -223,6 +222,20 @@ def test_near_the_end_of_a_limit_units_come_one_by_one_and_then_cost_no_calls() 
     run.book.limit += ONE
     run.settle()
     assert run.spend() in (Verdict.ALLOWED, Verdict.ALERT), "what others gave back is usable"
+
+
+def test_asking_early_in_vain_does_not_refuse_what_is_asked_when_dry() -> None:
+    run = Run(LeaseBook(100 * ONE, slice_of=lambda free: 5 * ONE)).open()
+    run.book.slice_of = lambda free: 0  # it has its share
+    for _ in range(4):
+        run.spend()
+        run.settle()
+    assert run.machine.left == 0
+    assert "Sync" in run.kinds(), "it asked early"
+    run.book.slice_of = lambda free: ONE
+    assert run.spend() is Verdict.WAIT
+    run.settle()
+    assert run.spend() in (Verdict.ALLOWED, Verdict.ALERT)
 
 
 def test_p1_usage_goes_out_as_one_event_per_flush_and_again_as_the_same(run: Run) -> None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import random
+import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from clients.python.tests.lease_book import LeaseBook, halves
@@ -266,3 +270,57 @@ class Holder(RuleBasedStateMachine):
 
 TestHolder = Holder.TestCase
 TestHolder.settings = settings(max_examples=60, stateful_step_count=30)
+
+
+def test_p2_whatever_happens_in_hundreds_of_random_lives() -> None:
+    """Hypothesis finds the short stories; this goes through many long ones."""
+    seed = os.environ.get("METERGATE_TEST_SEED") or secrets.token_hex(4)
+    rng = random.Random(seed)
+    for _ in range(400):
+        try:
+            _live(rng)
+        except AssertionError as error:
+            error.add_note(f"repeat with METERGATE_TEST_SEED={seed}")
+            raise
+
+
+def _live(rng: random.Random) -> None:
+    life = Holder()
+    life.start(rng.randint(1, 300), rng.random() < 0.7, rng.random() < 0.5, rng.randint(2, 60))
+    for _ in range(60):
+        rng.choice(STEPS)(life, rng)
+        life.nothing_is_spent_past_a_slice()
+        life.the_journal_claims_what_was_spent()
+        life.usage_is_told_once_and_none_is_invented()
+        life.the_limit_is_never_passed()
+    life.teardown()
+
+
+def _key(rng: random.Random) -> Key:
+    return rng.choice(KEYS)
+
+
+def _flip(rng: random.Random) -> bool:
+    return rng.random() < 0.5
+
+
+FATES = ["durable", "durable", "failed", "failed but durable"]
+STEPS: list[Callable[[Holder, random.Random], object]] = [
+    lambda life, rng: life.spend(_key(rng), rng.choice(AMOUNTS), rng.randint(1, 60)),
+    lambda life, rng: life.time_passes(rng.choice([0.001, 0.2, 1, 4, 20, 70])),
+    lambda life, rng: life.somebody_sets_the_clock(rng.choice([-86_400, -30, 5, 3_600])),
+    lambda life, _: life.work(),
+    lambda life, _: life.work(),
+    lambda life, rng: life.all_goes_well(_key(rng), rng.choice(AMOUNTS), rng.randint(1, 12)),
+    lambda life, rng: life.the_server_is_slow_and_the_end_is_near(_key(rng), rng.choice([0.5, 1.5, 5])),
+    lambda life, rng: life.crash_while_the_disk_is_slow(
+        _key(rng), [_flip(rng) for _ in range(rng.randint(0, 6))], rng.choice([0.01, 5.5])
+    ),
+    lambda life, rng: life.write and life.disk_answers(rng.choice(FATES)),
+    lambda life, _: life.flight and not life.flight.worked and life.server_works(),
+    lambda life, _: life.flight and life.flight.worked and life.answer_arrives(),
+    lambda life, rng: life.flight and life.connection_breaks(_flip(rng)),
+    lambda life, _: life.late and life.late_request_arrives(),
+    lambda life, rng: life.others_come_and_go(rng.randint(0, 20), _flip(rng), _flip(rng)),
+    lambda life, rng: rng.random() < 0.3 and life.crash(_flip(rng)),
+]

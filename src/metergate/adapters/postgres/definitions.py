@@ -17,14 +17,14 @@ from metergate.adapters.postgres.notify import notify
 from metergate.adapters.postgres.once import PostgresOnce
 from metergate.app.stores import CatalogChange
 from metergate.domain.catalog import Catalog, Plan
-from metergate.domain.meter import Meter
+from metergate.domain.meter import Meter, Shape
 from metergate.domain.period import Period, Weekday
 from metergate.domain.quota import Kind, Limit, Policy, Scope, WhenViewGone
 
 _TENANT = "SELECT catalog_version, metering_version, default_plan FROM tenant WHERE tenant = $1"
 _METERS = (
-    "SELECT name, event_type, aggregation, value, dimensions, allow_negative, unit, description, since "
-    "FROM meter WHERE tenant = $1 ORDER BY name"
+    "SELECT name, event_type, aggregation, value, dimensions, allow_negative, unit, description, since, "
+    "shapes::text FROM meter WHERE tenant = $1 ORDER BY name"
 )
 _PLANS = "SELECT name, display_name FROM plan WHERE tenant = $1 ORDER BY name"
 _LIMITS = (
@@ -50,7 +50,8 @@ async def load_catalog(connection: Any, tenant: str) -> Catalog:
 
 
 def _meter(row: Any) -> Meter:
-    return Meter(**{**dict(row), "dimensions": tuple(row["dimensions"])})
+    shapes = tuple([Shape(per_subject, tuple(labels)) for per_subject, labels in json.loads(row["shapes"])])
+    return Meter(**{**dict(row), "dimensions": tuple(row["dimensions"]), "shapes": shapes})
 
 
 def _limit(row: Any) -> Limit:
@@ -147,6 +148,7 @@ def _meter_row(meter: Meter) -> dict[str, Any]:
         "unit": meter.unit,
         "description": meter.description,
         "since": meter.since,
+        "shapes": [[shape.per_subject, list(shape.labels)] for shape in meter.shapes],
     }
 
 

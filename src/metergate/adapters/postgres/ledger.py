@@ -19,9 +19,18 @@ from metergate.adapters.postgres.holds import as_json, hold_columns, literal, mo
 from metergate.adapters.postgres.limit_events import write_limit_events
 from metergate.adapters.postgres.overrides import to_head
 from metergate.adapters.postgres.partitions import slices
-from metergate.app.ports import HeadView, LedgerUnavailableError, Look, OutcomeUnknownError, Peek, RaceLostError
+from metergate.app.ports import (
+    HeadView,
+    HoldOwner,
+    LedgerUnavailableError,
+    Look,
+    OutcomeUnknownError,
+    Peek,
+    RaceLostError,
+)
 from metergate.domain import lease
 from metergate.domain.catalog import Catalog
+from metergate.domain.counting import Place
 from metergate.domain.grant import Account
 from metergate.domain.hold import Hold
 from metergate.domain.period import MINUTE, QUARTER
@@ -106,12 +115,12 @@ class PostgresLedger:
             raise LedgerUnavailableError("a customer's head is missing")
         return [Peek(*row) for row in rows]
 
-    async def hold_customer(self, tenant: str, id: str) -> tuple[str, str, str] | None:
+    async def hold_owners(self, tenant: str, ids: Sequence[str]) -> dict[str, HoldOwner]:
         """See `app.ports.Ledger`."""
         with driver_errors():
             async with self._pool.acquire(timeout=_ACQUIRE_SECONDS) as connection:
-                row = await connection.fetchrow(sql.HOLD_CUSTOMER, tenant, id)
-        return None if row is None else (row["customer"], row["kind"], row["subject"])
+                rows = await connection.fetch(sql.HOLD_OWNERS, tenant, ids)
+        return {row[0]: HoldOwner(*row[1:]) for row in map(tuple, rows)}
 
     async def due_holds(self, most: int) -> list[tuple[str, str, str]]:
         """See `app.ports.Ledger`."""
@@ -133,11 +142,13 @@ class PostgresLedger:
                 version: int = await connection.fetchval(sql.METERING_VERSION, tenant, customer)
                 return version
 
-    async def live_counters(self, tenant: str, customer: str, since: int, now: int) -> list[CounterKey]:
+    async def live_counters(
+        self, tenant: str, customer: str, meters: Sequence[str], subjects: Sequence[str], since: int, now: int
+    ) -> list[CounterKey]:
         """See `app.ports.Ledger`."""
         with driver_errors():
             async with self._pool.acquire(timeout=_ACQUIRE_SECONDS) as connection:
-                rows = await connection.fetch(sql.LIVE_COUNTERS, tenant, customer, since, now)
+                rows = await connection.fetch(sql.LIVE_COUNTERS, tenant, customer, since, now, meters, subjects)
         return [CounterKey(*row) for row in rows]
 
 
@@ -200,15 +211,10 @@ class PostgresCommit:
         for statement in (sql.FORGET_COUNTERS, sql.FORGET_ROLLUPS, sql.ROLL_UP):
             await self._connection.execute(statement, self._tenant, customers, meters, timeout=_CATCH_UP_SECONDS)
 
-    async def counters(self, pairs: Sequence[tuple[str, str]], oldest: int) -> dict[CounterKey, Figures]:
+    async def counters(self, places: Sequence[Place], oldest: int) -> dict[CounterKey, Figures]:
         """See `app.ports.Commit`."""
-        rows = await self._connection.fetch(
-            sql.COUNTERS,
-            self._tenant,
-            literal([customer for customer, _ in pairs]),
-            literal([meter for _, meter in pairs]),
-            oldest,
-        )
+        columns = [literal(column) for column in zip(*places, strict=True)]
+        rows = await self._connection.fetch(sql.COUNTERS, self._tenant, *columns, oldest)
         return {CounterKey(*row[:6]): Figures(*[one or ZERO for one in row[6:]]) for row in map(tuple, rows)}
 
     async def sums(self, keys: Sequence[CounterKey]) -> dict[CounterKey, Figures]:

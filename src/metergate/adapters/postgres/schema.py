@@ -65,6 +65,7 @@ meters = Table(
     _words("unit"),
     _words("description"),
     Column("since", BigInteger, nullable=False),
+    Column("shapes", JSONB, nullable=False, server_default="[]"),
 )
 plans = Table("plan", metadata, _text("tenant", key=True), _text("name", key=True), _words("display_name"))
 limits = Table(

@@ -66,9 +66,10 @@ CROSS JOIN LATERAL (
 COUNTERS = f"""
 SELECT c.customer, c.meter, c.subject, c.filter, c.start_at, c.end_at,
     c.used, nullif(c.reserved, 0), nullif(c.leased, 0), nullif(c.forfeited, 0), nullif(c.tat, 0)
-FROM unnest({_lists(2, 3)}) AS q(customer, meter)
+FROM unnest({_lists(2, 3, 4, 5)}) AS q(customer, meter, subject, filter)
 CROSS JOIN LATERAL (
-    SELECT * FROM usage_counter WHERE tenant = $1 AND customer = q.customer AND meter = q.meter AND end_at > $4 OFFSET 0
+    SELECT * FROM usage_counter WHERE tenant = $1 AND customer = q.customer AND meter = q.meter
+        AND subject = q.subject AND filter = q.filter AND end_at > $6 OFFSET 0
 ) c"""
 
 # Customers who share a pool: their events count for the customer that is the pool as well.
@@ -136,6 +137,9 @@ SUMS = f"""
 SELECT {_SUM}, nullif(held.reserved, 0), nullif(held.leased, 0), nullif(held.forfeited, 0)
 FROM {_KEYS} CROSS JOIN LATERAL {_HELD} held ORDER BY k.place"""
 
+# A condition of the join would be looked at afterwards: all holds would be read where there is a counter too.
+_HELD_UNCOUNTED = _HELD.replace("WHERE e.tenant", "WHERE c.used IS NULL AND e.tenant")
+
 FIGURES = f"""
 SELECT now() AS as_of, h.seq, h.plan, h.time_zone, h.metering_version, h.anchor_at, h.overrides::text AS overrides,
     h.pool,
@@ -148,7 +152,7 @@ LEFT JOIN LATERAL (
     SELECT * FROM usage_counter WHERE tenant = $1 AND customer = k.customer AND meter = k.meter
         AND end_at = k.end_at AND start_at = k.start_at AND subject = k.subject AND filter = k.filter OFFSET 0
 ) c ON true
-LEFT JOIN LATERAL {_HELD} held ON c.used IS NULL
+LEFT JOIN LATERAL {_HELD_UNCOUNTED} held ON true
 {_GRANTED}
 ORDER BY k.place"""
 
@@ -156,7 +160,8 @@ METERING_VERSION = "SELECT metering_version FROM customer_head WHERE tenant = $1
 
 LIVE_COUNTERS = """
 SELECT customer, meter, subject, filter, start_at, end_at FROM usage_counter
-WHERE tenant = $1 AND customer = $2 AND end_at > $3 AND start_at <= $4
+WHERE tenant = $1 AND customer = $2 AND meter = ANY($5::text[]) AND subject = ANY($6::text[])
+    AND end_at > $3 AND start_at <= $4
 ORDER BY meter, end_at, start_at, subject, filter"""
 
 OWNERS = """
@@ -283,7 +288,7 @@ WITH counters AS (
 )
 SELECT count(*) FROM written"""
 
-HOLD_CUSTOMER = "SELECT customer, kind, subject FROM hold WHERE tenant = $1 AND id = $2 AND part = 0"
+HOLD_OWNERS = "SELECT id, customer, kind, subject FROM hold WHERE tenant = $1 AND id = ANY($2::text[]) AND part = 0"
 
 DUE_HOLDS = """
 SELECT tenant, id, customer FROM hold

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import NamedTuple
 
 from metergate.app.directory import Directory
-from metergate.app.ports import Ledger
+from metergate.app.ports import HoldOwner, Ledger, LedgerUnavailableError
 from metergate.app.quota.consume import subject_not_found
 from metergate.app.quota.decisions import FirstDecisions
 from metergate.app.quota.hold_ids import digest_of, hold_id, naming
@@ -19,6 +18,7 @@ from metergate.domain.access import Principal
 from metergate.domain.batch import Answer
 from metergate.domain.errors import MetergateError, Reason
 from metergate.domain.hold import Kind
+from metergate.domain.holding import not_found
 from metergate.domain.work import Acquire, Mark, Want, Work, WriteOff
 
 log = logging.getLogger(__name__)
@@ -68,7 +68,11 @@ class Leases:
         Raises:
             MetergateError: the ledger's.
         """
-        found = await asyncio.gather(*(self._mark(principal, report) for report in reports))
+        try:
+            owners = await self._ledger.hold_owners(principal.tenant, [report.id for report in reports])
+        except LedgerUnavailableError:
+            raise MetergateError(Reason.LEDGER_UNAVAILABLE, "the database cannot be reached") from None
+        found = [_mark(report, owners.get(report.id)) for report in reports]
         works = [one for one in found if isinstance(one, Mark)]
         entry = await self._lanes.submit(principal.tenant, works) if works else None
         results = iter(entry.results if entry else ())
@@ -86,15 +90,6 @@ class Leases:
         log.warning("lease %s of %s/%s was released by %s", id, principal.tenant, customer, principal.service)
         return answer
 
-    async def _mark(self, principal: Principal, report: Report) -> Mark | MetergateError:
-        try:
-            customer, _ = await owner_of(self._ledger, Kind.LEASE, principal, report.id)
-        except MetergateError as error:
-            if error.reason is not Reason.LEASE_NOT_FOUND:
-                raise  # of the ledger: no mark was taken
-            return error
-        return Mark(report.id, customer, report.spent, report.returned, report.wanted, report.close)
-
     async def _submit(self, principal: Principal, work: Work) -> Answer:
         entry = await self._lanes.submit(principal.tenant, [work])
         answer = entry.results[0]
@@ -102,3 +97,9 @@ class Leases:
             raise answer
         assert isinstance(answer, Answer), "works on holds are answered"
         return answer
+
+
+def _mark(report: Report, owner: HoldOwner | None) -> Mark | MetergateError:
+    if owner is None or owner.kind != Kind.LEASE:
+        return not_found(Kind.LEASE, report.id)
+    return Mark(report.id, owner.customer, report.spent, report.returned, report.wanted, report.close)

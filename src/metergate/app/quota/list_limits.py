@@ -63,7 +63,7 @@ class ListLimits:
             wanted: list[Wanted] = []
             for account in (customer, pool) if pool else (customer,):
                 limits = _limits(catalog, account, meters or catalog.meter_of, now)
-                live = await self._ledger.live_counters(tenant, account.id, now - _looks_back(limits), now)
+                live = await self._live(tenant, account, subject, limits, now)
                 wanted += _wanted(limits, account, subject, live, now)
             keys = sorted({key for one in wanted for key in one.keys})
             as_of, views = await self._ledger.figures(tenant, keys) if keys else (now, {})
@@ -80,6 +80,18 @@ class ListLimits:
         for state, one in zip(states, wanted, strict=True):
             state.pool = "" if one.keys[-1].customer == customer.id else one.keys[-1].customer
         return Limits(customer.id, catalog.plan_in_force(customer.plan), states, as_of)
+
+    async def _live(
+        self, tenant: str, account: Customer, subject: str, limits: Sequence[Limit], now: int
+    ) -> Sequence[CounterKey]:
+        """The counters that there are of limits per label value: which values there are is told by nothing else."""
+        named = {limit.meter for limit in limits if limit.per_labels}
+        since = now - _looks_back(limits)
+        return (
+            await self._ledger.live_counters(tenant, account.id, sorted(named), ["", subject], since, now)
+            if named
+            else []
+        )
 
     async def of_type(self, principal: Principal, subject: str, event_type: str) -> Limits:
         """The limits on the meters that select this event type; none when no meter does, or nobody is the subject."""

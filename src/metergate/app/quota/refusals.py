@@ -46,9 +46,11 @@ class Refusals:
         self._peeks: Coalescer[_Question, Peek] = Coalescer(self._peek)
 
     def remember(self, tenant: str, unit: tuple[Event, ...], answer: Answer) -> None:
-        """Keeps a refusal. A unit with a time of its own is another one each time."""
+        """Keeps a refusal. A unit with a time of its own is another one each time; a pool has a `seq` of its own."""
         decision = answer.decision
         if decision is None or decision.retry_after is None or any(event.time is not None for event in unit):
+            return
+        if any(state.pool for state in decision.states):
             return
         until = min(answer.at + min(LIVES, decision.retry_after), *[state.window.end for state in decision.states])
         until = min(until, answer.demand.changes_at)

@@ -110,9 +110,9 @@ async def owner_of(ledger: Ledger, kind: Kind, principal: Principal, id: str) ->
         MetergateError: RESERVATION_NOT_FOUND or LEASE_NOT_FOUND, LEDGER_UNAVAILABLE.
     """
     try:
-        found = await ledger.hold_customer(principal.tenant, id)
+        found = (await ledger.hold_owners(principal.tenant, [id])).get(id)
     except LedgerUnavailableError:
         raise MetergateError(Reason.LEDGER_UNAVAILABLE, "the database cannot be reached") from None
-    if found is None or found[1] != kind:
+    if found is None or found.kind != kind:
         raise not_found(kind, id)
-    return found[0], found[2]
+    return found.customer, found.subject

@@ -15,7 +15,7 @@ from metergate.app.ports import Ledger as LedgerPort
 from metergate.domain.batch import Batch, Result
 from metergate.domain.catalog import Catalog
 from metergate.domain.grant import Account
-from metergate.domain.granting import touched, with_granted
+from metergate.domain.granting import touched, unkept, with_granted
 from metergate.domain.hold import Hold
 from metergate.domain.period import EARLIEST, Window
 from metergate.domain.posting import NOBODY, Head, Known, Ledger
@@ -138,6 +138,8 @@ class UsageCommitter:
         writing = sorted(posting.customers & heads.keys())
         # What was born only for a refusal is not written.
         changed = {key: figures for key, figures in born.items() if key.customer in writing} | changed
+        for key in unkept(ledger):
+            changed.pop(key, None)
         done = Committed(batch.results, catalog_version=catalog.version, now=look.now)
         done.seqs, done.publications = _recorded_before(look.known, heads, tried)
         if writing:
@@ -187,10 +189,10 @@ class UsageCommitter:
     ) -> tuple[dict[CounterKey, Figures], dict[CounterKey, Figures], list[CounterKey]]:
         """The counters that this commit found missing, those that it changes, as they are afterwards, and the fast
         view's fields that are over with them."""
-        pairs = batch.pairs()
-        if not pairs:
+        places = batch.places()
+        if not places:
             return {}, batch.finish({}), []
-        counters = await commit.counters(sorted(pairs), batch.oldest())
+        counters = await commit.counters(sorted(places), batch.oldest())
         wanted = batch.wanted()
         missing = sorted(wanted.keys() - counters.keys())
         born: dict[CounterKey, Figures] = {}
@@ -225,14 +227,16 @@ def _recorded_before(
     known: Mapping[tuple[str, str], Known], heads: Mapping[str, Head], tried: Mapping[str, int]
 ) -> tuple[dict[str, int], list[Publication]]:
     """The last `seq` of each customer's facts that were recorded before, since their token must show them too; and for
-    those that a try of ours recorded whose answer was lost: the view was told of nothing, and drops what is older."""
+    customers whom a try of ours may have changed whose answer was lost, with facts or with holds alone: the view was
+    told of nothing, and drops what is older."""
     seqs: dict[str, int] = {}
     lost: dict[str, Publication] = {}
     for fact in known.values():
         seqs[fact.customer] = max(fact.seq, seqs.get(fact.customer, 0))
-        if tried.get(fact.customer) == fact.seq and fact.customer in heads and fact.customer != NOBODY:
-            seq = heads[fact.customer].seq
-            lost[fact.customer] = Publication(fact.customer, seq, seq, {}, ())
+    for customer, seq in tried.items():
+        if customer in heads and customer != NOBODY and heads[customer].seq >= seq:
+            seqs[customer], last = max(seq, seqs.get(customer, 0)), heads[customer].seq
+            lost[customer] = Publication(customer, last, last, {}, ())
     return seqs, list(lost.values())
 
 

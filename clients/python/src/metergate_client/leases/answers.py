@@ -98,7 +98,7 @@ def _take(held: Holdings, lease: Lease, figures: Figures, sent: Now, asked: int,
     slot.need = 0  # who still lacks something will say so again
     if gained:
         slot.refused_until = 0
-    elif asked > figures.granted:
+    elif lease.needed > lease.left:
         slot.refused_until = now.boot + pacing.nanoseconds(held.pace.again)
     pacing.set_low(lease)
     pacing.set_levels(lease, slot, held.pace)

@@ -203,7 +203,8 @@ class LeaseMachine:
         if lease.state is State.CLOSING:
             return Mark(lease.request_id, lease.id, lease.reported, None, None, close=True)
         lease.planned = False
-        self._slots[lease.key].need = 0
+        slot = self._slots[lease.key]
+        lease.needed, slot.need = slot.need, 0
         return Mark(lease.request_id, lease.id, lease.spent, lease.returned, pacing.wanted(lease), close=False)
 
     def _acquire(self, now: Now) -> Acquire | None:

@@ -132,6 +132,7 @@ class Lease:
     planned: bool = False  # its next mark is made up, and waits for the journal or for its turn
     returned_told: int = 0
     told: bool = False  # the server knows that it is closed
+    needed: int = 0  # the slot's need when its last mark was made
     target: int = 0  # how much is to be at hand
     measured: int = 0  # `spent` when the rate was last measured, and when that was
     measured_at: int = 0
