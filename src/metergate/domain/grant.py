@@ -153,7 +153,8 @@ def settle(account: Account, used: Decimal) -> Changed:
 
 
 def advance(account: Account, used: Decimal, time_zone: str, now: int, seq: int) -> Changed:
-    """Begins and ends the grants whose time has come, in order of time.
+    """Begins and ends the grants whose time has come, in order of time; at one instant ends come before starts, and
+    these in burning order.
 
     A grant that recurs is followed by one that begins with its amount and what rolls over:
     min(rollover_max, max(left, rollover_min)), the rule of OpenMeter's grants
