@@ -213,8 +213,8 @@ def _start_workers(settings: Settings, parts: _Parts, stack: AsyncExitStack) -> 
     sweep, upkeep = SweepView(parts.usage, parts.view), Upkeep(parts.engine, _accept(settings).age)
     for worker in (
         Loop("sweep", _SWEEP_SECONDS, sweep.sweep),
-        Loop("expire", _EXPIRE_SECONDS, parts.expire.expire),
-        Loop("grants", _EXPIRE_SECONDS, parts.make_due.make_due),
+        Loop("expire", _EXPIRE_SECONDS, parts.expire.begin),
+        Loop("grants", _EXPIRE_SECONDS, parts.make_due.begin),
         Loop("upkeep", _UPKEEP_SECONDS, upkeep.keep_house),
         listener,
     ):

@@ -32,6 +32,7 @@ CUSTOMERS = {"one": 24, "hundred": 12, "many": 3}
 """How many customers there are on a limit of each size."""
 TRY_SECONDS = 3.0
 RESERVED = 600  # seconds: longer than the chaos, so that no commit comes late
+AT_ONCE = 4  # works of a consumer or a reserver
 REST = 0.01  # seconds between two works, at most
 AGAIN = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED}
 METHODS: Mapping[str, tuple[str, type[Message]]] = {
@@ -283,7 +284,8 @@ async def main(kind: str, name: str, log: str, key: str, seed: str, *servers: st
             await worker.run(worker.hold)
             await worker.close()
         else:
-            await worker.run(worker.consume if kind == "consume" else worker.reserve)
+            work = worker.consume if kind == "consume" else worker.reserve
+            await asyncio.gather(*(worker.run(work) for _ in range(AT_ONCE)))
     except Exception as error:
         worker.write("wrong", error=repr(error)[:2000])
         raise

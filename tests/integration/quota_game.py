@@ -115,8 +115,8 @@ class Game:
         self.moves: list[tuple[int, Callable[[], Awaitable[str]]]] = [
             (10, self.record), (16, self.consume), (10, self.reserve), (3, self.extend), (8, self.commit),
             (4, self.release), (10, self.acquire), (14, self.sync), (3, self.operator_release), (3, self.expire),
-            (6, self.step_clock), (4, self.change_limits), (2, self.assign), (1, self.restart), (2, self.flush),
-            (5, self.burst), (3, self.explain),
+            (6, self.step_clock), (4, self.change_limits), (2, self.assign), (3, self.override), (1, self.restart),
+            (2, self.flush), (5, self.burst), (3, self.explain),
         ]  # fmt: skip
 
     @property
@@ -699,6 +699,25 @@ class Game:
         customer, plan = self.rng.choice(list(CUSTOMERS)), self.rng.choice(["", "default", "pro"])
         await self.process.assign(customer, plan)
         self.oracle.plans[customer] = plan
+        done = await self.consume()
+        await settle([player.process for player in self.players])
+        self.may_change = True
+        return done
+
+    async def override(self) -> str:
+        """Of a limit that there is, from an instant near by to another."""
+        rng, process = self.rng, self.process
+        customer, now = rng.choice(list(CUSTOMERS)), await process.now()
+        names = [limit.name for plan in self.oracle.catalog.plans for limit in plan.limits]
+        if not names:
+            return await self.change_limits()
+        start = now + rng.choice([-HOUR, 0, 30 * SECOND])
+        end = rng.choice([None, max(now, start) + rng.choice([MINUTE, HOUR])])
+        most = rng.choice(MOST)
+        made = await process.override(
+            rng.choice(names), None if most is None else to_text(most), start, end, customer=customer
+        )
+        self.oracle.overrides[customer] = made.overrides
         done = await self.consume()
         await settle([player.process for player in self.players])
         self.may_change = True

@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from fractions import Fraction
 from typing import NamedTuple
 
 from metergate.domain.catalog import Catalog
+from metergate.domain.override import Override
 from metergate.domain.period import LATEST, SECOND
 from metergate.domain.quota import CounterKey, Kind, Limit, Policy
 from metergate.domain.usage import Event
@@ -114,6 +115,7 @@ class Oracle:
     plans: dict[str, str] = field(default_factory=dict)
     zones: dict[str, str] = field(default_factory=dict)
     tats: dict[CounterKey, Fraction] = field(default_factory=dict)
+    overrides: dict[str, tuple[Override, ...]] = field(default_factory=dict)
 
     def values(self, event: Event) -> dict[str, Decimal]:
         """What the event adds to which meters."""
@@ -161,11 +163,17 @@ class Oracle:
             found[key] = Figures(**sums)
         return found
 
+    def limits(self, customer: str, at: int, meter: str) -> Iterable[Limit]:
+        """Those in force, each with the override that began last."""
+        for limit in self.catalog.limits(self.plans[customer], meter):
+            mine = [one for one in self.overrides.get(customer, ()) if one.limit == limit.name and one.holds(at)]
+            yield replace(limit, max=max(mine, key=lambda one: one.start).max) if mine else limit
+
     def asks(self, customer: str, at: int, wishes: Sequence[Wish]) -> list[Ask]:
         """What is asked of the limits in force. What two wishes ask of one counter is added up."""
         found: dict[tuple[str, CounterKey], Ask] = {}
         for wish in wishes:
-            for limit in self.catalog.limits(self.plans[customer], wish.meter):
+            for limit in self.limits(customer, at, wish.meter):
                 filter_ = limit.filter_of(wish.labels)
                 if filter_ is None:
                     continue

@@ -13,6 +13,7 @@ from metergate.adapters.postgres.definitions import PostgresCatalogs
 from metergate.adapters.postgres.keys import PostgresKeys
 from metergate.adapters.postgres.ledger import PostgresLedger
 from metergate.app.directory import Directory
+from metergate.app.ports import Moment
 from metergate.app.usage.commit import UsageCommitter
 from metergate.domain.errors import MetergateError
 from metergate.domain.granting import counter_of
@@ -64,10 +65,10 @@ async def test_grants_are_reached_by_index_only(postgres_url: str) -> None:
         for work in [works, *[[work] for work in works]]:
             done = await committer.commit("t", work, False, {})
             assert not any(isinstance(result, MetergateError) for result in done.results), done.results
-        await ledger.due_grants(100)
+        await ledger.due_grants(100, [], [])
         keys = [counter_of((f"c{number}", "in")) for number in range(50)]
         await ledger.figures("t", keys)
-        await ledger.figures_at("t", "c1", 3, await ledger_now(postgres_url), keys)
+        await ledger.figures_at("t", [Moment("c1", 3, await ledger_now(postgres_url), keys)])
         found = {
             (node["Relation Name"], node["Node Type"])
             for plan in watch.plans()

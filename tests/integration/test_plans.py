@@ -67,7 +67,7 @@ class Commits:
             assert not isinstance(done.results[0], MetergateError), done.results
         await self.ledger.peek("t", [(owner, (settling,))])
         await self.ledger.hold_owners("t", [f"l_{run}"])
-        await self.ledger.due_holds(100)
+        await self.ledger.due_holds(100, [], [])
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -13,14 +14,14 @@ from metergate.app.quota.lease import Report
 from metergate.domain.batch import Answer
 from metergate.domain.catalog import Catalog, Plan
 from metergate.domain.meter import Meter
-from metergate.domain.period import MINUTE, SECOND
+from metergate.domain.period import MINUTE, SECOND, Period
 from metergate.domain.quota import Kind, Limit
 from tests.integration.processes import Process, Start, event, process
 from tests.integration.quota_clock import StepClock
 from tests.integration.quota_game import Game, Player, hold_of
 
-ROUNDS = int(os.environ.get("METERGATE_QUOTA_ROUNDS", "4"))
-TURNS = int(os.environ.get("METERGATE_QUOTA_TURNS", "75"))
+ROUNDS = int(os.environ.get("METERGATE_QUOTA_ROUNDS", "5"))
+TURNS = int(os.environ.get("METERGATE_QUOTA_TURNS", "80"))
 
 
 @pytest.mark.slow
@@ -118,3 +119,15 @@ async def test_a_refusal_is_not_remembered_for_longer_when_the_clock_is_put_back
     assert not (await one.consume(event("2"))).allowed
     await clock.step(-10 * MINUTE)
     assert (await one.consume(event("2"))).allowed
+
+
+async def test_p4_the_view_knows_of_a_lease_that_expired_in_a_counter_that_only_it_has(start: Start) -> None:
+    one = await start(dev=False)
+    await begin(one, MONTH)
+    await one.customer("acme")
+    held = hold_of(await one.acquire("calls", "50"))
+    await begin(one, replace(MONTH, name="calls/year", period=Period.YEAR))
+    assert (await one.check("calls")).states[0].figures.leased == 50
+    await one.fetch("UPDATE hold SET end_at = now() - interval '1 minute' WHERE id = $1", held.id)
+    await one.expiry.expire()
+    assert (await one.check("calls")).states[0].figures[2:4] == (0, 50)

@@ -120,6 +120,16 @@ class HoldOwner(NamedTuple):
     subject: str
 
 
+class Moment(NamedTuple):
+    """A customer's `seq`, which was written about `at`, and the counters to know of then. Those of its pool, which has
+    an order of its own, are meant as of that instant."""
+
+    customer: str
+    seq: int
+    at: int
+    keys: Sequence[CounterKey]
+
+
 class Peek(NamedTuple):
     """What was found without a lock: the ledger's clock, the catalog's version, a customer's `seq`, and whether any of
     the ids is known."""
@@ -149,11 +159,8 @@ class Ledger(Protocol):
         """
         ...
 
-    async def figures_at(
-        self, tenant: str, customer: str, seq: int, at: int, keys: Sequence[CounterKey]
-    ) -> dict[CounterKey, Figures]:
-        """The counters as they were at that `seq` of the customer, which was written about `at`; without the state of
-        rates. Those of its pool, which has an order of its own, as they were at that instant.
+    async def figures_at(self, tenant: str, moments: Sequence[Moment]) -> list[dict[CounterKey, Figures]]:
+        """The counters as they were at each moment; without the state of rates.
 
         Raises:
             LedgerUnavailableError
@@ -172,12 +179,26 @@ class Ledger(Protocol):
         """Whose the holds of these ids are, as far as there are any."""
         ...
 
-    async def due_holds(self, most: int) -> list[tuple[str, str, str]]:
-        """Holds whose time ran out: tenant, id and customer."""
+    async def due_holds(
+        self, most: int, tenants: Sequence[str], customers: Sequence[str]
+    ) -> list[tuple[str, str, str]]:
+        """Holds whose time ran out, the oldest first: tenant, id and customer. Those of these customers (by tenant and
+        customer) are left out.
+
+        Raises:
+            LedgerUnavailableError
+        """
         ...
 
-    async def due_grants(self, most: int) -> list[tuple[str, str, str]]:
-        """Where grants have to begin or end: tenant, customer and meter."""
+    async def due_grants(
+        self, most: int, tenants: Sequence[str], customers: Sequence[str]
+    ) -> list[tuple[str, str, str]]:
+        """Where grants have to begin or end: tenant, customer and meter. Those of these customers (by tenant and
+        customer) are left out.
+
+        Raises:
+            LedgerUnavailableError
+        """
         ...
 
     async def metering_version(self, tenant: str, customer: str) -> int:

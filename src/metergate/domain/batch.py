@@ -24,7 +24,7 @@ from metergate.domain.hold import Column, Hold, Kind, Part, State
 from metergate.domain.holding import Kept, change
 from metergate.domain.meter import Meter
 from metergate.domain.period import LATEST
-from metergate.domain.posting import Ledger, Posting, again, append, contributions, post, shifted
+from metergate.domain.posting import Known, Ledger, Posting, again, append, contributions, post, shifted
 from metergate.domain.quantity import ZERO, add, subtract
 from metergate.domain.quota import CounterKey, Figures, Limit
 from metergate.domain.threshold import LimitEvent, Told, reached
@@ -144,25 +144,35 @@ class Batch:
                 message = f"no meter counts events of type {event.type!r} with these values"
                 raise MetergateError(Reason.METER_NOT_FOUND, message, {"type": event.type})
         known = [ledger.known.get((event.source, event.id)) for event in work.events]
-        firsts = [one for one in known if one is not None]
-        if not firsts:
+        if not any(known):
             for event in work.events:
                 if event.time is not None and (error := ledger.accept.check(event.time, ledger.now, False)):
                     raise error
             self._demands[place] = self._demand(work.customer, asked)
             return
-        receipts = [again(event, one, ledger.tried) for event, one in zip(work.events, known, strict=True) if one]
-        for receipt in receipts:
+        self._recorded_before(place, work, asked, known)
+
+    def _recorded_before(
+        self, place: int, work: Consume, asked: Sequence[Asked], known: Sequence[Known | None]
+    ) -> None:
+        """The answer to a unit of which ids are known."""
+        ledger, fresh = self.ledger, self.posting.fresh
+        receipts: list[Receipt] = []
+        for event, first in zip(work.events, known, strict=True):
+            if first is None:
+                raise _partly_known(work.events, [one is not None for one in known])
+            receipt = again(event, first, ledger.tried)
             if receipt.error is not None:
                 raise receipt.error
-        if len(firsts) < len(known):
-            raise _partly_known(work.events, [one is not None for one in known])
-        first = firsts[0]
-        self.results[place] = Answer(
-            demand(ledger.accounts(work.customer), ledger.catalog, first.counted_at, asked), True, first.seq,
-            first.counted_at,
-            receipts=receipts, repeated=True,
-        )  # fmt: skip
+            if (event.source, event.id) in fresh:  # a work of this batch came first
+                receipt.outcome = Outcome.DUPLICATE
+            elif receipt.outcome is Outcome.ACCEPTED:
+                fresh[event.source, event.id] = event
+            receipts.append(receipt)
+        first = known[0]
+        assert first is not None, "looked at above"
+        demanded = demand(ledger.accounts(work.customer), ledger.catalog, first.counted_at, asked)
+        self.results[place] = Answer(demanded, True, first.seq, first.counted_at, receipts=receipts, repeated=True)
 
     def _demand(self, customer: str, asked: Sequence[Asked]) -> Demand:
         """What is asked, now. Works that ask the same share the object and, in the end, the decision."""

@@ -149,7 +149,8 @@ class Catalog:
             if old is not None and old.counts_like(meter):
                 meters.append(replace(meter, since=old.since, shapes=tuple(sorted(shapes.union(old.shapes)))))
             else:
-                meters.append(replace(meter, since=version, shapes=tuple(sorted(shapes))))
+                told = {shape for shape in old.shapes if set(shape.labels) <= set(meter.dimensions)} if old else set()
+                meters.append(replace(meter, since=version, shapes=tuple(sorted(shapes | told))))
         newest = max((meter.since for meter in meters), default=0)
         return replace(
             new,

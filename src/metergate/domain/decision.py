@@ -165,18 +165,23 @@ def _resets_at(ask: Ask, now: int) -> int | None:
     if kind in _NEVER_RESET:
         return None
     if kind is _RATE:
-        return max(int(ask.figures.tat.to_integral_value(ROUND_CEILING)), now)
+        return _foreseen(max(int(ask.figures.tat.to_integral_value(ROUND_CEILING)), now))
     if not ask.parts:
         return ask.window.end
     holds = [window for window, figures in ask.parts if figures.taken > 0]
     return (holds[0] if holds else ask.parts[-1][0]).end + ask.limit.length
 
 
+def _foreseen(instant: int) -> int | None:
+    """The instant, unless it lies beyond all calendars: a slow rate may owe millennia."""
+    return instant if instant < period.LATEST else None
+
+
 def _frees_at(ask: Ask, now: int) -> int | None:
     """When the amount fits if nothing else is admitted; what never fits, when all is free."""
     limit, _, _, amount, figures, parts = ask
     if limit.kind is _RATE:
-        return max(limit.rate.conforms_at(figures.tat, amount), now) if limit.rate else None
+        return _foreseen(max(limit.rate.conforms_at(figures.tat, amount), now)) if limit.rate else None
     if not parts:
         return _resets_at(ask, now)
     end = now

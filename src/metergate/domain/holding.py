@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from metergate.domain import lease
-from metergate.domain.errors import MetergateError, Reason
+from metergate.domain.errors import MetergateError, Reason, invalid
 from metergate.domain.hold import Hold, Kind, State, end, forfeit
 from metergate.domain.posting import Ledger, Posting, again, contributions, post
 from metergate.domain.quantity import ZERO, to_text
-from metergate.domain.usage import Event, Outcome, Receipt
+from metergate.domain.usage import Event, Outcome, Receipt, compare, conflict
 from metergate.domain.work import Expire, Extend, Fact, Mark, OnHold, Release, Settle, WriteOff
 
 DAY_MOST = 24 * 3600 * 1_000_000
@@ -75,7 +75,11 @@ def _settle(work: Settle, hold: Hold, ledger: Ledger, posting: Posting) -> Kept:
         raise error
     receipts = post([Fact(event, work.customer, False) for event in work.events], ledger, posting)
     hold = ledger.hold(posting, hold.id) or hold
-    late = over and (not work.events or any(one.outcome is Outcome.ACCEPTED for one in receipts))
+    # What is known was recorded by a try of this very call whose answer was lost, or before.
+    new = [
+        one for one, event in zip(receipts, work.events, strict=True) if (event.source, event.id) not in ledger.known
+    ]
+    late = over and (not work.events or any(one.outcome is Outcome.ACCEPTED for one in new))
     if hold.open:
         hold = end(hold, State.COMMITTED)
     elif hold.state is State.COMMITTED and not work.events:
@@ -84,9 +88,14 @@ def _settle(work: Settle, hold: Hold, ledger: Ledger, posting: Posting) -> Kept:
 
 
 def _refusals(events: tuple[Event, ...], ledger: Ledger, posting: Posting) -> Iterator[MetergateError]:
+    if len({(event.source, event.id) for event in events}) < len(events):
+        yield invalid("events", "must each have an id of its own")
     for event in events:
         key = (event.source, event.id)
-        if key in ledger.known:
+        first = posting.fresh.get(key)
+        if first is not None and (field_ := compare(first, event)) is not None:
+            yield conflict(event, field_)
+        elif key in ledger.known:
             receipt = again(event, ledger.known[key], ledger.tried)
             if receipt.error is not None:
                 yield receipt.error

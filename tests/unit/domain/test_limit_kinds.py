@@ -296,3 +296,10 @@ def test_p5_a_limit_that_cannot_be_looked_up_goes_by_its_setting(limit: Limit, a
 
 def test_windows_of_rates_reach_to_the_end_of_time() -> None:
     assert ask(RATE, "1").window == Window(-SECOND, LATEST)
+
+
+def test_a_rate_that_owes_millennia_foresees_nothing() -> None:
+    slow = Limit("r", "calls", Decimal(1), kind=Kind.RATE, length=3660 * DAY, burst=Decimal(1_000_000))
+    figures = advance(slow, Figures(), Decimal(1_000_000), NOW)
+    state = look_at(Ask(slow, slow.windows("UTC", NOW)[-1], "", Decimal(1_000_000), figures), NOW)
+    assert (state.fits, state.frees_at, state.resets_at) == (False, None, None)

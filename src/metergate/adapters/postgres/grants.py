@@ -98,7 +98,10 @@ SELECT count(*) FROM written"""
 
 DUE_GRANTS = """
 SELECT DISTINCT tenant, customer, meter FROM (
-    SELECT tenant, customer, meter FROM usage_grant WHERE due_at <= now() ORDER BY due_at LIMIT $1) due"""
+    SELECT tenant, customer, meter FROM usage_grant g WHERE due_at <= now()
+        AND NOT EXISTS (SELECT FROM unnest($2::text[], $3::text[]) AS u(tenant, customer)
+            WHERE u.tenant = g.tenant AND u.customer = g.customer)
+    ORDER BY due_at LIMIT $1) due"""
 
 _OWNER = "SELECT customer, meter FROM usage_grant WHERE tenant = $1 AND id = $2"
 _LIST = f"""

@@ -24,6 +24,7 @@ from metergate.app.ports import (
     HoldOwner,
     LedgerUnavailableError,
     Look,
+    Moment,
     OutcomeUnknownError,
     Peek,
     RaceLostError,
@@ -90,15 +91,20 @@ class PostgresLedger:
             raise LedgerUnavailableError("a customer's head is missing")
         return rows[0]["as_of"], {key: _head_view(key, row) for key, row in zip(keys, rows, strict=True)}
 
-    async def figures_at(
-        self, tenant: str, customer: str, seq: int, at: int, keys: Sequence[CounterKey]
-    ) -> dict[CounterKey, Figures]:
+    async def figures_at(self, tenant: str, moments: Sequence[Moment]) -> list[dict[CounterKey, Figures]]:
         """See `app.ports.Ledger`."""
+        keys = [key for moment in moments for key in moment.keys]
+        asked = [moment for moment in moments for _ in moment.keys]
+        columns = [
+            [moment.customer for moment in asked],
+            [moment.seq for moment in asked],
+            [moment.at for moment in asked],
+            [moment.at - _CLOCKS_DIFFER for moment in asked],
+        ]
         with driver_errors():
             async with self._pool.acquire(timeout=_ACQUIRE_SECONDS) as connection:
-                since = at - _CLOCKS_DIFFER
-                rows = await connection.fetch(sql.FIGURES_AT, tenant, *_columns(keys), seq, since, at, customer)
-        return {key: Figures(*row) for key, row in zip(keys, rows, strict=True)}
+                rows = iter(await connection.fetch(sql.FIGURES_AT, tenant, *_columns(keys), *columns))
+        return [{key: Figures(*next(rows)) for key in moment.keys} for moment in moments]
 
     async def peek(self, tenant: str, units: Sequence[tuple[str, Sequence[Event]]]) -> list[Peek]:
         """See `app.ports.Ledger`."""
@@ -122,18 +128,22 @@ class PostgresLedger:
                 rows = await connection.fetch(sql.HOLD_OWNERS, tenant, ids)
         return {row[0]: HoldOwner(*row[1:]) for row in map(tuple, rows)}
 
-    async def due_holds(self, most: int) -> list[tuple[str, str, str]]:
+    async def due_holds(
+        self, most: int, tenants: Sequence[str], customers: Sequence[str]
+    ) -> list[tuple[str, str, str]]:
         """See `app.ports.Ledger`."""
         lag = timedelta(microseconds=lease.LAG)
         with driver_errors():
             async with self._pool.acquire(timeout=_ACQUIRE_SECONDS) as connection:
-                return [tuple(row) for row in await connection.fetch(sql.DUE_HOLDS, lag, most)]
+                return [tuple(row) for row in await connection.fetch(sql.DUE_HOLDS, lag, most, tenants, customers)]
 
-    async def due_grants(self, most: int) -> list[tuple[str, str, str]]:
+    async def due_grants(
+        self, most: int, tenants: Sequence[str], customers: Sequence[str]
+    ) -> list[tuple[str, str, str]]:
         """See `app.ports.Ledger`."""
         with driver_errors():
             async with self._pool.acquire(timeout=_ACQUIRE_SECONDS) as connection:
-                return [tuple(row) for row in await connection.fetch(DUE_GRANTS, most)]
+                return [tuple(row) for row in await connection.fetch(DUE_GRANTS, most, tenants, customers)]
 
     async def metering_version(self, tenant: str, customer: str) -> int:
         """See `app.ports.Ledger`."""
@@ -208,7 +218,7 @@ class PostgresCommit:
         """See `app.ports.Commit`."""
         # A whole history may have to be read; what cannot end could never be caught up with.
         await self._connection.execute(f"SET LOCAL statement_timeout = {_CATCH_UP_SECONDS * 1000}")
-        for statement in (sql.FORGET_COUNTERS, sql.FORGET_ROLLUPS, sql.ROLL_UP):
+        for statement in (sql.FORGET_COUNTERS, sql.FORGET_ROLLUPS, sql.ROLL_UP, sql.RATES_ANEW):
             await self._connection.execute(statement, self._tenant, customers, meters, timeout=_CATCH_UP_SECONDS)
 
     async def counters(self, places: Sequence[Place], oldest: int) -> dict[CounterKey, Figures]:

@@ -76,7 +76,7 @@ LIMIT 100"""
 
 # What a hold keeps = what it was handed less what came back of it = the sum of its history.
 _HOLDS = """
-SELECT h.tenant, h.customer, h.id || ' ' || h.meter, h.granted - h.returned - h.settled,
+SELECT tenant, customer, id || ' ' || h.meter, h.granted - h.returned - h.settled,
     (h.reserved, h.leased, h.forfeited, m.kept)::text
 FROM (
     SELECT tenant, id, customer, meter, sum(granted) AS granted, sum(returned) AS returned, sum(settled) AS settled,
@@ -86,10 +86,10 @@ FROM (
             returned, spent, settled, reserved, leased, forfeited, digest, pool FROM hold WHERE pool <> '') both_of
     GROUP BY 1, 2, 3, 4
 ) h
-LEFT JOIN LATERAL (
-    SELECT coalesce(sum(reserved + leased + forfeited), 0) AS kept FROM hold_move
-    WHERE tenant = h.tenant AND customer = h.customer AND id = h.id AND meter = h.meter
-) m ON true
+LEFT JOIN (
+    SELECT tenant, id, customer, meter, sum(reserved + leased + forfeited) AS kept FROM hold_move GROUP BY 1, 2, 3, 4
+) told USING (tenant, id, customer, meter)
+CROSS JOIN LATERAL (SELECT coalesce(told.kept, 0) AS kept) m
 WHERE h.granted - h.returned - h.settled <> h.reserved + h.leased + h.forfeited
     OR h.reserved + h.leased + h.forfeited <> m.kept
 LIMIT 100"""

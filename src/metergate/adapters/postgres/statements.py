@@ -179,9 +179,18 @@ JOIN customer c ON c.tenant = $1 AND c.customer = coalesce(s.customer, q.subject
 JOIN customer_head h ON h.tenant = $1 AND h.customer = c.customer"""
 
 FORGET_ROLLUPS = "DELETE FROM usage_rollup WHERE tenant = $1 AND customer = ANY($2::text[]) AND meter = ANY($3::text[])"
-FORGET_COUNTERS = (
-    "DELETE FROM usage_counter WHERE tenant = $1 AND customer = ANY($2::text[]) AND meter = ANY($3::text[])"
-)
+# The state of a rate is told by nothing else: its counter stays, unless what it is for can no longer be told apart.
+FORGET_COUNTERS = """
+DELETE FROM usage_counter c USING meter m
+WHERE c.tenant = $1 AND c.customer = ANY($2::text[]) AND c.meter = ANY($3::text[])
+    AND m.tenant = $1 AND m.name = c.meter AND (c.tat = 0 OR EXISTS (
+        SELECT FROM jsonb_object_keys(coalesce(nullif(c.filter, ''), '{}')::jsonb) k WHERE k <> ALL (m.dimensions)))"""
+RATES_ANEW = """
+UPDATE usage_counter c SET used = (
+    SELECT coalesce(sum(r.sum), 0) FROM usage_rollup r
+    WHERE r.tenant = $1 AND r.customer = c.customer AND r.meter = c.meter
+        AND (c.subject = '' OR r.subject = c.subject) AND (c.filter = '' OR r.dimensions @> c.filter::jsonb))
+WHERE c.tenant = $1 AND c.customer = ANY($2::text[]) AND c.meter = ANY($3::text[])"""
 DIMENSIONS = (
     """(SELECT coalesce(jsonb_object_agg(d, coalesce(e.labels ->> d, '')), '{}') FROM unnest(m.dimensions) d)"""
 )
@@ -294,33 +303,40 @@ DUE_HOLDS = """
 SELECT tenant, id, customer FROM hold
 WHERE (state = 'open' OR leased > 0) AND part = 0 AND end_at < now()
     AND (kind <> 'lease' OR end_at < now() - $1::interval)
+    AND NOT EXISTS (SELECT FROM unnest($3::text[], $4::text[]) AS u(tenant, customer)
+        WHERE u.tenant = hold.tenant AND u.customer = hold.customer)
 ORDER BY end_at LIMIT $2"""
 
 _GRANTED_AT = """(
     SELECT coalesce(sum(CASE WHEN kind IN ('expire', 'void') THEN -amount ELSE amount END), 0) AS granted
     FROM grant_move
     WHERE tenant = $1 AND customer = k.customer AND meter = k.meter AND kind <> 'burn'
-        AND (CASE WHEN k.customer = $13 THEN seq <= $10 ELSE recorded_at <= $12 END)
+        AND (CASE WHEN k.customer = a.customer THEN seq <= a.seq ELSE recorded_at <= a.at END)
         AND k.subject = '' AND k.filter = ''
         AND k.start_at = timestamptz '1970-01-01 00:00+00' AND k.end_at = timestamptz '2200-01-01 00:00+00'
 )"""
 
-# The counters as they were at a seq of customer $13: as they are, without what came after it. A pool has an order of
-# its own, so there it is what came after the same commit by the clock.
-_AFTER = "(CASE WHEN k.customer = $13 THEN e.seq > $10 ELSE e.recorded_at > $12 END) AND e.recorded_at >= $11"
+# The counters as they were at a seq of customer a.customer: as they are, without what came after it. A pool has an
+# order of its own, so there it is what came after the same commit by the clock.
+_AFTER = (
+    "(CASE WHEN k.customer = a.customer THEN e.seq > a.seq ELSE e.recorded_at > a.at END) AND e.recorded_at >= a.since"
+)
 FIGURES_AT = f"""
-SELECT {_SUM} - (
-    SELECT coalesce(sum(part), 0) FROM ({_counted("k.start_at", "k.end_at", f"AND {_AFTER}")}) parts
-), held.reserved, held.leased, held.forfeited, 0::numeric, granted.granted
-FROM {_KEYS} CROSS JOIN LATERAL (
+SELECT {_SUM} - (SELECT coalesce(sum(part), 0) FROM ({_counted("k.start_at", "k.end_at", f"AND {_AFTER}")}) parts),
+    held.reserved - later.reserved, held.leased - later.leased, held.forfeited - later.forfeited,
+    0::numeric, granted.granted
+FROM {_KEYS}
+JOIN unnest($10::text[], $11::bigint[], $12::timestamptz[], $13::timestamptz[]) WITH ORDINALITY
+    AS a(customer, seq, at, since, place) ON a.place = k.place
+CROSS JOIN LATERAL {_GRANTED_AT} granted
+CROSS JOIN LATERAL {_HELD} held
+CROSS JOIN LATERAL (
     SELECT coalesce(sum(e.reserved), 0) AS reserved, coalesce(sum(e.leased), 0) AS leased,
         coalesce(sum(e.forfeited), 0) AS forfeited
     FROM hold_move e
-    WHERE e.tenant = $1 AND e.customer = k.customer AND e.meter = k.meter
-        AND (CASE WHEN k.customer = $13 THEN e.seq <= $10 ELSE e.recorded_at <= $12 END)
+    WHERE e.tenant = $1 AND e.customer = k.customer AND e.meter = k.meter AND {_AFTER}
         AND e.counted_at >= k.start_at AND e.counted_at < k.end_at
         AND (k.subject = '' OR e.subject = k.subject)
         AND (k.filter = '' OR {LABELS_MATCH.format(filter="k.filter::jsonb")})
-) held
-CROSS JOIN LATERAL {_GRANTED_AT} granted
+) later
 ORDER BY k.place"""

@@ -55,9 +55,7 @@ class ConsumeQuota:
         decided = iter(answers)
         merged = [work if isinstance(work, MetergateError) else next(decided) for work in works]
         if details:
-            for answer in merged:
-                if isinstance(answer, Answer):
-                    await self._first.fill(tenant, answer)
+            await self._first.fill(tenant, [answer for answer in merged if isinstance(answer, Answer)])
         return Consumed(merged, seqs)
 
     async def _decide(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from metergate.app.directory import Directory
-from metergate.app.ports import Ledger, LedgerUnavailableError
+from metergate.app.ports import Ledger, LedgerUnavailableError, Moment
 from metergate.domain.admission import conclude
 from metergate.domain.batch import Answer
 from metergate.domain.errors import MetergateError, Reason
@@ -16,24 +18,30 @@ class FirstDecisions:
         self._directory = directory
         self._ledger = ledger
 
-    async def fill(self, tenant: str, answer: Answer) -> Answer:
-        """The answer with its decision: the figures of then, under the limits in force now.
+    async def fill(self, tenant: str, answers: Sequence[Answer]) -> None:
+        """Fills in the decisions that are missing: the figures of then, under the limits in force now.
 
         Raises:
             MetergateError: LEDGER_UNAVAILABLE.
         """
-        if answer.decision is not None:
-            return answer
-        demand = answer.demand
-        keys = sorted({key for touch in demand.touches for key in touch.keys})
-        catalog = await self._directory.catalog(tenant)
-        customer = await self._directory.customer(tenant, demand.customer)
-        try:
-            figures = (
-                await self._ledger.figures_at(tenant, demand.customer, answer.seq, answer.at, keys) if keys else {}
+        missing = [answer for answer in answers if answer.decision is None]
+        if not missing:
+            return
+        moments = [
+            Moment(
+                one.demand.customer,
+                one.seq,
+                one.at,
+                sorted({key for touch in one.demand.touches for key in touch.keys}),
             )
+            for one in missing
+        ]
+        catalog = await self._directory.catalog(tenant)
+        try:
+            figures = await self._ledger.figures_at(tenant, moments)
         except LedgerUnavailableError:
             raise MetergateError(Reason.LEDGER_UNAVAILABLE, "the database cannot be reached") from None
-        plan = catalog.plan_in_force(customer.plan if customer else "")
-        answer.decision = conclude(demand, answer.allowed, figures, plan, answer.at)
-        return answer
+        for answer, then in zip(missing, figures, strict=True):
+            customer = await self._directory.customer(tenant, answer.demand.customer)
+            plan = catalog.plan_in_force(customer.plan if customer else "")
+            answer.decision = conclude(answer.demand, answer.allowed, then, plan, answer.at)

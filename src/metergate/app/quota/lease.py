@@ -60,7 +60,8 @@ class Leases:
             answer = await self._submit(principal, work)
         except MetergateError as error:
             raise naming(error, request_id) from None
-        return await self._first.fill(principal.tenant, answer)
+        await self._first.fill(principal.tenant, [answer])
+        return answer
 
     async def sync(self, principal: Principal, reports: Sequence[Report]) -> list[Answer | MetergateError]:
         """Takes the marks of leases, each by itself, and hands out more where it is wanted.

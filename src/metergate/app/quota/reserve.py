@@ -100,7 +100,8 @@ class Reservations:
         if isinstance(answer, MetergateError):
             raise answer
         assert isinstance(answer, Answer), "works on holds are answered"
-        return await self._first.fill(principal.tenant, answer), entry.seqs
+        await self._first.fill(principal.tenant, [answer])
+        return answer, entry.seqs
 
 
 async def owner_of(ledger: Ledger, kind: Kind, principal: Principal, id: str) -> tuple[str, str]:

@@ -139,7 +139,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "SyncLeases": (_counted("marks", 1, 1_000), _each_once),
     "ReturnLease": (_required("lease_id"), _short("lease_id")),
     "ReleaseLease": (_required("lease_id"), _short("lease_id")),
-    "ExplainDecision": (_required("decision_id"), _short("decision_id", most=65_536), _page_of_events),
+    "ExplainDecision": (_required("decision_id"), _short("decision_id", most=262_144), _page_of_events),
     "ListLimitEvents": (_short("customer"), _page),
     "ListLimits": (_required("subject"), _short("subject"), _counted("meters", 0, 100)),
     "ApplyCatalog": (_required("catalog"), _short("request_id", most=64)),
