@@ -28,8 +28,11 @@ from tests.chaos.client import OPTIONS
 
 METER = "calls"
 SIZES = {"one": 1, "hundred": 100, "many": 100_000}
-CUSTOMERS = {"one": 24, "hundred": 12, "many": 3}
-"""How many customers there are on a limit of each size."""
+SECONDS = float(os.environ.get("METERGATE_CHAOS_SECONDS", "40"))
+"""How long the chaos reigns."""
+_AS_LONG = max(round(SECONDS / 40), 1)
+CUSTOMERS = {"one": 20 * _AS_LONG, "hundred": 20 * _AS_LONG, "many": 5 * _AS_LONG}
+"""How many customers there are on a limit of each size: so many that they are drained, and not long before the end."""
 TRY_SECONDS = 3.0
 RESERVED = 600  # seconds: longer than the chaos, so that no commit comes late
 AT_ONCE = 4  # works of a consumer or a reserver
@@ -74,7 +77,6 @@ class Worker:
         self._metadata = (("authorization", f"Bearer {key}"),)
         self._channels = [grpc.aio.insecure_channel(server, options=OPTIONS) for server in servers]
         self._numbers = 0
-        self._began = time.monotonic()
 
     def write(self, what: str, **fields: Any) -> None:
         """A line of the log; it is the kernel's before this returns."""
@@ -88,8 +90,8 @@ class Worker:
     def customer(self) -> str:
         """One of a few whose turn it is: others are drained by then, or come later."""
         size = self.rng.choice(["one", "hundred", "hundred", "many", "many"])
-        turn = int((time.monotonic() - self._began) / 2)
-        return f"{size}-{(turn + self.rng.randrange(3)) % CUSTOMERS[size]}"
+        turn = int(time.time() * CUSTOMERS[size] / SECONDS) + self.rng.randrange(3)
+        return f"{size}-{turn % CUSTOMERS[size]}"
 
     async def call(self, method: str, request: Message, give_up: bool = False) -> Any:
         """The answer of whichever server gives one; with `give_up` it is asked for once, and None where there is none.
@@ -121,7 +123,7 @@ class Worker:
     async def consume(self) -> None:
         """One event or two, once or twice."""
         customer = self.customer()
-        most = {1: 1, 100: 7, 100_000: 400}[size_of(customer)]
+        most = {1: 1, 100: 7, 100_000: 300}[size_of(customer)]
         events = [event(self.id(), customer, self.rng.randint(1, most)) for _ in range(self.rng.choice([1, 1, 2]))]
         for one in events:
             self.write("try", id=one.id, customer=customer, amount=int(one.amount))
@@ -140,7 +142,7 @@ class Worker:
     async def reserve(self) -> None:
         """Reserves, works for a while, and commits no more than was reserved, or gives it back."""
         customer = self.customer()
-        most = {1: 1, 100: 12, 100_000: 900}[size_of(customer)]
+        most = {1: 1, 100: 12, 100_000: 600}[size_of(customer)]
         request = quota_pb2.ReserveQuotaRequest(
             subject=customer, amounts=[quota_pb2.QuotaAmount(meter=METER, amount=str(self.rng.randint(1, most)))],
             ttl=Duration(seconds=RESERVED), partial_ok=self.rng.random() < 0.5, request_id=self.id(),

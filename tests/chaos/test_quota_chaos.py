@@ -26,13 +26,12 @@ from metergate.v1 import catalog_pb2, customer_pb2, quota_pb2
 from tests.chaos.ledger import Ledger
 from tests.chaos.proxy import Proxy
 from tests.chaos.quota_clients import KINDS, Clients, Said, clients
-from tests.chaos.quota_worker import METER, SIZES, Worker, customers, event, size_of
+from tests.chaos.quota_worker import METER, SECONDS, SIZES, Worker, customers, event, size_of
 from tests.chaos.servers import StartServer
 from tests.chaos.tenants import new_tenant
 from tests.databases import elsewhere
 from tests.server import ServerProcess
 
-SECONDS = float(os.environ.get("METERGATE_CHAOS_SECONDS", "40"))
 EACH = 4  # client processes of each kind
 STRAGGLERS = 4  # seconds after which no server still works for a client that was killed
 
@@ -236,9 +235,13 @@ async def assert_used_to_the_unit(ledger: Ledger, said: Said, killed: Sequence[s
         assert left == 0 or holder in killed, (id_, holder)
     assert said.spent.keys() <= {id_ for id_, *_ in leases}
     unknown = events.keys() - said.acknowledged
+    drained = Counter[str]()
+    for id_, (customer, amount) in events.items():
+        drained[customer.partition("-")[0]] += 0 if id_.startswith("test-") else amount
     print(
         f"{len(events)} events, {len(unknown)} of them not acknowledged, {len(said.tried) - len(events)} never came; "
-        f"{len(leases)} leases; forfeited {sum(forfeited.values())} of {sum(map(size_of, customers()))}"
+        f"{len(leases)} leases; clients used {dict(drained)}, forfeited {sum(forfeited.values())} "
+        f"of {sum(map(size_of, customers()))}"
     )
 
 

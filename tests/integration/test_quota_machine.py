@@ -18,7 +18,8 @@ from metergate.domain.period import MINUTE, SECOND, Period
 from metergate.domain.quota import Kind, Limit
 from tests.integration.processes import Process, Start, event, process
 from tests.integration.quota_clock import StepClock
-from tests.integration.quota_game import Game, Player, hold_of
+from tests.integration.quota_game import Game
+from tests.integration.quota_table import Player, hold_of
 
 ROUNDS = int(os.environ.get("METERGATE_QUOTA_ROUNDS", "5"))
 TURNS = int(os.environ.get("METERGATE_QUOTA_TURNS", "80"))

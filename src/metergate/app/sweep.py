@@ -33,6 +33,9 @@ class SweepView:
         self._at = clock.now()
         since = None if self._swept is None else self._swept - _MARGIN
         began, heads = await self._source.recent_heads(since, _LOOK_BACK)
+        if self._swept is not None and began < self._swept:  # the ledger's clock was put back
+            self._swept = None
+            return
         for (tenant, catalog_version), customers in heads.items():
             news = [Publication(customer, seq, seq, {}, ()) for customer, seq in customers]
             if not await self._view.publish(tenant, catalog_version, began, news):
