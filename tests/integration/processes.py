@@ -48,7 +48,7 @@ from metergate.app.usage.list_events import ListEvents
 from metergate.app.usage.record import Recorded, RecordUsage
 from metergate.app.usage.summarize import SummarizeUsage, Summary, SummaryRequest
 from metergate.domain.access import Principal, new_key
-from metergate.domain.batch import Answer
+from metergate.domain.answer import Answer
 from metergate.domain.catalog import Catalog
 from metergate.domain.decision import Decision
 from metergate.domain.errors import MetergateError

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import Decimal
 
-from metergate.domain.batch import Answer
+from metergate.domain.answer import Answer
 from metergate.domain.errors import MetergateError
 from metergate.domain.period import DAY, HOUR, MINUTE, SECOND
 from metergate.domain.usage import Event

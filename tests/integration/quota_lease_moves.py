@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from metergate.app.quota.lease import Report
-from metergate.domain.batch import Answer
+from metergate.domain.answer import Answer
 from metergate.domain.errors import MetergateError
 from tests.integration.processes import PRINCIPAL
 from tests.integration.quota_hold_moves import HoldMoves

@@ -12,7 +12,7 @@ from fractions import Fraction
 from typing import Any, NamedTuple
 
 from metergate.app.sweep import SweepView
-from metergate.domain.batch import Answer
+from metergate.domain.answer import Answer
 from metergate.domain.decision import AnsweredBy, LimitState
 from metergate.domain.errors import MetergateError
 from metergate.domain.hold import Hold

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from decimal import Decimal
 
-from metergate.domain.batch import Answer
+from metergate.domain.answer import Answer
 from metergate.domain.period import DAY, HOUR, MINUTE, SECOND
 from metergate.domain.quantity import to_text
 from metergate.domain.usage import Event

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from metergate.app.customer.grants import Asked, GrantQuery, MoveQuery
-from metergate.domain.batch import Answer
+from metergate.domain.answer import Answer
 from metergate.domain.catalog import Catalog, Plan
 from metergate.domain.errors import MetergateError, Reason
 from metergate.domain.grant import Grant, State

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from metergate.app.customer.grants import Asked, GrantQuery
-from metergate.domain.batch import Answer
+from metergate.domain.answer import Answer
 from metergate.domain.catalog import Catalog, Plan
 from metergate.domain.meter import Meter
 from metergate.domain.period import HOUR, MINUTE

@@ -13,7 +13,7 @@ import pytest
 from metergate.app import clock
 from metergate.app.customer.terms import CustomerUpdate
 from metergate.app.quota.check import Amount, Question
-from metergate.domain.batch import Answer
+from metergate.domain.answer import Answer
 from metergate.domain.catalog import Catalog, Plan
 from metergate.domain.decision import Decision
 from metergate.domain.errors import MetergateError, Reason

@@ -9,7 +9,7 @@ import pytest
 
 from metergate.app.customer.terms import ChangeTerms
 from metergate.app.quota.lease import Report
-from metergate.domain.batch import Answer
+from metergate.domain.answer import Answer
 from metergate.domain.catalog import Catalog, Plan
 from metergate.domain.errors import MetergateError, Reason
 from metergate.domain.meter import Meter

@@ -89,7 +89,7 @@ from typing import NamedTuple
 
 import pytest
 
-from metergate.domain.batch import Answer
+from metergate.domain.answer import Answer
 from metergate.domain.catalog import Catalog, Plan
 from metergate.domain.decision import Decision
 from metergate.domain.meter import Meter

@@ -11,7 +11,7 @@ from decimal import Decimal
 import pytest
 
 from metergate.app.quota.lease import Report
-from metergate.domain.batch import Answer
+from metergate.domain.answer import Answer
 from metergate.domain.catalog import Catalog, Plan
 from metergate.domain.meter import Meter
 from metergate.domain.period import MINUTE, SECOND, Period

@@ -3,59 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
-from metergate.domain import lease
 from metergate.domain.admission import (
     Asked,
     Demand,
     Running,
-    at_least_one,
     conclude,
     demand,
     only_grows,
 )
+from metergate.domain.answer import Answer, Result
 from metergate.domain.counting import Counted, Place, move, needed, places_of
 from metergate.domain.decision import Decision
 from metergate.domain.errors import MetergateError, Reason, invalid
-from metergate.domain.granting import Granted, Granting, counter_of, limit_of
+from metergate.domain.granting import Granting, counter_of, limit_of
 from metergate.domain.hold import Column, Hold, Kind, Part, State
 from metergate.domain.holding import Kept, change
+from metergate.domain.leasing import Leasing
 from metergate.domain.meter import Meter
 from metergate.domain.period import LATEST
 from metergate.domain.posting import Known, Ledger, Posting, again, append, contributions, post, shifted
-from metergate.domain.quantity import ZERO, add, subtract
+from metergate.domain.quantity import ZERO
 from metergate.domain.quota import CounterKey, Figures, Limit
 from metergate.domain.threshold import LimitEvent, Told, reached
 from metergate.domain.usage import Event, Outcome, Receipt, compare, conflict
 from metergate.domain.work import Acquire, Consume, Fact, Mark, OnGrants, Reserve, Want, Work
-
-
-@dataclass(slots=True)
-class Answer:
-    """What became of a work on capacity, by the ledger at `seq`.
-
-    `decision` is None where it was taken before (`repeated`), at `seq`, in the windows of `at`: it is worked out again
-    from the ledger as it was. `recall` is what a lease's holder shall have given back in all. `now` is the ledger's
-    clock at the commit, `catalog_version` that under which it was decided.
-    """
-
-    demand: Demand
-    allowed: bool
-    seq: int
-    at: int
-    decision: Decision | None = None
-    receipts: list[Receipt] = field(default_factory=list)
-    hold: Hold | None = None
-    late: bool = False
-    repeated: bool = False
-    recall: Decimal = ZERO
-    now: int = 0
-    catalog_version: int = 0
-
-
-Result = Receipt | Answer | Granted | MetergateError | None
 
 _ASKING = (Consume, Reserve, Acquire)
 
@@ -69,7 +42,7 @@ class Batch:
         self.posting = Posting()
         self.results: list[Result] = [None] * len(works)
         self.counters: Mapping[CounterKey, Figures] = {}
-        self._holders = dict(holders)
+        self._leasing = Leasing(ledger, self.posting, holders, self._demand)
         self._demands: dict[int, Demand] = {}
         self._same: dict[object, Demand] = {}
         self._parts: dict[int, list[list[tuple[Meter, Decimal]]]] = {}
@@ -268,7 +241,9 @@ class Batch:
         elif isinstance(work, Acquire):
             self.results[place] = self._acquire(place, work, running)
         elif isinstance(work, Mark):
-            self._renew(place, work, running)
+            answer = self.results[place]
+            assert isinstance(answer, Answer), "kept before"
+            self._leasing.renew(work, self._demands[place], answer, running)
 
     def _consume(self, place: int, work: Consume, running: Running) -> Answer:
         ledger, posting, asked = self.ledger, self.posting, self._demands[place]
@@ -331,88 +306,7 @@ class Batch:
     def _acquire(self, place: int, work: Acquire, running: Running) -> Answer:
         if (found := self.posting.holds.get(work.id)) is not None:
             return self._before(work, found)
-        asked = self._demands[place]
-        head, now = self.ledger.heads[work.customer], self.ledger.now
-        end_at = self._lease_end(asked, running)
-        pair = (work.customer, work.want.meter)
-        holders = self._holders.get(pair, 0) + 1
-        amount = lease.slice_of(work.want.amount, running.room(self._everything(asked)), holders)
-        want = work.want._replace(amount=amount) if amount else at_least_one(work.want)
-        asked = self._demand(work.customer, [Asked(work.subject, want)])
-        if not amount or not running.admits(asked):
-            return Answer(asked, False, head.seq, now)
-        running.take(asked, Column.LEASED)
-        self._holders[pair] = holders
-        hold = Hold(
-            work.id, Kind.LEASE, work.customer, work.subject, work.holder, head.seq + 1, now, end_at,
-            State.OPEN, (Part(want.meter, want.labels, amount),), work.digest, head.pool,
-        )  # fmt: skip
-        self.posting.holds[hold.id] = hold
-        return Answer(asked, True, head.seq + 1, now, hold=hold)
-
-    def _everything(self, asked: Demand) -> Demand:
-        """The same with more than any limit holds, to learn how much is left."""
-        return replace(asked, amounts=dict.fromkeys(asked.amounts, _MORE_THAN_ANY))
-
-    def _lease_end(self, asked: Demand, running: Running) -> int:
-        """When a lease on these limits ends.
-
-        Raises:
-            MetergateError: LEASE_NOT_POSSIBLE.
-        """
-        now, windows_end = self.ledger.now, None
-        for touch in asked.touches:
-            window = touch.keys[-1]
-            lifetime = window.end >= LATEST
-            figures = running.of(touch)
-            last = None if lifetime else touch.windows[-1]
-            why = lease.not_possible(last, now, figures.forfeited, touch.limit.max)
-            if why is not None:
-                message = f"nothing can be leased on {touch.limit.name}: {why}"
-                metadata = {"meter": touch.limit.meter, "limit": touch.limit.name}
-                raise MetergateError(Reason.LEASE_NOT_POSSIBLE, message, metadata)
-            windows_end = window.end if windows_end is None else min(windows_end, window.end)
-        return lease.end_of(now, windows_end, None)
-
-    def _renew(self, place: int, work: Mark, running: Running) -> None:
-        """More of an open lease, and longer, where it still can be; and what its holder shall give back."""
-        answer, now = self.results[place], self.ledger.now
-        hold = self.ledger.hold(self.posting, work.id)
-        assert isinstance(answer, Answer), "kept before"
-        assert hold is not None, "kept before"
-        answer.hold = hold
-        if not hold.open or hold.end_at <= now:
-            return
-        asked, part = self._demands[place], hold.parts[0]
-        left = running.room(self._everything(asked))
-        holders = max(self._holders.get((work.customer, part.meter), 0), 1)
-        unspent = subtract(subtract(part.granted, part.returned), part.spent)
-        wanted = subtract(work.wanted or ZERO, part.granted)
-        end_at = hold.end_at
-        if _counts_in(hold, asked):
-            try:
-                end_at = max(self._lease_end(asked, running), end_at)
-            except MetergateError:
-                pass  # it runs out as it is
-            else:
-                more = self._more(work, hold, lease.slice_of(wanted, left, holders, unspent), running)
-                part = part._replace(granted=add(part.granted, more)) if more else part
-                unspent, left = add(unspent, more), left if left is None else subtract(left, more)
-        if end_at - hold.end_at >= lease.LIFE // 4 or part is not hold.parts[0]:
-            hold = replace(hold, end_at=end_at, parts=(part,))
-            self.posting.holds[hold.id] = answer.hold = hold
-            answer.seq = self.ledger.heads[work.customer].seq + 1
-        recall = lease.recall_of(unspent, left, holders)
-        answer.recall = add(part.returned, recall) if recall else ZERO
-
-    def _more(self, work: Mark, hold: Hold, amount: Decimal, running: Running) -> Decimal:
-        """Hands that much more out, if it fits; returns how much it was."""
-        part = hold.parts[0]
-        grant = self._demand(work.customer, [Asked(hold.subject, Want(part.meter, amount, part.labels))])
-        if amount <= ZERO or not running.admits(grant):
-            return ZERO
-        running.take(grant, Column.LEASED)
-        return amount
+        return self._leasing.acquire(work, self._demands[place], running)
 
     def _conclude(self, figures: Mapping[CounterKey, Figures]) -> None:
         """The decisions, by what the counters are after the commit."""
@@ -432,14 +326,6 @@ class Batch:
             if key not in made:
                 made[key] = conclude(asked, answer.allowed, figures, catalog.plan_in_force(head.plan), now)
             answer.decision = made[key]
-
-
-_MORE_THAN_ANY = Decimal(10) ** 30
-
-
-def _counts_in(hold: Hold, asked: Demand) -> bool:
-    """Whether the lease counts in the windows of now: a limit may have come whose window began after it."""
-    return all(touch.keys[-1].start <= hold.counted_at < touch.keys[-1].end for touch in asked.touches)
 
 
 def _partly_known(events: Sequence[Event], known: Sequence[bool]) -> MetergateError:

@@ -11,7 +11,7 @@ import pytest
 from metergate.app.ports import Peek
 from metergate.app.quota.refusals import LIVES, Refusals
 from metergate.domain.admission import Asked, conclude, demand
-from metergate.domain.batch import Answer
+from metergate.domain.answer import Answer
 from metergate.domain.catalog import Catalog, Plan
 from metergate.domain.meter import Meter
 from metergate.domain.override import Override

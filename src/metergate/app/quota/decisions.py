@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from metergate.app.directory import Directory
 from metergate.app.ports import Ledger, LedgerUnavailableError, Moment
 from metergate.domain.admission import conclude
-from metergate.domain.batch import Answer
+from metergate.domain.answer import Answer
 from metergate.domain.errors import MetergateError, Reason
 
 

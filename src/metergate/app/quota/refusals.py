@@ -15,7 +15,7 @@ from metergate.app.coalesce import Coalescer
 from metergate.app.directory import Memory
 from metergate.app.ports import Ledger, Peek
 from metergate.domain import period
-from metergate.domain.batch import Answer
+from metergate.domain.answer import Answer
 from metergate.domain.decision import AnsweredBy
 from metergate.domain.usage import Event
 

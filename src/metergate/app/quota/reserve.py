@@ -11,7 +11,7 @@ from metergate.app.quota.decisions import FirstDecisions
 from metergate.app.quota.hold_ids import digest_of, hold_id, naming
 from metergate.app.usage.lane import Lanes
 from metergate.domain.access import Principal
-from metergate.domain.batch import Answer
+from metergate.domain.answer import Answer
 from metergate.domain.errors import MetergateError, Reason, invalid
 from metergate.domain.hold import Kind
 from metergate.domain.holding import not_found

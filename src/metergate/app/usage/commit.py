@@ -12,7 +12,8 @@ from metergate.app.catch_up import CatchUp, is_behind
 from metergate.app.directory import Directory, Memory
 from metergate.app.ports import Commit, Look, Publication
 from metergate.app.ports import Ledger as LedgerPort
-from metergate.domain.batch import Batch, Result
+from metergate.domain.answer import Result
+from metergate.domain.batch import Batch
 from metergate.domain.catalog import Catalog
 from metergate.domain.grant import Account
 from metergate.domain.granting import touched, unkept, with_granted

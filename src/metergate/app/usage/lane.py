@@ -14,7 +14,7 @@ from collections.abc import Coroutine, Sequence
 
 from metergate.app.ports import LedgerUnavailableError, OutcomeUnknownError, RaceLostError, View
 from metergate.app.usage.commit import Committed, UsageCommitter
-from metergate.domain.batch import Result
+from metergate.domain.answer import Result
 from metergate.domain.errors import MetergateError, Reason
 from metergate.domain.work import Fact, Work, weight_of
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from metergate.app.quota.consume import ConsumeQuota, Unit
 from metergate.app.tokens import Sealer
-from metergate.domain.batch import Answer
+from metergate.domain.answer import Answer
 from metergate.domain.errors import MetergateError
 from metergate.domain.usage import Outcome
 from metergate.rpc.call import Call

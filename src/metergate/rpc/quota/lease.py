@@ -9,7 +9,7 @@ from decimal import Decimal
 from metergate.app.quota.lease import Leases, Report
 from metergate.app.tokens import Sealer
 from metergate.domain import quantity
-from metergate.domain.batch import Answer
+from metergate.domain.answer import Answer
 from metergate.domain.errors import MetergateError, invalid
 from metergate.domain.hold import Hold, State
 from metergate.domain.quantity import ZERO, to_text

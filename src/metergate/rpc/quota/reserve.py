@@ -9,7 +9,7 @@ from google.protobuf.duration_pb2 import Duration
 
 from metergate.app.quota.reserve import Reservations
 from metergate.app.tokens import Sealer
-from metergate.domain.batch import Answer
+from metergate.domain.answer import Answer
 from metergate.domain.errors import invalid
 from metergate.domain.hold import Hold, State
 from metergate.domain.period import MINUTE, SECOND

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from metergate.app.tokens import Sealer
-from metergate.domain.batch import Answer
+from metergate.domain.answer import Answer
 from metergate.domain.decision import Decision
 from metergate.domain.errors import MetergateError, Reason
 from metergate.domain.quantity import to_text
