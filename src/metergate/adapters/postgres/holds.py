@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from metergate.domain.hold import Column, Hold, Kind, Part, State
+from metergate.domain.hold import Column, Hold, Kind, Part, Shift, State
 from metergate.domain.posting import Ledger, Posting, shifted
 
 
@@ -41,6 +41,16 @@ def to_holds(rows: Iterable[Mapping[str, Any]]) -> list[Hold]:
 def _to_part(row: Mapping[str, Any]) -> Part:
     labels = orjson.loads(row["labels"])
     return Part(row["meter"], labels, row["granted"], row["returned"], row["spent"], row["settled"])
+
+
+def to_shifts(rows: Iterable[Sequence[Any]]) -> list[Shift]:
+    """What holds add to counters, of the rows of `KEPT`."""
+    return [
+        Shift(id_, customer, meter, subject, orjson.loads(labels), counted_at, column, amount)
+        for customer, id_, meter, subject, labels, counted_at, *amounts in map(tuple, rows)
+        for column, amount in zip(Column, amounts, strict=True)
+        if amount
+    ]
 
 
 def hold_columns(holds: Iterable[Hold]) -> list[list[str]]:

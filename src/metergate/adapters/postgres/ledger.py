@@ -15,7 +15,7 @@ from metergate.adapters.postgres import statements as sql
 from metergate.adapters.postgres.definitions import load_catalog
 from metergate.adapters.postgres.errors import GONE, driver_errors
 from metergate.adapters.postgres.grants import DUE_GRANTS, load_accounts, write_grants
-from metergate.adapters.postgres.holds import as_json, hold_columns, literal, move_columns, to_holds
+from metergate.adapters.postgres.holds import as_json, hold_columns, literal, move_columns, to_holds, to_shifts
 from metergate.adapters.postgres.limit_events import write_limit_events
 from metergate.adapters.postgres.overrides import to_head
 from metergate.adapters.postgres.partitions import slices
@@ -31,7 +31,7 @@ from metergate.app.ports import (
 )
 from metergate.domain import lease
 from metergate.domain.catalog import Catalog
-from metergate.domain.counting import Place
+from metergate.domain.counting import Place, move
 from metergate.domain.grant import Account
 from metergate.domain.hold import Hold
 from metergate.domain.period import MINUTE, QUARTER
@@ -230,7 +230,12 @@ class PostgresCommit:
     async def sums(self, keys: Sequence[CounterKey]) -> dict[CounterKey, Figures]:
         """See `app.ports.Commit`."""
         rows = await self._connection.fetch(sql.SUMS, self._tenant, *_columns(keys))
-        return {key: Figures(*[one or ZERO for one in row]) for key, row in zip(keys, rows, strict=True)}
+        used = {key: Figures(row[0]) for key, row in zip(keys, rows, strict=True)}
+        whose = {key[:3] for key in keys}
+        wanted = sorted(one for one in whose if not one[2] or (*one[:2], "") not in whose)
+        columns = [literal(column) for column in zip(*wanted, strict=True)]
+        kept = await self._connection.fetch(sql.KEPT, self._tenant, *columns, min(key.start for key in keys))
+        return used | move(used, {}, to_shifts(kept))
 
     async def holds(self, ids: Sequence[str]) -> list[Hold]:
         """See `app.ports.Commit`."""

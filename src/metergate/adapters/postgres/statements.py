@@ -133,9 +133,20 @@ _KEYS = """unnest($2::text[], $3::text[], $4::text[], $5::text[],
     $6::timestamptz[], $7::timestamptz[], $8::timestamptz[], $9::timestamptz[])
     WITH ORDINALITY AS k(customer, meter, subject, filter, start_at, end_at, inner_start, inner_end, place)"""
 
-SUMS = f"""
-SELECT {_SUM}, nullif(held.reserved, 0), nullif(held.leased, 0), nullif(held.forfeited, 0)
-FROM {_KEYS} CROSS JOIN LATERAL {_HELD} held ORDER BY k.place"""
+SUMS = f"SELECT {_SUM} FROM {_KEYS} ORDER BY k.place"
+
+# What holds keep, one by one: many counters may be born at once, and each hold is read once for all of them.
+_KEPT_PART = "e.id, e.meter, e.subject, e.labels::text, e.counted_at, e.reserved, e.leased, e.forfeited"
+_KEPT_HERE = """e.meter = q.meter AND e.counted_at >= $5 AND e.reserved + e.leased + e.forfeited > 0
+        AND (q.subject = '' OR e.subject = q.subject)"""
+KEPT = f"""
+SELECT q.customer, e.* FROM unnest({_lists(2, 3, 4)}) AS q(customer, meter, subject)
+CROSS JOIN LATERAL (
+    SELECT {_KEPT_PART} FROM hold e WHERE e.tenant = $1 AND e.customer = q.customer AND {_KEPT_HERE}
+    UNION ALL
+    SELECT {_KEPT_PART} FROM customer_head p JOIN hold e ON e.tenant = $1 AND e.pool = q.customer AND e.pool <> ''
+    WHERE p.tenant = $1 AND p.customer = q.customer AND p.is_pool AND {_KEPT_HERE}
+) e"""
 
 # A condition of the join would be looked at afterwards: all holds would be read where there is a counter too.
 _HELD_UNCOUNTED = _HELD.replace("WHERE e.tenant", "WHERE c.used IS NULL AND e.tenant")
