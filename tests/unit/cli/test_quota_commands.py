@@ -155,6 +155,14 @@ def test_extend_and_release(run: Run, fake: FakeServer) -> None:
     assert asked[0].reservation_id == "r-1"
 
 
+def test_write_off_frees_what_is_forfeited(run: Run, fake: FakeServer) -> None:
+    lease = {"id": "l-1", "holder": "worker-1", "settled": "1200", "state": "STATE_RELEASED"}
+    asked = answers(fake, "QuotaService/ReleaseLease", reply(pb.ReleaseLeaseResponse, lease=lease))
+    assert run("quota", "write-off", "l-1").out == "l-1 of worker-1 is released · 1,200 used\n"
+    assert json.loads(run("quota", "write-off", "l-1", "--json").out)["lease"]["state"] == "released"
+    assert asked[0].lease_id == "l-1"
+
+
 def test_limits_show_what_is_held_where_it_is_some(run: Run, fake: FakeServer) -> None:
     def shown(*limits: dict[str, Any]) -> list[str]:
         content = {"customer": "acme", "plan": "free", "limits": list(limits), "as_of": "2026-11-20T10:00:00Z"}
