@@ -42,7 +42,7 @@ class Batch:
         self.posting = Posting()
         self.results: list[Result] = [None] * len(works)
         self.counters: Mapping[CounterKey, Figures] = {}
-        self._leasing = Leasing(ledger, self.posting, holders, self._demand)
+        self._holders = dict(holders)
         self._demands: dict[int, Demand] = {}
         self._same: dict[object, Demand] = {}
         self._parts: dict[int, list[list[tuple[Meter, Decimal]]]] = {}
@@ -243,7 +243,7 @@ class Batch:
         elif isinstance(work, Mark):
             answer = self.results[place]
             assert isinstance(answer, Answer), "kept before"
-            self._leasing.renew(work, self._demands[place], answer, running)
+            self._leasing().renew(work, self._demands[place], answer, running)
 
     def _consume(self, place: int, work: Consume, running: Running) -> Answer:
         ledger, posting, asked = self.ledger, self.posting, self._demands[place]
@@ -292,6 +292,10 @@ class Batch:
         self.posting.holds[hold.id] = hold
         return Answer(asked, True, head.seq + 1, now, hold=hold)
 
+    def _leasing(self) -> Leasing:
+        """Made where it is needed: one that were kept would hold the batch in a circle, until a collection."""
+        return Leasing(self.ledger, self.posting, self._holders, self._demand)
+
     def _what_is_left(self, work: Reserve, running: Running) -> tuple[Want, ...]:
         """As much of each amount as fits beside those before it."""
         trial = Running(running.figures, self.ledger.now)
@@ -306,7 +310,7 @@ class Batch:
     def _acquire(self, place: int, work: Acquire, running: Running) -> Answer:
         if (found := self.posting.holds.get(work.id)) is not None:
             return self._before(work, found)
-        return self._leasing.acquire(work, self._demands[place], running)
+        return self._leasing().acquire(work, self._demands[place], running)
 
     def _conclude(self, figures: Mapping[CounterKey, Figures]) -> None:
         """The decisions, by what the counters are after the commit."""

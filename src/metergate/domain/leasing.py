@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from decimal import Decimal
 
@@ -20,19 +20,19 @@ _MORE_THAN_ANY = Decimal(10) ** 30
 
 
 class Leasing:
-    """The leases of one commit. `holders` are the open leases by customer and meter, `demand` says what amounts ask of
-    which limits."""
+    """The leases of one commit. `holders` are the open leases by customer and meter, to which it adds; `demand` says
+    what amounts ask of which limits."""
 
     def __init__(
         self,
         ledger: Ledger,
         posting: Posting,
-        holders: Mapping[tuple[str, str], int],
+        holders: dict[tuple[str, str], int],
         demand: Callable[[str, Sequence[Asked]], Demand],
     ) -> None:
         self._ledger = ledger
         self._posting = posting
-        self._holders = dict(holders)
+        self._holders = holders
         self._demand = demand
 
     def acquire(self, work: Acquire, asked: Demand, running: Running) -> Answer:
