@@ -33,9 +33,8 @@ from metergate.app.customer.grants import Grants
 from metergate.app.customer.manage import ManageCustomers
 from metergate.app.customer.terms import ChangeTerms
 from metergate.app.directory import Directory
-from metergate.app.due_grants import MakeGrantsDue
-from metergate.app.expire import ExpireHolds
-from metergate.app.ports import LedgerUnavailableError
+from metergate.app.due import WhatIsDue, due_grants, due_holds
+from metergate.app.ports.ledger import LedgerUnavailableError
 from metergate.app.quota.check import CheckQuota
 from metergate.app.quota.consume import ConsumeQuota
 from metergate.app.quota.decisions import FirstDecisions
@@ -142,8 +141,8 @@ class _Parts:
     methods: list[Method]
     admission: Admission
     lanes: Lanes
-    expire: ExpireHolds
-    make_due: MakeGrantsDue
+    holds: WhatIsDue
+    grants: WhatIsDue
     directory: Directory
     view: RedisView
     usage: PostgresUsage
@@ -193,7 +192,7 @@ async def _build(settings: Settings, stack: AsyncExitStack) -> _Parts:
         GrantService(Grants(lanes, directory, PostgresGrants(engine)), sealer),
     ]
     return _Parts(
-        methods(servicers, interceptors), admission, lanes, ExpireHolds(ledger, lanes), MakeGrantsDue(ledger, lanes),
+        methods(servicers, interceptors), admission, lanes, due_holds(ledger, lanes), due_grants(ledger, lanes),
         directory, view, usage, engine,
     )  # fmt: skip
 
@@ -213,8 +212,8 @@ def _start_workers(settings: Settings, parts: _Parts, stack: AsyncExitStack) -> 
     sweep, upkeep = SweepView(parts.usage, parts.view), Upkeep(parts.engine, _accept(settings).age)
     for worker in (
         Loop("sweep", _SWEEP_SECONDS, sweep.sweep),
-        Loop("expire", _EXPIRE_SECONDS, parts.expire.begin),
-        Loop("grants", _EXPIRE_SECONDS, parts.make_due.begin),
+        Loop("expire", _EXPIRE_SECONDS, parts.holds.begin),
+        Loop("grants", _EXPIRE_SECONDS, parts.grants.begin),
         Loop("upkeep", _UPKEEP_SECONDS, upkeep.keep_house),
         listener,
     ):

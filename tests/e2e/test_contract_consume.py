@@ -88,6 +88,8 @@ async def test_p1_a_repeat_is_answered_as_at_first(quota: Caller) -> None:
     await limit(quota, {"name": "month", "max": "4"})
     again = await quota("ConsumeQuota", events=unit)
     assert [one.outcome for one in again.receipts] == [OUTCOME_DUPLICATE] * 2
+    assert [one.decision for one in again.receipts] == [again.decision] * 2
+    assert not any(one.HasField("decision") for one in first.receipts)
     assert again.decision.allowed
     assert again.decision.limits[0].used == first.decision.limits[0].used == "3"
     assert await used(quota, "calls", token=again.token) == "8"

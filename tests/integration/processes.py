@@ -29,8 +29,7 @@ from metergate.app.customer.grants import Grants
 from metergate.app.customer.manage import ManageCustomers
 from metergate.app.customer.terms import ChangeTerms
 from metergate.app.directory import Directory
-from metergate.app.due_grants import MakeGrantsDue
-from metergate.app.expire import ExpireHolds
+from metergate.app.due import WhatIsDue, due_grants, due_holds
 from metergate.app.quota.check import Amount, CheckQuota, Question
 from metergate.app.quota.consume import ConsumeQuota
 from metergate.app.quota.decisions import FirstDecisions
@@ -93,12 +92,12 @@ class Process:
     consumes: ConsumeQuota
     reservations: Reservations
     leases: Leases
-    expiry: ExpireHolds
+    expiry: WhatIsDue
     explain: ExplainDecision
     terms: ChangeTerms
     limit_events: ListLimitEvents
     grants: Grants
-    due: MakeGrantsDue
+    due: WhatIsDue
 
     async def add(self, *events: Event | Receipt, backfill: bool = False) -> Recorded:
         """Records events."""
@@ -229,10 +228,10 @@ async def process(
             ManageCustomers(customers, directory, catch_up), SummarizeUsage(directory, usage, ledger, catch_up),
             ListEvents(directory, usage), ListLimits(directory, ledger, catch_up), SweepView(usage, view), catch_up,
             ConsumeQuota(lanes, directory, first, Refusals(ledger)), Reservations(lanes, directory, ledger, first),
-            Leases(lanes, directory, ledger, first), ExpireHolds(ledger, lanes),
+            Leases(lanes, directory, ledger, first), due_holds(ledger, lanes),
             ExplainDecision(directory, PostgresExplain(engine)), ChangeTerms(customers, directory, catch_up),
             ListLimitEvents(directory, PostgresLimitEvents(engine)),
-            Grants(lanes, directory, PostgresGrants(engine)), MakeGrantsDue(ledger, lanes),
+            Grants(lanes, directory, PostgresGrants(engine)), due_grants(ledger, lanes),
         )  # fmt: skip
     finally:
         await lanes.drain()

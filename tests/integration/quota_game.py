@@ -54,7 +54,7 @@ class Game(LeaseMoves):
     async def expire(self) -> str:
         process = self.process
         before = await process.now()
-        await asyncio.gather(*(player.process.expiry.expire() for player in self.players))
+        await asyncio.gather(*(player.process.expiry.finish() for player in self.players))
         after = await process.now()
         states = dict(await process.fetch("SELECT id, state FROM hold"))
         ended = 0

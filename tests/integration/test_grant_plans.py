@@ -13,7 +13,7 @@ from metergate.adapters.postgres.definitions import PostgresCatalogs
 from metergate.adapters.postgres.keys import PostgresKeys
 from metergate.adapters.postgres.ledger import PostgresLedger
 from metergate.app.directory import Directory
-from metergate.app.ports import Moment
+from metergate.app.ports.ledger import Moment
 from metergate.app.usage.commit import UsageCommitter
 from metergate.domain.errors import MetergateError
 from metergate.domain.granting import counter_of

@@ -158,7 +158,7 @@ async def test_an_end_takes_along_what_is_left_once(one: Process, two: Process) 
     ending, staying = await grant(one, "10"), await grant(one, "20")
     await one.add(event("1", amount="4"))
     await over(one, ending.id)
-    await asyncio.gather(*(process.due.make_due() for process in (one, two, one, two)))
+    await asyncio.gather(*(process.due.finish() for process in (one, two, one, two)))
     held = await listed(one)
     assert [(held[one.id].state, held[one.id].left, held[one.id].lost) for one in (ending, staying)] == [
         (State.ENDED, 0, 6), (State.ACTIVE, 20, 0),
@@ -205,7 +205,7 @@ async def test_what_recurs_rolls_over_within_its_bounds(
     first = await grant(one, "10", recurs=Period.DAY, rollover_min=least, rollover_max=most)
     await one.add(event("1", amount=used))
     await clock.step(DAY)
-    await one.due.make_due()
+    await one.due.finish()
     assert await one.fetch("SELECT count(*) FROM usage_grant WHERE due_at < now()") == [(0,)]
     _, second = (await listed(one)).values()
     assert (second.id, second.state, second.start) == (f"{first.id}.2", State.ACTIVE, first.end)
@@ -227,7 +227,7 @@ async def test_ends_that_nobody_saw_follow_each_other_in_order(clocked: tuple[Pr
     held = (await listed(one)).values()
     assert [(one.rolled, one.burned, one.lost) for one in held] == [(0, 10, 0), (0, 3, 7), (7, 0, 17), (15, 25, 0)]
     await clock.step(DAY)
-    await one.due.make_due()
+    await one.due.finish()
     assert [one.id for one in (await listed(one)).values()] == [first.id, *[f"{first.id}.{n}" for n in (2, 3, 4)]]
     assert await listed(one, ended_too=False) == {}
     assert await one.differences() == []
@@ -239,7 +239,7 @@ async def test_what_is_taken_back_is_gone_and_nothing_follows(clocked: tuple[Pro
     first, single = await grant(one, "10", recurs=Period.WEEK), await grant(one, "5", end=await one.now() + HOUR)
     await one.add(event("1", amount="4"))
     await clock.step(7 * DAY)
-    await one.due.make_due()
+    await one.due.finish()
     voided = (await one.grants.void(PRINCIPAL, first.id))[0].grant
     assert (voided.id, voided.state, voided.lost) == (f"{first.id}.2", State.VOIDED, 10)
     assert (await one.grants.void(PRINCIPAL, voided.id))[0].grant == voided
@@ -249,7 +249,7 @@ async def test_what_is_taken_back_is_gone_and_nothing_follows(clocked: tuple[Pro
         assert error.value.reason is reason
     assert not (await one.consume(event("2"))).allowed
     await clock.step(7 * DAY)
-    await one.due.make_due()
+    await one.due.finish()
     assert await listed(one, ended_too=False) == {}
     pending = await grant(one, "5", start=await one.now() + HOUR)
     assert (await one.grants.void(PRINCIPAL, pending.id))[0].grant.state is State.VOIDED

@@ -188,11 +188,11 @@ class Game:
         await self.clock.step(hours * HOUR)
         self.oracle.pass_by(self.oracle.now + hours * HOUR)
         if self.rng.random() < 0.5:
-            await asyncio.gather(*(process.due.make_due() for process in self.processes))
+            await asyncio.gather(*(process.due.finish() for process in self.processes))
 
     async def look(self) -> None:
         """Compares what is left of each grant, and what would fit."""
-        await asyncio.gather(*(process.due.make_due() for process in self.processes))
+        await asyncio.gather(*(process.due.finish() for process in self.processes))
         found = await self.any().grants.list(PRINCIPAL, GrantQuery("acme", "calls", True, None, 1000))
         assert {one.id: one.left for one in found if one.over or one.state == "active"} == {
             one.id: one.left for one in self.oracle.held if one.begun or one.over

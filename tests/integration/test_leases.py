@@ -50,7 +50,7 @@ async def sync(one: Process, id: str, spent: int, **more: object) -> Hold:
 
 async def expire(one: Process, id: str) -> None:
     await one.fetch("UPDATE hold SET end_at = now() - interval '1 minute' WHERE id = $1", id)
-    await one.expiry.expire()
+    await one.expiry.finish()
 
 
 async def test_p2_a_slice_is_taken_from_what_others_may_use(one: Process) -> None:
@@ -129,7 +129,7 @@ async def test_silence_forfeits_until_events_come_or_the_holder_does(one: Proces
     held = await lease(one, "40")
     await one.add(event("1", amount="5", settles=held.id))
     await expire(one, held.id)
-    await one.expiry.expire()
+    await one.expiry.finish()
     assert await counter(one) == (5, 0, 0, 35)
     await one.add(event("2", amount="10", settles=held.id))
     assert await counter(one) == (15, 0, 0, 25)

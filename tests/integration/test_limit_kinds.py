@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from metergate.app.ports import Publication, Seen
+from metergate.app.ports.view import Publication, Seen
 from metergate.domain.catalog import Catalog, Plan, changes
 from metergate.domain.decision import AnsweredBy
 from metergate.domain.errors import MetergateError

@@ -69,7 +69,7 @@ async def _end(process: Process, end: str, id: str, turn: int) -> str:
     """Ends a reservation in one way: "recorded" when an event was."""
     try:
         if end == "expire":
-            await process.expiry.expire()
+            await process.expiry.finish()
         elif end == "release":
             await process.reservations.release(PRINCIPAL, id)
         else:

@@ -52,7 +52,7 @@ def hold_of(answer: Answer | MetergateError) -> Hold:
 
 async def expire_all(one: Process) -> None:
     await one.fetch("UPDATE hold SET end_at = now() - interval '1 second'")
-    await one.expiry.expire()
+    await one.expiry.finish()
     await heard()
 
 

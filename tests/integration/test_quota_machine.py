@@ -130,5 +130,5 @@ async def test_p4_the_view_knows_of_a_lease_that_expired_in_a_counter_that_only_
     await begin(one, replace(MONTH, name="calls/year", period=Period.YEAR))
     assert (await one.check("calls")).states[0].figures.leased == 50
     await one.fetch("UPDATE hold SET end_at = now() - interval '1 minute' WHERE id = $1", held.id)
-    await one.expiry.expire()
+    await one.expiry.finish()
     assert (await one.check("calls")).states[0].figures[2:4] == (0, 50)

@@ -64,7 +64,7 @@ async def release(one: Process, id: str) -> Answer:
 async def expire(one: Process, id: str) -> None:
     """Lets its time be over."""
     await one.fetch("UPDATE hold SET end_at = now() - interval '1 second' WHERE id = $1", id)
-    await one.expiry.expire()
+    await one.expiry.finish()
 
 
 async def reason(call: object) -> Reason:
@@ -165,7 +165,7 @@ async def test_commit_before_its_expiry_is_seen_takes_from_what_is_held(one: Pro
     await one.fetch("UPDATE hold SET end_at = now() - interval '1 second'")
     done = await commit(one, id_of(held), event("2", amount="7", settles=id_of(held)))
     assert (state_of(done), done.late) == (State.COMMITTED, True)
-    await one.expiry.expire()
+    await one.expiry.finish()
     assert await counters(one) == {"calls": (7, 0, 0, 0)}
 
 

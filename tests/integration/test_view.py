@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from metergate.app.ports import Publication, Seen, ViewUnavailableError
+from metergate.app.ports.view import Publication, Seen, ViewUnavailableError
 from metergate.domain.catalog import Plan
 from metergate.domain.decision import AnsweredBy
 from metergate.domain.period import Period

@@ -11,7 +11,8 @@ import pytest
 
 from metergate.adapters.embedded.redis import EmbeddedRedis
 from metergate.adapters.redis.view import RedisView
-from metergate.app.ports import LedgerUnavailableError, ViewUnavailableError
+from metergate.app.ports.ledger import LedgerUnavailableError
+from metergate.app.ports.view import ViewUnavailableError
 from metergate.domain.decision import AnsweredBy
 from tests.integration.processes import Process, Start, event
 from tests.integration.views import CATALOG, Swallower, View, command, eventually, news

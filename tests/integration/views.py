@@ -12,7 +12,7 @@ import redis.asyncio
 from redis.asyncio.connection import parse_url
 
 from metergate.adapters.redis.view import RedisView
-from metergate.app.ports import Publication
+from metergate.app.ports.view import Publication
 from metergate.domain.catalog import Catalog, Plan
 from metergate.domain.meter import Meter
 from metergate.domain.quota import CounterKey, Figures, Limit

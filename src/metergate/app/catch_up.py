@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from functools import partial
 
 from metergate.app import clock
-from metergate.app.ports import Ledger, Publication, View
+from metergate.app.ports.ledger import Ledger
+from metergate.app.ports.view import Publication, View
 from metergate.domain.catalog import Catalog
 from metergate.domain.posting import NOBODY, Head, Posting
 from metergate.domain.posting import Ledger as Read
@@ -64,7 +65,7 @@ class CatchUp:
                 for head in behind:
                     changed = sorted(meter.name for meter in catalog.meters if meter.since > head.metering_version)
                     await commit.catch_up([customer], changed)
-                    await commit.write(Posting(), _read(head, catalog, look.now), {}, [customer])
+                    await commit.write(Posting(), _read(head, catalog, look.now), {}, {}, [customer])
             for head in behind:
                 news = Publication(customer, head.seq, head.seq + 1, {}, (), whole=True)
                 await self._view.publish(tenant, catalog.version, look.now, [news])

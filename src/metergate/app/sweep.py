@@ -7,7 +7,7 @@ head's, its hash is dropped and will be read through. Where it isn't, the public
 from __future__ import annotations
 
 from metergate.app import clock
-from metergate.app.ports import Publication, SweepSource, View
+from metergate.app.ports.view import Publication, SweepSource, View
 from metergate.domain import period
 
 _EVERY = 5 * period.SECOND

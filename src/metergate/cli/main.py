@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from metergate.app.ports import LedgerUnavailableError
+from metergate.app.ports.ledger import LedgerUnavailableError
 from metergate.cli import catalog, customer, doctor, key, limit, migrate, quota, serve, usage
 from metergate.cli.errors import CliError, sentence
 from metergate.cli.screen import screen

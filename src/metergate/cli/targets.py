@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from metergate.app.ports import DataRefusedError, LedgerUnavailableError
+from metergate.app.ports.ledger import DataRefusedError, LedgerUnavailableError
 from metergate.cli import server_file
 from metergate.cli.errors import CliError
 

@@ -9,13 +9,8 @@ from typing import Any
 
 import pytest
 
-from metergate.app.ports import (
-    DataRefusedError,
-    LedgerUnavailableError,
-    OutcomeUnknownError,
-    Publication,
-    RaceLostError,
-)
+from metergate.app.ports.ledger import DataRefusedError, LedgerUnavailableError, OutcomeUnknownError, RaceLostError
+from metergate.app.ports.view import Publication
 from metergate.app.usage import lane as lane_module
 from metergate.app.usage.commit import Committed
 from metergate.app.usage.lane import Entry, Lane

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from metergate.app.ports import Peek
+from metergate.app.ports.ledger import Peek
 from metergate.app.quota.refusals import LIVES, Refusals
 from metergate.domain.admission import Asked, conclude, demand
 from metergate.domain.answer import Answer

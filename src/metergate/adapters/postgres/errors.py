@@ -9,7 +9,7 @@ import asyncpg
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from metergate.app.ports import DataRefusedError, LedgerUnavailableError, RaceLostError
+from metergate.app.ports.ledger import DataRefusedError, LedgerUnavailableError, RaceLostError
 
 # The connection is gone, or Postgres is not there: nothing can be said before it is back.
 GONE = (

@@ -1,4 +1,4 @@
-"""What stood behind a decision: `app.ports.ExplainReader` on PostgreSQL."""
+"""What stood behind a decision: `app.ports.readers.ExplainReader` on PostgreSQL."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from metergate.adapters.postgres.connect import snapshots
 from metergate.adapters.postgres.definitions import driver
 from metergate.adapters.postgres.errors import engine_errors
 from metergate.adapters.postgres.grants import grants_at
-from metergate.app.ports import Behind, CountedEvent, GrantPart, HeldPart
+from metergate.app.ports.readers import Behind, CountedEvent, GrantPart, HeldPart
 from metergate.domain.granting import counter_of
 from metergate.domain.quantity import ZERO
 from metergate.domain.quota import CounterKey, Figures
@@ -44,7 +44,7 @@ class PostgresExplain:
         self._snapshots = snapshots(engine)
 
     async def behind(self, tenant: str, seq: int | None, at: int, keys: Sequence[CounterKey], most: int) -> Behind:
-        """See `app.ports.ExplainReader`."""
+        """See `app.ports.readers.ExplainReader`."""
         one = keys[0]
         grants: list[GrantPart] = []
         parameters = (

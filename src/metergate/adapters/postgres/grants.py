@@ -12,7 +12,8 @@ from metergate.adapters.postgres.definitions import driver
 from metergate.adapters.postgres.errors import engine_errors
 from metergate.adapters.postgres.holds import literal
 from metergate.app.customer.grants import GrantQuery, Moved, MoveQuery
-from metergate.app.ports import GrantPart, RaceLostError
+from metergate.app.ports.ledger import RaceLostError
+from metergate.app.ports.readers import GrantPart
 from metergate.domain.grant import Account, Grant, Move, MoveKind, State
 from metergate.domain.period import Period
 from metergate.domain.posting import Ledger, Posting
@@ -119,7 +120,7 @@ ORDER BY seq DESC, place DESC LIMIT $7"""
 async def load_accounts(
     connection: Any, tenant: str, pairs: Sequence[tuple[str, str]], ids: Sequence[str]
 ) -> dict[tuple[str, str], Account]:
-    """See `app.ports.Commit.grants`."""
+    """See `app.ports.ledger.Commit.grants`."""
     columns = [literal([pair[0] for pair in pairs]), literal([pair[1] for pair in pairs])]
     found: dict[tuple[str, str], tuple[Any, list[Grant]]] = {}
     for row in await connection.fetch(_ACCOUNTS, tenant, *columns, literal(ids)):

@@ -1,4 +1,4 @@
-"""The ledger of record: `app.ports.Ledger` on PostgreSQL."""
+"""The ledger of record: `app.ports.ledger.Ledger` on PostgreSQL."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from metergate.adapters.postgres.holds import as_json, hold_columns, literal, mo
 from metergate.adapters.postgres.limit_events import write_limit_events
 from metergate.adapters.postgres.overrides import to_head
 from metergate.adapters.postgres.partitions import slices
-from metergate.app.ports import (
+from metergate.app.ports.ledger import (
+    Due,
     HeadView,
     HoldOwner,
     LedgerUnavailableError,
@@ -43,9 +44,10 @@ from metergate.domain.threshold import LimitEvent
 from metergate.domain.usage import Event
 
 if TYPE_CHECKING:
-    from metergate.app.ports import Commit
+    from metergate.app.ports.ledger import Commit
 
 _ACQUIRE_SECONDS = 5.0
+_NEW = Figures()
 _CATCH_UP_SECONDS = 1800
 
 # By how much a fact's own time, by which it counts, may lie ahead of when it was recorded, and more.
@@ -62,7 +64,7 @@ class PostgresLedger:
         self._pool = pool
 
     def commit(self, tenant: str) -> AbstractAsyncContextManager[Commit]:
-        """See `app.ports.Ledger`."""
+        """See `app.ports.ledger.Ledger`."""
         return self._commit(tenant)
 
     @asynccontextmanager
@@ -83,7 +85,7 @@ class PostgresLedger:
                     raise OutcomeUnknownError(str(error)) from error
 
     async def figures(self, tenant: str, keys: Sequence[CounterKey]) -> tuple[int, dict[CounterKey, HeadView]]:
-        """See `app.ports.Ledger`."""
+        """See `app.ports.ledger.Ledger`."""
         with driver_errors():
             async with self._pool.acquire(timeout=_ACQUIRE_SECONDS) as connection:
                 rows = await connection.fetch(sql.FIGURES, tenant, *_columns(keys))
@@ -92,7 +94,7 @@ class PostgresLedger:
         return rows[0]["as_of"], {key: _head_view(key, row) for key, row in zip(keys, rows, strict=True)}
 
     async def figures_at(self, tenant: str, moments: Sequence[Moment]) -> list[dict[CounterKey, Figures]]:
-        """See `app.ports.Ledger`."""
+        """See `app.ports.ledger.Ledger`."""
         keys = [key for moment in moments for key in moment.keys]
         asked = [moment for moment in moments for _ in moment.keys]
         columns = [
@@ -107,7 +109,7 @@ class PostgresLedger:
         return [{key: Figures(*next(rows)) for key in moment.keys} for moment in moments]
 
     async def peek(self, tenant: str, units: Sequence[tuple[str, Sequence[Event]]]) -> list[Peek]:
-        """See `app.ports.Ledger`."""
+        """See `app.ports.ledger.Ledger`."""
         # No id or source holds a control character.
         columns = [
             [customer for customer, _ in units],
@@ -122,31 +124,27 @@ class PostgresLedger:
         return [Peek(*row) for row in rows]
 
     async def hold_owners(self, tenant: str, ids: Sequence[str]) -> dict[str, HoldOwner]:
-        """See `app.ports.Ledger`."""
+        """See `app.ports.ledger.Ledger`."""
         with driver_errors():
             async with self._pool.acquire(timeout=_ACQUIRE_SECONDS) as connection:
                 rows = await connection.fetch(sql.HOLD_OWNERS, tenant, ids)
         return {row[0]: HoldOwner(*row[1:]) for row in map(tuple, rows)}
 
-    async def due_holds(
-        self, most: int, tenants: Sequence[str], customers: Sequence[str]
-    ) -> list[tuple[str, str, str]]:
-        """See `app.ports.Ledger`."""
+    async def due_holds(self, most: int, tenants: Sequence[str], customers: Sequence[str]) -> list[Due]:
+        """See `app.ports.ledger.Ledger`."""
         lag = timedelta(microseconds=lease.LAG)
         with driver_errors():
             async with self._pool.acquire(timeout=_ACQUIRE_SECONDS) as connection:
-                return [tuple(row) for row in await connection.fetch(sql.DUE_HOLDS, lag, most, tenants, customers)]
+                return [Due(*row) for row in await connection.fetch(sql.DUE_HOLDS, lag, most, tenants, customers)]
 
-    async def due_grants(
-        self, most: int, tenants: Sequence[str], customers: Sequence[str]
-    ) -> list[tuple[str, str, str]]:
-        """See `app.ports.Ledger`."""
+    async def due_grants(self, most: int, tenants: Sequence[str], customers: Sequence[str]) -> list[Due]:
+        """See `app.ports.ledger.Ledger`."""
         with driver_errors():
             async with self._pool.acquire(timeout=_ACQUIRE_SECONDS) as connection:
-                return [tuple(row) for row in await connection.fetch(DUE_GRANTS, most, tenants, customers)]
+                return [Due(*row) for row in await connection.fetch(DUE_GRANTS, most, tenants, customers)]
 
     async def metering_version(self, tenant: str, customer: str) -> int:
-        """See `app.ports.Ledger`."""
+        """See `app.ports.ledger.Ledger`."""
         with driver_errors():
             async with self._pool.acquire(timeout=_ACQUIRE_SECONDS) as connection:
                 version: int = await connection.fetchval(sql.METERING_VERSION, tenant, customer)
@@ -155,7 +153,7 @@ class PostgresLedger:
     async def live_counters(
         self, tenant: str, customer: str, meters: Sequence[str], subjects: Sequence[str], since: int, now: int
     ) -> list[CounterKey]:
-        """See `app.ports.Ledger`."""
+        """See `app.ports.ledger.Ledger`."""
         with driver_errors():
             async with self._pool.acquire(timeout=_ACQUIRE_SECONDS) as connection:
                 rows = await connection.fetch(sql.LIVE_COUNTERS, tenant, customer, since, now, meters, subjects)
@@ -163,19 +161,19 @@ class PostgresLedger:
 
 
 class PostgresCommit:
-    """One open transaction; see `app.ports.Commit`."""
+    """One open transaction; see `app.ports.ledger.Commit`."""
 
     def __init__(self, connection: Any, tenant: str) -> None:
         self._connection = connection
         self._tenant = tenant
 
     async def lock(self, customers: Sequence[str], wait: bool) -> dict[str, Head]:
-        """See `app.ports.Commit`."""
+        """See `app.ports.ledger.Commit`."""
         rows = await self._connection.fetch(sql.LOCK if wait else sql.LOCK_FREE, self._tenant, literal(customers))
         return {row[0]: to_head(row) for row in rows}
 
     async def look(self, events: Sequence[Event]) -> Look:
-        """See `app.ports.Commit`."""
+        """See `app.ports.ledger.Commit`."""
         rows = await self._connection.fetch(
             sql.LOOK,
             self._tenant,
@@ -206,29 +204,29 @@ class PostgresCommit:
         return {(row["source"], row["id"]): to_event(row) for row in found}
 
     async def catalog(self) -> Catalog:
-        """See `app.ports.Commit`."""
+        """See `app.ports.ledger.Commit`."""
         return await load_catalog(self._connection, self._tenant)
 
     async def owners(self, subjects: Sequence[str]) -> dict[str, str]:
-        """See `app.ports.Commit`."""
+        """See `app.ports.ledger.Commit`."""
         rows = await self._connection.fetch(sql.OWNERS, self._tenant, subjects)
         return {row["subject"]: row["customer"] for row in rows}
 
     async def catch_up(self, customers: Sequence[str], meters: Sequence[str]) -> None:
-        """See `app.ports.Commit`."""
+        """See `app.ports.ledger.Commit`."""
         # A whole history may have to be read; what cannot end could never be caught up with.
         await self._connection.execute(f"SET LOCAL statement_timeout = {_CATCH_UP_SECONDS * 1000}")
         for statement in (sql.FORGET_COUNTERS, sql.FORGET_ROLLUPS, sql.ROLL_UP, sql.RATES_ANEW):
             await self._connection.execute(statement, self._tenant, customers, meters, timeout=_CATCH_UP_SECONDS)
 
     async def counters(self, places: Sequence[Place], oldest: int) -> dict[CounterKey, Figures]:
-        """See `app.ports.Commit`."""
+        """See `app.ports.ledger.Commit`."""
         columns = [literal(column) for column in zip(*places, strict=True)]
         rows = await self._connection.fetch(sql.COUNTERS, self._tenant, *columns, oldest)
         return {CounterKey(*row[:6]): Figures(*[one or ZERO for one in row[6:]]) for row in map(tuple, rows)}
 
     async def sums(self, keys: Sequence[CounterKey]) -> dict[CounterKey, Figures]:
-        """See `app.ports.Commit`."""
+        """See `app.ports.ledger.Commit`."""
         rows = await self._connection.fetch(sql.SUMS, self._tenant, *_columns(keys))
         used = {key: Figures(row[0]) for key, row in zip(keys, rows, strict=True)}
         whose = {key[:3] for key in keys}
@@ -238,23 +236,28 @@ class PostgresCommit:
         return used | move(used, {}, to_shifts(kept))
 
     async def holds(self, ids: Sequence[str]) -> list[Hold]:
-        """See `app.ports.Commit`."""
+        """See `app.ports.ledger.Commit`."""
         return to_holds(await self._connection.fetch(sql.HOLDS, self._tenant, literal(ids)))
 
     async def holders(self, pairs: Sequence[tuple[str, str]]) -> dict[tuple[str, str], int]:
-        """See `app.ports.Commit`."""
+        """See `app.ports.ledger.Commit`."""
         customers, meters = literal([pair[0] for pair in pairs]), literal([pair[1] for pair in pairs])
         rows = await self._connection.fetch(sql.HOLDERS, self._tenant, customers, meters)
         return {(row[0], row[1]): row[2] for row in rows}
 
     async def grants(self, pairs: Sequence[tuple[str, str]], ids: Sequence[str]) -> dict[tuple[str, str], Account]:
-        """See `app.ports.Commit`."""
+        """See `app.ports.ledger.Commit`."""
         return await load_accounts(self._connection, self._tenant, pairs, ids)
 
     async def write(
-        self, posting: Posting, ledger: Read, counters: Mapping[CounterKey, Figures], customers: Sequence[str]
+        self,
+        posting: Posting,
+        ledger: Read,
+        counters: Mapping[CounterKey, Figures],
+        stored: Mapping[CounterKey, Figures],
+        customers: Sequence[str],
     ) -> None:
-        """See `app.ports.Commit`."""
+        """See `app.ports.ledger.Commit`."""
         rows = sorted(posting.rows, key=_by_id)
         now, catalog = ledger.now, ledger.catalog
         id_slices = slices(now)
@@ -273,8 +276,9 @@ class PostgresCommit:
             literal([row.pool for row in rows]),
         )
         changed = [hold for id_, hold in sorted(posting.holds.items()) if hold is not ledger.holds.get(id_)]
-        if changed or any(figures.tat or figures.taken is not figures.used for figures in counters.values()):
-            columns = [*_more_columns(counters), *move_columns(posting, ledger), *hold_columns(changed)]
+        more = {key: one for key, one in counters.items() if one[1:5] != stored.get(key, _NEW)[1:5]}
+        if changed or more:
+            columns = [*_more_columns(more), *move_columns(posting, ledger), *hold_columns(changed)]
             lists = [literal(column) for column in columns]
             if await self._connection.fetchval(sql.WRITE_HOLDS, self._tenant, now, *lists) < len(columns[-1]):
                 raise RaceLostError("a request id was used at once for another customer")
@@ -284,7 +288,7 @@ class PostgresCommit:
             raise RaceLostError("an id was taken by a commit on another head")
 
     async def write_limit_events(self, events: Sequence[LimitEvent]) -> None:
-        """See `app.ports.Commit`."""
+        """See `app.ports.ledger.Commit`."""
         await write_limit_events(self._connection, self._tenant, events)
 
 

@@ -311,7 +311,7 @@ SELECT count(*) FROM written"""
 HOLD_OWNERS = "SELECT id, customer, kind, subject FROM hold WHERE tenant = $1 AND id = ANY($2::text[]) AND part = 0"
 
 DUE_HOLDS = """
-SELECT tenant, id, customer FROM hold
+SELECT tenant, customer, id FROM hold
 WHERE (state = 'open' OR leased > 0) AND part = 0 AND end_at < now()
     AND (kind <> 'lease' OR end_at < now() - $1::interval)
     AND NOT EXISTS (SELECT FROM unnest($3::text[], $4::text[]) AS u(tenant, customer)

@@ -13,7 +13,7 @@ from metergate.adapters.postgres.connect import snapshots
 from metergate.adapters.postgres.definitions import driver
 from metergate.adapters.postgres.errors import engine_errors
 from metergate.adapters.postgres.ledger import inner_part, to_event
-from metergate.app.ports import EventQuery, Point, RecordedEvent, SummaryQuery
+from metergate.app.ports.readers import EventQuery, Point, RecordedEvent, SummaryQuery
 from metergate.domain.period import QUARTER
 from metergate.domain.quantity import ZERO
 from metergate.domain.quota import Figures
@@ -70,7 +70,7 @@ _EVENT = (
 
 
 class PostgresUsage:
-    """`app.ports.UsageReader` and `app.ports.EventReader` on PostgreSQL."""
+    """`app.ports.readers.UsageReader` and `app.ports.readers.EventReader` on PostgreSQL."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
@@ -79,7 +79,7 @@ class PostgresUsage:
     async def summarize(
         self, tenant: str, queries: Sequence[SummaryQuery]
     ) -> tuple[int, list[list[Point]], list[Figures]]:
-        """See `app.ports.UsageReader`."""
+        """See `app.ports.readers.UsageReader`."""
         with engine_errors():
             async with self._snapshots.connect() as pooled:
                 connection = await driver(pooled)
@@ -90,7 +90,7 @@ class PostgresUsage:
     async def recent_heads(
         self, since: int | None, look_back: int
     ) -> tuple[int, dict[tuple[str, int], list[tuple[str, int]]]]:
-        """See `app.ports.SweepSource`."""
+        """See `app.ports.view.SweepSource`."""
         heads: dict[tuple[str, int], list[tuple[str, int]]] = {}
         with engine_errors():
             async with self._engine.connect() as pooled:
@@ -101,7 +101,7 @@ class PostgresUsage:
         return now, heads
 
     async def events(self, tenant: str, query: EventQuery) -> list[RecordedEvent]:
-        """See `app.ports.EventReader`."""
+        """See `app.ports.readers.EventReader`."""
         statement, parameters = _listing(tenant, query)
         with engine_errors():
             async with self._engine.connect() as pooled:

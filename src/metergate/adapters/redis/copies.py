@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from metergate.app.ports import Seen
+from metergate.app.ports.view import Seen
 from metergate.domain.quota import CounterKey
 
 COPIES_MOST = 50_000  # hashes; about 25 MB

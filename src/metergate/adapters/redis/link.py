@@ -16,7 +16,7 @@ from typing import Any
 import hiredis
 
 from metergate.adapters.redis.pipe import Changed, Command, Pipe, PipeBrokenError, connect
-from metergate.app.ports import ViewUnavailableError
+from metergate.app.ports.view import ViewUnavailableError
 
 log = logging.getLogger(__name__)
 

@@ -1,4 +1,4 @@
-"""The fast view of counters in Redis: `app.ports.View`.
+"""The fast view of counters in Redis: `app.ports.view.View`.
 
 One hash per customer, named by an epoch: a name that changes with anything that could make an old hash lie
 (another ledger, a restored one, another Redis, one that restarted). Nothing is ever deleted for it; hashes of
@@ -17,7 +17,7 @@ from importlib.resources import files
 from metergate.adapters.redis.copies import Copies, Scope
 from metergate.adapters.redis.link import RedisLink, Script
 from metergate.app.coalesce import Coalescer
-from metergate.app.ports import Publication, Seen, ViewUnavailableError
+from metergate.app.ports.view import Publication, Seen, ViewUnavailableError
 from metergate.domain.quantity import to_text
 from metergate.domain.quota import CounterKey, Figures
 
@@ -55,7 +55,7 @@ class RedisView:
 
     @property
     def trusted(self) -> bool:
-        """See `app.ports.View`."""
+        """See `app.ports.view.View`."""
         return self._trusted
 
     async def start(self) -> None:
@@ -92,7 +92,7 @@ class RedisView:
         return f"mg:{self._epoch}:{catalog_version}:{{{len(tenant)}:{tenant}:{customer}}}"
 
     def held(self, tenant: str, catalog_version: int) -> Mapping[CounterKey, Seen]:
-        """See `app.ports.View`."""
+        """See `app.ports.view.View`."""
         if not self.up or not self._trusted:
             return {}
         return self._copies.counters((tenant, catalog_version))
@@ -100,7 +100,7 @@ class RedisView:
     async def read(
         self, tenant: str, catalog_version: int, keys: Sequence[CounterKey], at_least: Mapping[str, int]
     ) -> list[Seen | None]:
-        """See `app.ports.View`."""
+        """See `app.ports.view.View`."""
         if not self.up or not self._trusted:
             raise ViewUnavailableError("not connected, or no commit can be made known")
         scope = (tenant, catalog_version)
@@ -132,7 +132,7 @@ class RedisView:
                 seen[place] = one
 
     async def publish(self, tenant: str, catalog_version: int, now: int, publications: Sequence[Publication]) -> bool:
-        """See `app.ports.View`."""
+        """See `app.ports.view.View`."""
         if not self.up:
             self._trusted = False
             return False
@@ -149,7 +149,7 @@ class RedisView:
         return True
 
     def trust(self) -> None:
-        """See `app.ports.View`."""
+        """See `app.ports.view.View`."""
         self._trusted = True
 
     async def _publish_together(self, items: Sequence[tuple[str, Publication, int]]) -> list[None]:

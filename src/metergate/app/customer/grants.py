@@ -12,7 +12,7 @@ from hashlib import blake2b
 from typing import NamedTuple, Protocol, TypeVar
 
 from metergate.app.directory import Directory
-from metergate.app.ports import LedgerUnavailableError
+from metergate.app.ports.ledger import LedgerUnavailableError
 from metergate.app.quota.hold_ids import digest_of
 from metergate.app.usage.lane import Lanes
 from metergate.domain.access import Principal

@@ -11,15 +11,8 @@ from typing import NamedTuple
 from metergate.app import clock
 from metergate.app.catch_up import CatchUp
 from metergate.app.directory import Directory
-from metergate.app.ports import (
-    Ledger,
-    LedgerUnavailableError,
-    OutcomeUnknownError,
-    Publication,
-    Seen,
-    View,
-    ViewUnavailableError,
-)
+from metergate.app.ports.ledger import Ledger, LedgerUnavailableError, OutcomeUnknownError
+from metergate.app.ports.view import Publication, Seen, View, ViewUnavailableError
 from metergate.app.stores import Customer
 from metergate.app.tokens import EVERYTHING
 from metergate.domain import period

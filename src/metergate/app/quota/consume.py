@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from metergate.app.directory import Directory
-from metergate.app.ports import LedgerUnavailableError
+from metergate.app.ports.ledger import LedgerUnavailableError
 from metergate.app.quota.decisions import FirstDecisions
 from metergate.app.quota.refusals import Refusals
 from metergate.app.usage.lane import Lanes

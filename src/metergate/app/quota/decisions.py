@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from metergate.app.directory import Directory
-from metergate.app.ports import Ledger, LedgerUnavailableError, Moment
+from metergate.app.ports.ledger import Ledger, LedgerUnavailableError, Moment
 from metergate.domain.admission import conclude
 from metergate.domain.answer import Answer
 from metergate.domain.errors import MetergateError, Reason

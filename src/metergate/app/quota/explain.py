@@ -8,7 +8,8 @@ from decimal import Decimal
 from typing import Any
 
 from metergate.app.directory import Directory
-from metergate.app.ports import Behind, ExplainReader, LedgerUnavailableError
+from metergate.app.ports.ledger import LedgerUnavailableError
+from metergate.app.ports.readers import Behind, ExplainReader
 from metergate.domain.access import Principal
 from metergate.domain.admission import Demand, Touch, conclude
 from metergate.domain.catalog import Catalog

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from metergate.app.directory import Directory
-from metergate.app.ports import HoldOwner, Ledger, LedgerUnavailableError
+from metergate.app.ports.ledger import HoldOwner, Ledger, LedgerUnavailableError
 from metergate.app.quota.consume import subject_not_found
 from metergate.app.quota.decisions import FirstDecisions
 from metergate.app.quota.hold_ids import digest_of, hold_id, naming

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from metergate.app.directory import Directory
-from metergate.app.ports import LedgerUnavailableError
+from metergate.app.ports.ledger import LedgerUnavailableError
 from metergate.domain.access import Principal
 from metergate.domain.errors import MetergateError, Reason
 from metergate.domain.threshold import LimitEvent

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from metergate.app import clock
 from metergate.app.catch_up import CatchUp, is_behind
 from metergate.app.directory import Directory
-from metergate.app.ports import Ledger, LedgerUnavailableError, OutcomeUnknownError
+from metergate.app.ports.ledger import Ledger, LedgerUnavailableError, OutcomeUnknownError
 from metergate.app.stores import Customer
 from metergate.domain.access import Principal
 from metergate.domain.catalog import Catalog

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from metergate.app.coalesce import Coalescer
 from metergate.app.directory import Memory
-from metergate.app.ports import Ledger, Peek
+from metergate.app.ports.ledger import Ledger, Peek
 from metergate.domain import period
 from metergate.domain.answer import Answer
 from metergate.domain.decision import AnsweredBy

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from metergate.app.directory import Directory
-from metergate.app.ports import Ledger, LedgerUnavailableError
+from metergate.app.ports.ledger import Ledger, LedgerUnavailableError
 from metergate.app.quota.consume import subject_not_found
 from metergate.app.quota.decisions import FirstDecisions
 from metergate.app.quota.hold_ids import digest_of, hold_id, naming

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 
 from metergate.app.catch_up import CatchUp, is_behind
 from metergate.app.directory import Directory, Memory
-from metergate.app.ports import Commit, Look, Publication
-from metergate.app.ports import Ledger as LedgerPort
+from metergate.app.ports.ledger import Commit, Look
+from metergate.app.ports.ledger import Ledger as LedgerPort
+from metergate.app.ports.view import Publication
 from metergate.domain.answer import Result
 from metergate.domain.batch import Batch
 from metergate.domain.catalog import Catalog
@@ -133,7 +134,7 @@ class UsageCommitter:
         ledger = Ledger(heads, look.known, catalog, look.now, self._accept, dict(tried), holds, grants)
         batch = Batch(works, ledger, holders)
         batch.begin()
-        born, changed, forget = await self._counters(commit, batch)
+        stored, born, changed, forget = await self._counters(commit, batch)
         posting = batch.posting
         # A hold that is over may name a pool that its customer has left: nothing changes there.
         writing = sorted(posting.customers & heads.keys())
@@ -145,7 +146,7 @@ class UsageCommitter:
         done.seqs, done.publications = _recorded_before(look.known, heads, tried)
         if writing:
             tried.update({customer: heads[customer].seq + 1 for customer in writing})
-            await commit.write(posting, ledger, changed, writing)
+            await commit.write(posting, ledger, changed, stored, writing)
             told = self._told
             done.limit_events = batch.limit_events(changed, lambda key, limit: told.get((tenant, key, limit), ()))
             if done.limit_events:
@@ -187,27 +188,26 @@ class UsageCommitter:
 
     async def _counters(
         self, commit: Commit, batch: Batch
-    ) -> tuple[dict[CounterKey, Figures], dict[CounterKey, Figures], list[CounterKey]]:
-        """The counters that this commit found missing, those that it changes, as they are afterwards, and the fast
-        view's fields that are over with them."""
+    ) -> tuple[dict[CounterKey, Figures], dict[CounterKey, Figures], dict[CounterKey, Figures], list[CounterKey]]:
+        """The counters that this commit found, those that it missed, those that it changes, as they are afterwards, and
+        the fast view's fields that are over with them."""
         places = batch.places()
         if not places:
-            return {}, batch.finish({}), []
-        counters = await commit.counters(sorted(places), batch.oldest())
+            return {}, {}, batch.finish({}), []
+        stored = await commit.counters(sorted(places), batch.oldest())
         wanted = batch.wanted()
-        missing = sorted(wanted.keys() - counters.keys())
+        missing = sorted(wanted.keys() - stored.keys())
         born: dict[CounterKey, Figures] = {}
         forget: list[CounterKey] = []
         if missing:
             # A counter is born, under the lock, from its window's ledger sums.
             born = with_granted(batch.ledger.grants, await commit.sums(missing))
-            counters |= born
             heads = batch.ledger.heads
             for key in missing:
                 over = _window_over(wanted[key], heads[key.customer], key)
                 forget += [key._replace(start=over.start, end=over.end)] if over else []
-        counters = with_granted(batch.ledger.grants, counters)
-        return born, batch.finish(counters), forget
+        counters = with_granted(batch.ledger.grants, stored | born)
+        return stored, born, batch.finish(counters), forget
 
 
 def _behind(heads: Mapping[str, Head], catalog: Catalog) -> dict[str, str]:

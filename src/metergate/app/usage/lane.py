@@ -12,7 +12,8 @@ import random
 from collections import deque
 from collections.abc import Coroutine, Sequence
 
-from metergate.app.ports import LedgerUnavailableError, OutcomeUnknownError, RaceLostError, View
+from metergate.app.ports.ledger import LedgerUnavailableError, OutcomeUnknownError, RaceLostError
+from metergate.app.ports.view import View
 from metergate.app.usage.commit import Committed, UsageCommitter
 from metergate.domain.answer import Result
 from metergate.domain.errors import MetergateError, Reason

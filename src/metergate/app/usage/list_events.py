@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 
 from metergate.app import clock
 from metergate.app.directory import Directory
-from metergate.app.ports import EventQuery, EventReader, LedgerUnavailableError, RecordedEvent
+from metergate.app.ports.ledger import LedgerUnavailableError
+from metergate.app.ports.readers import EventQuery, EventReader, RecordedEvent
 from metergate.domain import period
 from metergate.domain.access import Principal
 from metergate.domain.errors import MetergateError, Reason, invalid

@@ -9,7 +9,8 @@ from decimal import Decimal
 from metergate.app import clock
 from metergate.app.catch_up import CatchUp
 from metergate.app.directory import Directory
-from metergate.app.ports import Ledger, LedgerUnavailableError, OutcomeUnknownError, Point, SummaryQuery, UsageReader
+from metergate.app.ports.ledger import Ledger, LedgerUnavailableError, OutcomeUnknownError
+from metergate.app.ports.readers import Point, SummaryQuery, UsageReader
 from metergate.app.stores import Customer
 from metergate.domain import period
 from metergate.domain.access import Principal

@@ -8,7 +8,7 @@ from typing import Any
 
 from google.protobuf.message import Message
 
-from metergate.app.ports import LedgerUnavailableError, OutcomeUnknownError, RaceLostError
+from metergate.app.ports.ledger import LedgerUnavailableError, OutcomeUnknownError, RaceLostError
 from metergate.domain.errors import MetergateError, Reason
 from metergate.rpc.call import Call, Handler, Method
 from metergate.rpc.errors import to_failure

@@ -36,6 +36,9 @@ class ConsumeService:
             token=self.sealer.write(call.caller.tenant, consumed.seqs),
         )
         to_pb_verdict(self.sealer, call.caller.tenant, answer, response.decision)
+        for receipt in response.receipts:
+            if receipt.outcome == usage_event_pb2.OUTCOME_DUPLICATE:
+                receipt.decision.CopyFrom(response.decision)
         return response
 
     async def BatchConsumeQuota(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from metergate.app.ports import Behind
+from metergate.app.ports.readers import Behind
 from metergate.app.quota.explain import ExplainDecision
 from metergate.app.tokens import Sealer
 from metergate.domain.decision import LimitState

@@ -1,18 +1,16 @@
-"""What the verbs need from the outside, as small Protocols. Adapters implement them; `wiring` joins the two."""
+"""The ledger of record: commits, and counters in one snapshot."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import NamedTuple, Protocol
 
 from metergate.domain.catalog import Catalog
 from metergate.domain.counting import Place
 from metergate.domain.grant import Account
 from metergate.domain.hold import Hold
-from metergate.domain.period import Window
 from metergate.domain.posting import Head, Known, Posting
 from metergate.domain.posting import Ledger as Read
 from metergate.domain.quota import CounterKey, Figures
@@ -97,10 +95,15 @@ class Commit(Protocol):
         ...
 
     async def write(
-        self, posting: Posting, ledger: Read, counters: Mapping[CounterKey, Figures], customers: Sequence[str]
+        self,
+        posting: Posting,
+        ledger: Read,
+        counters: Mapping[CounterKey, Figures],
+        stored: Mapping[CounterKey, Figures],
+        customers: Sequence[str],
     ) -> None:
         """Appends the rows, writes holds and grants, moves rollups and counters, raises `seq` of the customers' heads.
-        `ledger` is what the posting was made from.
+        `ledger` is what the posting was made from, `stored` are the counters as they were read.
 
         Raises:
             RaceLostError: an id was taken meanwhile.
@@ -128,6 +131,14 @@ class Moment(NamedTuple):
     seq: int
     at: int
     keys: Sequence[CounterKey]
+
+
+class Due(NamedTuple):
+    """Something of a customer whose time has come, by its name."""
+
+    tenant: str
+    customer: str
+    name: str
 
 
 class Peek(NamedTuple):
@@ -179,22 +190,17 @@ class Ledger(Protocol):
         """Whose the holds of these ids are, as far as there are any."""
         ...
 
-    async def due_holds(
-        self, most: int, tenants: Sequence[str], customers: Sequence[str]
-    ) -> list[tuple[str, str, str]]:
-        """Holds whose time ran out, the oldest first: tenant, id and customer. Those of these customers (by tenant and
-        customer) are left out.
+    async def due_holds(self, most: int, tenants: Sequence[str], customers: Sequence[str]) -> list[Due]:
+        """Holds (by id) whose time ran out, the oldest first. Those of these customers (by tenant and customer) are
+        left out.
 
         Raises:
             LedgerUnavailableError
         """
         ...
 
-    async def due_grants(
-        self, most: int, tenants: Sequence[str], customers: Sequence[str]
-    ) -> list[tuple[str, str, str]]:
-        """Where grants have to begin or end: tenant, customer and meter. Those of these customers (by tenant and
-        customer) are left out.
+    async def due_grants(self, most: int, tenants: Sequence[str], customers: Sequence[str]) -> list[Due]:
+        """Meters on which grants have to begin or end. Those of these customers (by tenant and customer) are left out.
 
         Raises:
             LedgerUnavailableError
@@ -209,196 +215,4 @@ class Ledger(Protocol):
         self, tenant: str, customer: str, meters: Sequence[str], subjects: Sequence[str], since: int, now: int
     ) -> list[CounterKey]:
         """The customer's counters whose windows hold an instant between `since` and `now`."""
-        ...
-
-
-class Publication(NamedTuple):
-    """What one commit makes known of one customer: counters as they were at `seq`, and those to forget.
-
-    `whole` says that the customer's view has to begin anew with it.
-    """
-
-    customer: str
-    before: int
-    seq: int
-    figures: Mapping[CounterKey, Figures]
-    forget: Sequence[CounterKey]
-    whole: bool = False
-
-
-class Seen(NamedTuple):
-    """A counter as the fast view holds it, and the instant of the ledger at which it was that."""
-
-    figures: Figures
-    as_of: int
-
-
-class ViewUnavailableError(Exception):
-    """The fast view cannot be reached or is not to be trusted now."""
-
-
-class SweepSource(Protocol):
-    """Where recent commits are found."""
-
-    async def recent_heads(
-        self, since: int | None, look_back: int
-    ) -> tuple[int, dict[tuple[str, int], list[tuple[str, int]]]]:
-        """The ledger's instant, and by tenant and its `catalog_version` the customers with facts recorded since, and
-        their `seq`; None = for as long as `look_back`."""
-        ...
-
-
-class View(Protocol):
-    """The fast view of counters. It may forget anything at any time."""
-
-    @property
-    def up(self) -> bool:
-        """Whether it can be reached."""
-        ...
-
-    def held(self, tenant: str, catalog_version: int) -> Mapping[CounterKey, Seen]:
-        """What is known without asking; empty while it is not to be read."""
-        ...
-
-    async def read(
-        self, tenant: str, catalog_version: int, keys: Sequence[CounterKey], at_least: Mapping[str, int]
-    ) -> list[Seen | None]:
-        """The counters that it holds, None for those it does not, or holds at a `seq` under `at_least`.
-
-        Raises:
-            ViewUnavailableError
-        """
-        ...
-
-    async def publish(self, tenant: str, catalog_version: int, now: int, publications: Sequence[Publication]) -> bool:
-        """Makes a commit known. Never raises and never waits long: what is lost is read through or swept later.
-
-        Returns whether it is known now. When it isn't, the view is not read until `trust`.
-        """
-        ...
-
-    @property
-    def trusted(self) -> bool:
-        """Whether it is read: not after commits may have been lost to it, until `trust`."""
-        ...
-
-    def trust(self) -> None:
-        """All that was recorded is known to the view or was dropped from it."""
-        ...
-
-
-class Point(NamedTuple):
-    """A quantity of one group in one piece of a range."""
-
-    piece: int
-    group: tuple[str, ...]
-    events: int
-    total: Decimal
-
-
-@dataclass(frozen=True, slots=True)
-class SummaryQuery:
-    """What to sum up of one meter: `pieces` are adjoining windows, `subject` "" = all. At most `most` points come."""
-
-    customer: str
-    subject: str
-    meter: str
-    pieces: Sequence[Window]
-    group_by: tuple[str, ...]
-    filters: Mapping[str, str]
-    most: int
-
-
-class UsageReader(Protocol):
-    """Sums over the ledger."""
-
-    async def summarize(
-        self, tenant: str, queries: Sequence[SummaryQuery]
-    ) -> tuple[int, list[list[Point]], list[Figures]]:
-        """In one snapshot: its instant, the points of each query, and what holds keep in its range."""
-        ...
-
-
-class RecordedEvent(NamedTuple):
-    """An event as the ledger holds it."""
-
-    event: Event
-    customer: str
-    counted_at: int
-    recorded_at: int
-    seq: int
-
-
-@dataclass(frozen=True, slots=True)
-class EventQuery:
-    """Which events to list. With a customer: in order of `counted_at`; without: in order of arrival.
-
-    `after` is the place of the last event of the page before: (instant, source, id).
-    """
-
-    customer: str | None
-    subject: str
-    type: str
-    start: int
-    end: int
-    unmatched_only: bool
-    after: tuple[int, str, str] | None
-    most: int
-
-
-class EventReader(Protocol):
-    """The events themselves."""
-
-    async def events(self, tenant: str, query: EventQuery) -> list[RecordedEvent]:
-        """A page of events."""
-        ...
-
-
-class CountedEvent(NamedTuple):
-    """An event that counts in a limit, and what it counts."""
-
-    id: str
-    source: str
-    seq: int
-    value: Decimal
-
-
-class HeldPart(NamedTuple):
-    """A reservation or a lease that kept capacity of a limit."""
-
-    id: str
-    figures: Figures
-
-
-class GrantPart(NamedTuple):
-    """A grant as it stood then: what it had brought, what of it was used, and what was lost when it was over."""
-
-    id: str
-    brought: Decimal
-    burned: Decimal
-    lost: Decimal
-
-
-@dataclass(frozen=True, slots=True)
-class Behind:
-    """What stands behind a limit's counters: their figures, worked out from events and from the history of holds and
-    grants, the newest events, how many there are, the holds and, with a counter of grants, the newest grants."""
-
-    figures: list[Figures]
-    events: list[CountedEvent]
-    count: int
-    holds: list[HeldPart]
-    grants: list[GrantPart]
-
-
-class ExplainReader(Protocol):
-    """The ledger as it was."""
-
-    async def behind(self, tenant: str, seq: int | None, at: int, keys: Sequence[CounterKey], most: int) -> Behind:
-        """What stood behind these counters of one limit, in order of their windows, after the commit with that `seq`,
-        or, where None is known, of that instant; at most `most` events and grants.
-
-        Raises:
-            LedgerUnavailableError
-        """
         ...

@@ -1,0 +1,1 @@
+"""What the verbs need from the outside, as small Protocols. Adapters implement them; `wiring` joins the two."""
