@@ -163,8 +163,9 @@ def only_grows(catalog: Catalog, want: Want) -> None:
     if meter is None:
         name = want.meter[:80]
         raise MetergateError(Reason.METER_NOT_FOUND, f"no meter is called {name!r}", {"meter": name})
-    if not meter.only_grows:
-        message = f"capacity of meter {meter.name!r} cannot be held: it can shrink"
+    if not meter.can_be_held:
+        why = "what it will add is not known before" if meter.only_grows else "it can shrink"
+        message = f"capacity of meter {meter.name!r} cannot be held: {why}"
         raise MetergateError(Reason.METER_CAN_SHRINK, message, {"meter": meter.name})
 
 

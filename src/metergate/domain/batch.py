@@ -14,7 +14,7 @@ from metergate.domain.admission import (
     only_grows,
 )
 from metergate.domain.answer import Answer, Result
-from metergate.domain.counting import Counted, Place, move, needed, places_of
+from metergate.domain.counting import Counted, Place, hit, move, needed, places_of
 from metergate.domain.decision import Decision
 from metergate.domain.errors import MetergateError, Reason, invalid
 from metergate.domain.granting import Granting, counter_of, limit_of
@@ -23,7 +23,7 @@ from metergate.domain.holding import Kept, change
 from metergate.domain.leasing import Leasing
 from metergate.domain.meter import Meter
 from metergate.domain.period import LATEST
-from metergate.domain.posting import Known, Ledger, Posting, again, append, contributions, post, shifted
+from metergate.domain.posting import Known, Ledger, Posting, accepted, again, append, contributions, post, shifted
 from metergate.domain.quantity import ZERO
 from metergate.domain.quota import CounterKey, Figures, Limit
 from metergate.domain.threshold import LimitEvent, Told, reached
@@ -119,7 +119,7 @@ class Batch:
         known = [ledger.known.get((event.source, event.id)) for event in work.events]
         if not any(known):
             for event in work.events:
-                if event.time is not None and (error := ledger.accept.check(event.time, ledger.now, False)):
+                if error := accepted(event, ledger):
                     raise error
             self._demands[place] = self._demand(work.customer, asked)
             return
@@ -163,7 +163,7 @@ class Batch:
         meter_of = self.ledger.catalog.meter_of
         places = {
             place
-            for (owner, meter), uses in self.posting.uses.items()
+            for (owner, meter), uses in self.posting.all_uses.items()
             for place in places_of(owner, meter_of[meter], uses)
         }
         places.update(counter_of(pair)[:4] for pair in self.ledger.grants)
@@ -182,7 +182,7 @@ class Batch:
 
     def oldest(self) -> int:
         """The instant after which the windows of those counters end."""
-        times = [use.counted_at for uses in self.posting.uses.values() for use in uses]
+        times = [use.counted_at for uses in self.posting.all_uses.values() for use in uses]
         times += [shift.counted_at for shift in shifted(self.posting, self.ledger)]
         times += [touch.keys[0].end - 1 for asked in self._demands.values() for touch in asked.touches]
         times += [self.ledger.now] if self._demands or self.ledger.grants else []
@@ -201,7 +201,8 @@ class Batch:
         return keys
 
     def finish(self, counters: Mapping[CounterKey, Figures]) -> dict[CounterKey, Figures]:
-        """Decides on the admissions, in order of arrival. Returns the counters that change."""
+        """Decides on the admissions, in order of arrival. Returns the counters that change; those of `recounted` are
+        to be counted anew once the rows are written. Then call `conclude`."""
         granting = self._granting if self.ledger.grants else None
         if granting:
             counters, granted = granting.open(self.works, counters)
@@ -210,7 +211,6 @@ class Batch:
         self.counters = counters
         before = move(counters, self.posting.uses, shifted(self.posting, self.ledger))
         if not self._demands:
-            self._conclude({})
             return granting.close(counters, before) if granting else before
         running = Running({**counters, **before}, self.ledger.now)
         for place in sorted(self._demands):
@@ -224,8 +224,11 @@ class Batch:
                 moved[key] = moved.get(key, counters[key])._replace(tat=figures.tat)
         if granting:
             moved = granting.close(counters, moved)
-        self._conclude({**counters, **moved})
         return moved
+
+    def recounted(self) -> list[CounterKey]:
+        """The counters of meters that do not add up in which something changes."""
+        return hit(self.counters, self.posting.recounts) if self.posting.recounts else []
 
     def limit_events(self, changed: Mapping[CounterKey, Figures], told: Told) -> list[LimitEvent]:
         """The thresholds that are reached by what the changed counters are after the commit, and were not told."""
@@ -312,8 +315,11 @@ class Batch:
             return self._before(work, found)
         return self._leasing().acquire(work, self._demands[place], running)
 
-    def _conclude(self, figures: Mapping[CounterKey, Figures]) -> None:
-        """The decisions, by what the counters are after the commit."""
+    def conclude(self, changed: Mapping[CounterKey, Figures]) -> None:
+        """The decisions, by what the counters are after the commit, those that changed and the others."""
+        if not any(isinstance(answer, Answer) for answer in self.results):
+            return
+        figures = {**self.counters, **changed}
         catalog, heads, now = self.ledger.catalog, self.ledger.heads, self.ledger.now
         written = self.posting.customers
         made: dict[tuple[int, bool], Decision] = {}

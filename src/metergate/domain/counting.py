@@ -56,7 +56,7 @@ def needed(posting: Posting, ledger: Ledger) -> dict[CounterKey, Limit]:
     """
     keys: dict[CounterKey, Limit] = {}
     nearby: dict[tuple[int, str, int | None], Window] = {}  # most events of a batch lie in one window of each limit
-    moving: dict[tuple[str, str], list[Use | Shift]] = {pair: [*uses] for pair, uses in posting.uses.items()}
+    moving: dict[tuple[str, str], list[Use | Shift]] = {pair: [*uses] for pair, uses in posting.all_uses.items()}
     for shift in shifted(posting, ledger):
         if shift.customer in ledger.heads:  # a pool that its customer has left is not
             moving.setdefault((shift.customer, shift.meter), []).append(shift)
@@ -76,7 +76,7 @@ def needed(posting: Posting, ledger: Ledger) -> dict[CounterKey, Limit]:
                     subject = limit.subject_of(use.subject)
                     key = CounterKey(customer, meter, subject, filter_, window.start, window.end)
                     keys[key] = limit
-                    if limit.thresholds and limit.looks_back:  # all of a rolling window is looked at
+                    if limit.looks_back and ledger.catalog.watches(limit):  # all of a rolling window is looked at
                         for one in limit.windows(zone, max(use.counted_at, ledger.now), anchor):
                             keys[key._replace(start=one.start, end=one.end)] = limit
     return keys
@@ -87,7 +87,7 @@ def move(
     uses: Mapping[tuple[str, str], Sequence[Use]],
     shifts: Sequence[Shift] = (),
 ) -> dict[CounterKey, Figures]:
-    """The counters that change, as they are afterwards."""
+    """The counters that change, as they are afterwards. The meters of the uses are such as add up."""
     moved: dict[CounterKey, Figures] = {}
     indexes = {pair: _Index(mine) for pair, mine in uses.items()}
     for key, figures in counters.items():
@@ -103,6 +103,20 @@ def move(
     if shifts:
         _shift(moved, counters, shifts)
     return moved
+
+
+def hit(counters: Iterable[CounterKey], uses: Mapping[tuple[str, str], Sequence[Use]]) -> list[CounterKey]:
+    """The counters in which any of the uses counts."""
+    indexes = {pair: _Index(mine) for pair, mine in uses.items()}
+    found = []
+    for key in counters:
+        index = indexes.get((key.customer, key.meter))
+        if index is not None and any(
+            key.start <= use.counted_at < key.end and (not key.subject or key.subject == use.subject)
+            for use in index.candidates(key)
+        ):
+            found.append(key)
+    return found
 
 
 def _shift(moved: dict[CounterKey, Figures], counters: Mapping[CounterKey, Figures], shifts: Sequence[Shift]) -> None:

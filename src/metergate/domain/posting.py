@@ -7,10 +7,11 @@ argument, what to write is the result.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import NamedTuple
 
+from metergate.domain.aggregation import tie_key
 from metergate.domain.catalog import Catalog
 from metergate.domain.errors import MetergateError, Reason, invalid
 from metergate.domain.grant import Account, Move
@@ -65,17 +66,28 @@ class Row(NamedTuple):
 
 
 class RollupKey(NamedTuple):
-    """A quarter hour of one meter, subject and combination of the meter's dimensions."""
+    """A quarter hour of one measure, subject and combination of the measure's dimensions."""
 
     customer: str
-    meter: str
+    measure: str
     quarter: int
     subject: str
     dimensions: tuple[str, ...]
 
 
+class Extremes(NamedTuple):
+    """The least, greatest and latest value of a rollup. Of one instant the greatest `last_key` is the latest: it does
+    not matter which came first."""
+
+    min: Decimal
+    max: Decimal
+    last_at: int
+    last_key: str
+    last: Decimal
+
+
 class Use(NamedTuple):
-    """What one event adds to one meter."""
+    """What one event adds to one meter, or takes from it."""
 
     counted_at: int
     subject: str
@@ -85,17 +97,27 @@ class Use(NamedTuple):
 
 @dataclass(slots=True)
 class Posting:
-    """What a commit writes. `uses` are by (customer, meter); `fresh` are the events that it accepted, by (source, id);
-    `holds` are those that it changes or makes, as they are afterwards. `grants` are the accounts of grants that it
-    changes, and `grant_moves` what happens to their grants, both by (customer, meter)."""
+    """What a commit writes. `uses` are by (customer, meter), those of meters that do not add up in `recounts`; `fresh`
+    are the events that it accepted, by (source, id). `extremes` are of the rollups that keep them, and `shrunk` those
+    of which something was taken away. `holds` are those that it changes or makes, as they are afterwards. `grants` are
+    the accounts of grants that it changes, and `grant_moves` what happens to their grants, both by (customer, meter).
+    """
 
     rows: list[Row] = field(default_factory=list)
     rollups: dict[RollupKey, tuple[int, Decimal]] = field(default_factory=dict)
+    extremes: dict[RollupKey, Extremes] = field(default_factory=dict)
+    shrunk: set[RollupKey] = field(default_factory=set)
     uses: dict[tuple[str, str], list[Use]] = field(default_factory=dict)
+    recounts: dict[tuple[str, str], list[Use]] = field(default_factory=dict)
     fresh: dict[tuple[str, str], Event] = field(default_factory=dict)
     holds: dict[str, Hold] = field(default_factory=dict)
     grants: dict[tuple[str, str], Account] = field(default_factory=dict)
     grant_moves: dict[tuple[str, str], list[Move]] = field(default_factory=dict)
+
+    @property
+    def all_uses(self) -> Mapping[tuple[str, str], list[Use]]:
+        """Those of all meters."""
+        return {**self.uses, **self.recounts} if self.recounts else self.uses
 
     @property
     def customers(self) -> set[str]:
@@ -178,7 +200,7 @@ def _same_or_conflict(event: Event, first: Event) -> Receipt:
 
 def _record(fact: Fact, ledger: Ledger, posting: Posting) -> Receipt:
     event, customer, now = fact.event, fact.customer, ledger.now
-    if event.time is not None and (error := ledger.accept.check(event.time, now, fact.backfill)):
+    if error := accepted(event, ledger, fact.backfill):
         return Receipt(event.id, Outcome.REJECTED, error)
     parts = contributions(event, ledger.catalog)
     if isinstance(parts, MetergateError):
@@ -190,6 +212,15 @@ def _record(fact: Fact, ledger: Ledger, posting: Posting) -> Receipt:
     append(posting, ledger, event, customer, counted_at, parts)
     unmatched = "subject" if customer == NOBODY else "" if parts else "meter"
     return Receipt(event.id, Outcome.ACCEPTED, None, unmatched, unsettled)
+
+
+def accepted(event: Event, ledger: Ledger, backfill: bool = False) -> MetergateError | None:
+    """Why an event of its time is not accepted any more; None where it is, or has no time."""
+    if event.time is None:
+        return None
+    age = ledger.catalog.accept_ages.get(event.type)
+    window = ledger.accept if age is None else replace(ledger.accept, age=min(age, ledger.accept.age))
+    return window.check(event.time, ledger.now, backfill)
 
 
 def contributions(event: Event, catalog: Catalog) -> list[tuple[Meter, Decimal]] | MetergateError:
@@ -253,16 +284,39 @@ def append(
 
 def _count(posting: Posting, customer: str, meter: Meter, event: Event, counted_at: int, value: Decimal) -> None:
     labels, name, subject = event.labels, meter.name, event.subject
-    dimensions = tuple([labels.get(dimension, "") for dimension in meter.dimensions])
-    key = RollupKey(customer, name, counted_at - counted_at % QUARTER, subject, dimensions)
-    before = posting.rollups.get(key)
-    posting.rollups[key] = (1, value) if before is None else (before[0] + 1, add(before[1], value))
+    if meter.leads:
+        roll(posting, customer, meter, event, counted_at, value)
     use = Use(counted_at, subject, labels, value)
-    uses = posting.uses.get((customer, name))
+    all_uses = posting.uses if meter.how.additive else posting.recounts
+    uses = all_uses.get((customer, name))
     if uses is None:
-        posting.uses[customer, name] = [use]
+        all_uses[customer, name] = [use]
     else:
         uses.append(use)
+
+
+def roll(
+    posting: Posting, customer: str, meter: Meter, event: Event, counted_at: int, value: Decimal, sign: int = 1
+) -> None:
+    """Adds the event to its measure's rollup, or with `sign` -1 takes it out, `value` being what it adds to it."""
+    labels = event.labels
+    dimensions = tuple([labels.get(dimension, "") for dimension in meter.dimensions])
+    key = RollupKey(customer, meter.measure, counted_at - counted_at % QUARTER, event.subject, dimensions)
+    before = posting.rollups.get(key)
+    posting.rollups[key] = (sign, value) if before is None else (before[0] + sign, add(before[1], value))
+    if meter.extremes:
+        if sign < 0:
+            posting.shrunk.add(key)
+        else:
+            one = Extremes(value, value, counted_at, tie_key(event.source, event.id), value)
+            found = posting.extremes.get(key)
+            posting.extremes[key] = one if found is None else both(found, one)
+
+
+def both(one: Extremes, other: Extremes) -> Extremes:
+    """The extremes of the two together."""
+    last = max(one, other, key=lambda extremes: (extremes.last_at, extremes.last_key))
+    return last._replace(min=min(one.min, other.min), max=max(one.max, other.max))
 
 
 def shifted(posting: Posting, ledger: Ledger) -> list[Shift]:

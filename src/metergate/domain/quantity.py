@@ -23,6 +23,7 @@ add = CONTEXT.add
 subtract = CONTEXT.subtract
 
 _PLAIN = re.compile(r"-?[0-9]{1,18}(?:\.[0-9]{1,12})?")
+_SCALE = re.compile(r"[0-9]{1,18}(?:\.[0-9]{1,30})?")
 
 
 def parse(text: str, field: str) -> Decimal:
@@ -33,6 +34,18 @@ def parse(text: str, field: str) -> Decimal:
     """
     if _PLAIN.fullmatch(text) is None:
         raise _not_plain(text, field)
+    return Decimal(text)
+
+
+def parse_scale(text: str, field: str) -> Decimal:
+    """A factor: as `parse`, with up to 30 places, so that 2 to the -30 is exact.
+
+    Raises:
+        MetergateError: QUANTITY_INVALID, naming `field`.
+    """
+    if _SCALE.fullmatch(text) is None:
+        description = "must be a plain decimal of at most 18 digits before and 30 after the point"
+        raise invalid(field, description, Reason.QUANTITY_INVALID, value=text[:60])
     return Decimal(text)
 
 

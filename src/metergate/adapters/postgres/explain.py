@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from metergate.adapters.postgres import statements as sql
+from metergate.adapters.postgres import quantities as sql
 from metergate.adapters.postgres.connect import snapshots
 from metergate.adapters.postgres.definitions import driver
 from metergate.adapters.postgres.errors import engine_errors
@@ -22,15 +22,25 @@ _MINE = f"""e.tenant = $1 AND (CASE WHEN $5::bigint IS NULL THEN e.recorded_at <
     AND e.counted_at >= k.start_at AND e.counted_at < k.end_at
     AND ($7::text = '' OR e.subject = $7)
     AND ($8::text = '' OR {sql.LABELS_MATCH.format(filter="nullif($8::text, '')::jsonb")})"""
-_COUNTED = f"""FROM {_KEYS} CROSS JOIN meter m JOIN (
+_OWNED = """(
     SELECT * FROM usage_event WHERE tenant = $1 AND customer = $2
     UNION ALL SELECT * FROM usage_event WHERE tenant = $1 AND pool = $2
-) e ON e.type = m.event_type AND {_MINE}
-WHERE m.tenant = $1 AND m.name = $6 AND {sql.CONTRIBUTION} IS NOT NULL"""
-
-_USED = f"SELECT k.place, sum({sql.CONTRIBUTION}), count(*) {_COUNTED} GROUP BY 1"
+)"""
+_COUNTED = f"FROM {_OWNED} e WHERE e.type = m.event_type AND {_MINE} AND {sql.CONTRIBUTION} IS NOT NULL"
+_SAMPLES = f"""
+SELECT value, item, at, key, sum(sign) AS count FROM (
+    SELECT {sql.CONTRIBUTION} AS value, {sql.ITEM} AS item, e.counted_at AS at, {sql.KEY} AS key, {sql.SIGN} AS sign
+    {_COUNTED}
+) samples GROUP BY 1, 2, 3, 4 HAVING sum(sign) <> 0"""
+_WINDOWS = f"{_KEYS} JOIN meter m ON m.tenant = $1 AND m.name = $6"
+_USED = f"""
+SELECT k.place, coalesce({sql.of_samples(_SAMPLES)}, 0), (SELECT coalesce(sum(count), 0) FROM ({_SAMPLES}) s)::bigint
+FROM {_WINDOWS}"""
+# What was taken back stands there too, with what it took away.
 _EVENTS = f"""
-SELECT e.id, e.source, e.seq, {sql.CONTRIBUTION} {_COUNTED} ORDER BY e.seq DESC, e.source, e.id LIMIT $10"""
+SELECT e.* FROM {_WINDOWS} CROSS JOIN LATERAL (
+    SELECT e.id, e.source, e.seq, {sql.CONTRIBUTION} * {sql.SIGN} {_COUNTED}
+) e ORDER BY e.seq DESC, e.source, e.id LIMIT $10"""
 _HELD = f"""
 SELECT k.place, e.id, sum(e.reserved) AS reserved, sum(e.leased) AS leased, sum(e.forfeited) AS forfeited
 FROM {_KEYS} JOIN hold_move e ON e.customer = $2 AND e.meter = $6 AND {_MINE}

@@ -17,6 +17,7 @@ from metergate.adapters.postgres.errors import GONE, driver_errors
 from metergate.adapters.postgres.grants import DUE_GRANTS, load_accounts, write_grants
 from metergate.adapters.postgres.holds import as_json, hold_columns, literal, move_columns, to_holds, to_shifts
 from metergate.adapters.postgres.limit_events import write_limit_events
+from metergate.adapters.postgres.outbox import write_outbox
 from metergate.adapters.postgres.overrides import to_head
 from metergate.adapters.postgres.partitions import slices
 from metergate.app.ports.ledger import (
@@ -35,8 +36,9 @@ from metergate.domain.catalog import Catalog
 from metergate.domain.counting import Place, move
 from metergate.domain.grant import Account
 from metergate.domain.hold import Hold
+from metergate.domain.outbox import News
 from metergate.domain.period import MINUTE, QUARTER
-from metergate.domain.posting import Head, Known, Posting, Row
+from metergate.domain.posting import Extremes, Head, Known, Posting, RollupKey, Row
 from metergate.domain.posting import Ledger as Read
 from metergate.domain.quantity import ZERO, to_text
 from metergate.domain.quota import CounterKey, Figures
@@ -260,7 +262,7 @@ class PostgresCommit:
         """See `app.ports.ledger.Commit`."""
         rows = sorted(posting.rows, key=_by_id)
         now, catalog = ledger.now, ledger.catalog
-        id_slices = slices(now)
+        id_slices, rolled = slices(now), _rollup_columns(posting, catalog)
         written = await self._connection.fetchval(
             sql.WRITE,
             self._tenant,
@@ -268,13 +270,17 @@ class PostgresCommit:
             *[literal(column) for column in _id_columns(rows)],
             id_slices,
             *[literal(column) for column in _event_columns(rows)],
-            *[literal(column) for column in _rollup_columns(posting, catalog)],
+            *[literal(column) for column in rolled[:7]],
             *[literal(column) for column in _counter_columns(counters)],
             catalog.metering_version,
             literal(customers),
             literal(["" if row.counted_at == now else str(row.counted_at) for row in rows]),
             literal([row.pool for row in rows]),
+            *[literal(column) for column in rolled[7:]],
         )
+        if posting.shrunk:
+            lists = [literal(column) for column in _shrunk_columns(posting, catalog)]
+            await self._connection.execute(sql.SHRINK, self._tenant, *lists)
         changed = [hold for id_, hold in sorted(posting.holds.items()) if hold is not ledger.holds.get(id_)]
         more = {key: one for key, one in counters.items() if one[1:5] != stored.get(key, _NEW)[1:5]}
         if changed or more:
@@ -287,9 +293,20 @@ class PostgresCommit:
         if written < len(rows) * len(id_slices):
             raise RaceLostError("an id was taken by a commit on another head")
 
-    async def write_limit_events(self, events: Sequence[LimitEvent]) -> None:
+    async def recount(
+        self, keys: Sequence[CounterKey], counters: Mapping[CounterKey, Figures]
+    ) -> dict[CounterKey, Figures]:
         """See `app.ports.ledger.Commit`."""
-        await write_limit_events(self._connection, self._tenant, events)
+        rows = await self._connection.fetch(sql.RECOUNT, self._tenant, *_columns(keys))
+        return {key: counters[key]._replace(used=row[0]) for key, row in zip(keys, rows, strict=True)}
+
+    async def write_limit_events(self, events: Sequence[LimitEvent]) -> list[LimitEvent]:
+        """See `app.ports.ledger.Commit`."""
+        return await write_limit_events(self._connection, self._tenant, events)
+
+    async def write_outbox(self, news: Sequence[News]) -> None:
+        """See `app.ports.ledger.Commit`."""
+        await write_outbox(self._connection, self._tenant, news)
 
 
 def _by_id(row: Row) -> tuple[str, str]:
@@ -324,22 +341,44 @@ def _values_text(event: Event) -> str:
     return as_json({name: to_text(number) for name, number in event.values.items()})
 
 
-def _rollup_columns(posting: Posting, catalog: Catalog) -> list[list[str]]:
+def _rollup_columns(posting: Posting, catalog: Catalog) -> list[Sequence[str | None]]:
     rollups = sorted(posting.rollups.items())
     texts: dict[tuple[str, tuple[str, ...]], str] = {}
     for key, _ in rollups:
-        combination = (key.meter, key.dimensions)
+        combination = (key.measure, key.dimensions)
         if combination not in texts:
-            names = catalog.meter_of[key.meter].dimensions
-            texts[combination] = as_json(dict(zip(names, key.dimensions, strict=True)))
-    return [
+            texts[combination] = _dimensions_text(key, catalog)
+    columns: list[Sequence[str | None]] = [
         [key.customer for key, _ in rollups],
-        [key.meter for key, _ in rollups],
+        [key.measure for key, _ in rollups],
         [str(key.quarter) for key, _ in rollups],
         [key.subject for key, _ in rollups],
-        [texts[key.meter, key.dimensions] for key, _ in rollups],
+        [texts[key.measure, key.dimensions] for key, _ in rollups],
         [str(count) for _, (count, _) in rollups],
         [str(total) for _, (_, total) in rollups],
+    ]
+    if not posting.extremes:
+        return [*columns, *[[] for _ in Extremes._fields]]
+    extremes = [posting.extremes.get(key) for key, _ in rollups]
+    texts_of = [
+        [None if one is None else str(one[place]) for one in extremes] for place in range(len(Extremes._fields))
+    ]
+    return [*columns, *texts_of]
+
+
+def _dimensions_text(key: RollupKey, catalog: Catalog) -> str:
+    return as_json(dict(zip(catalog.measure_of[key.measure].dimensions, key.dimensions, strict=True)))
+
+
+def _shrunk_columns(posting: Posting, catalog: Catalog) -> list[list[str]]:
+    keys = sorted(posting.shrunk)
+    return [
+        [key.customer for key in keys],
+        [key.measure for key in keys],
+        [catalog.measure_of[key.measure].name for key in keys],
+        [str(key.quarter) for key in keys],
+        [key.subject for key in keys],
+        [_dimensions_text(key, catalog) for key in keys],
     ]
 
 

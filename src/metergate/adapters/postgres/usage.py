@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from metergate.adapters.postgres import statements as sql
+from metergate.adapters.postgres import quantities as sql
 from metergate.adapters.postgres.connect import snapshots
 from metergate.adapters.postgres.definitions import driver
 from metergate.adapters.postgres.errors import engine_errors
@@ -27,14 +27,14 @@ _SUMMARY = f"""
 SELECT piece, groups, sum(count)::bigint, sum(sum) FROM (
     SELECT width_bucket(r.quarter, $4::timestamptz[]) AS piece,
         {_GROUPS.format(subject="r.subject", labels="r.dimensions")} AS groups,
-        sum(r.count) AS count, sum(r.sum) AS sum
-    FROM usage_rollup r
-    WHERE r.tenant = $1 AND r.customer = $2 AND r.meter = $3 AND r.quarter >= $7 AND r.quarter < $8
+        sum(r.count) AS count, sum(CASE WHEN m.aggregation = 'count' THEN r.count ELSE r.sum END) AS sum
+    FROM meter m JOIN usage_rollup r ON r.tenant = $1 AND r.customer = $2 AND r.measure = m.measure
+    WHERE m.tenant = $1 AND m.name = $3 AND r.quarter >= $7 AND r.quarter < $8
         AND ($9 = '' OR r.subject = $9) AND ($10 = '' OR r.dimensions @> $10::text::jsonb)
     GROUP BY 1, 2
     UNION ALL
     SELECT width_bucket(e.counted_at, $4::timestamptz[]), {_GROUPS.format(subject="e.subject", labels="e.labels")},
-        count(*), sum({sql.CONTRIBUTION})
+        sum({sql.SIGN}), sum({sql.CONTRIBUTION} * {sql.SIGN})
     FROM meter m JOIN (
         SELECT * FROM usage_event WHERE tenant = $1 AND customer = $2
         UNION ALL SELECT * FROM usage_event WHERE tenant = $1 AND pool = $2

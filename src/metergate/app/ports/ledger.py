@@ -11,6 +11,7 @@ from metergate.domain.catalog import Catalog
 from metergate.domain.counting import Place
 from metergate.domain.grant import Account
 from metergate.domain.hold import Hold
+from metergate.domain.outbox import News
 from metergate.domain.posting import Head, Known, Posting
 from metergate.domain.posting import Ledger as Read
 from metergate.domain.quota import CounterKey, Figures
@@ -110,8 +111,18 @@ class Commit(Protocol):
         """
         ...
 
-    async def write_limit_events(self, events: Sequence[LimitEvent]) -> None:
-        """Keeps the events, but for those that fired already."""
+    async def recount(
+        self, keys: Sequence[CounterKey], counters: Mapping[CounterKey, Figures]
+    ) -> dict[CounterKey, Figures]:
+        """Counts these counters anew from the rows, which are written, and returns them as they are then."""
+        ...
+
+    async def write_limit_events(self, events: Sequence[LimitEvent]) -> list[LimitEvent]:
+        """Keeps the events, but for those that fired already; returns those that it keeps."""
+        ...
+
+    async def write_outbox(self, news: Sequence[News]) -> None:
+        """Keeps the news, to be delivered once this commits."""
         ...
 
 

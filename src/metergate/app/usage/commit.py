@@ -5,7 +5,7 @@ The decisions are pure (`domain.batch`); this file is the order of the steps and
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from metergate.app.catch_up import CatchUp, is_behind
@@ -19,6 +19,7 @@ from metergate.domain.catalog import Catalog
 from metergate.domain.grant import Account
 from metergate.domain.granting import touched, unkept, with_granted
 from metergate.domain.hold import Hold
+from metergate.domain.outbox import news_of
 from metergate.domain.period import EARLIEST, Window
 from metergate.domain.posting import NOBODY, Head, Known, Ledger
 from metergate.domain.quota import CounterKey, Figures, Limit
@@ -35,7 +36,8 @@ class Committed:
     to publish.
 
     `owners` are customers found for subjects that had none when the batch was made, and `behind` those whose rollups
-    have to be brought up first. `limit_events` are thresholds that were reached, some perhaps earlier already.
+    have to be brought up first. `limit_events` are thresholds that were reached, some perhaps earlier already. `has_news`: it wrote
+    to the outbox.
     """
 
     results: list[Result]
@@ -48,16 +50,26 @@ class Committed:
     behind: Mapping[str, str] = field(default_factory=dict)
     pools: Mapping[str, str] = field(default_factory=dict)
     limit_events: Sequence[LimitEvent] = ()
+    has_news: bool = False
 
 
 class UsageCommitter:
     """Commits batches of works of one tenant."""
 
-    def __init__(self, ledger: LedgerPort, directory: Directory, accept: AcceptWindow, catch_up: CatchUp) -> None:
+    def __init__(
+        self,
+        ledger: LedgerPort,
+        directory: Directory,
+        accept: AcceptWindow,
+        catch_up: CatchUp,
+        heard: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`heard` is called after a commit that wrote to the outbox."""
         self._ledger = ledger
         self._directory = directory
         self._accept = accept
         self._catch_up = catch_up
+        self._heard = heard
         # What was told need not be written again; what is forgotten is written, and found to be there.
         self._told: Memory[tuple[str, CounterKey, str], tuple[int, ...]] = Memory(_TOLD_MOST)
 
@@ -95,6 +107,8 @@ class UsageCommitter:
             ]
             batch = [works[place] for place in ready]
             done = await self._write(tenant, commit, batch, heads, look, catalog, tried)
+        if done.has_news:
+            self._heard()
         for event in done.limit_events:
             window = (tenant, event.key, event.limit)
             self._told.keep(window, (*self._told.get(window, ()), event.threshold))
@@ -138,21 +152,29 @@ class UsageCommitter:
         posting = batch.posting
         # A hold that is over may name a pool that its customer has left: nothing changes there.
         writing = sorted(posting.customers & heads.keys())
+        recounted = batch.recounted()
         # What was born only for a refusal is not written.
         changed = {key: figures for key, figures in born.items() if key.customer in writing} | changed
-        for key in unkept(ledger):
-            changed.pop(key, None)
+        changed |= {key: batch.counters[key] for key in recounted if key not in changed}
+        not_kept = {key: changed.pop(key) for key in unkept(ledger) if key in changed}
         done = Committed(batch.results, catalog_version=catalog.version, now=look.now)
         done.seqs, done.publications = _recorded_before(look.known, heads, tried)
         if writing:
             tried.update({customer: heads[customer].seq + 1 for customer in writing})
             await commit.write(posting, ledger, changed, stored, writing)
+            if recounted:
+                changed |= await commit.recount(recounted, changed)
             told = self._told
             done.limit_events = batch.limit_events(changed, lambda key, limit: told.get((tenant, key, limit), ()))
-            if done.limit_events:
-                await commit.write_limit_events(done.limit_events)
+            fired = await commit.write_limit_events(done.limit_events) if done.limit_events else ()
+            if catalog.outbox_kinds:
+                news = news_of(catalog.outbox_kinds, posting.rows, fired, look.now)
+                if news:
+                    await commit.write_outbox(news)
+                    done.has_news = True
             done.seqs |= {customer: heads[customer].seq + 1 for customer in writing}
             done.publications += _publications(writing, heads, changed, forget, born, look.now)
+        batch.conclude(changed | not_kept)
         return done
 
     async def _holds(self, commit: Commit, works: Sequence[Work]) -> tuple[dict[str, Hold], dict[tuple[str, str], int]]:
