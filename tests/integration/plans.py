@@ -15,7 +15,7 @@ from metergate.app.catch_up import CatchUp
 from metergate.domain.meter import Meter
 
 _MEASURE = {name: Meter(name, "llm", value=name, dimensions=("model",)).measure for name in ("in", "out")}
-_METERS = "unnest('{in,out}'::text[], '{%s,%s}'::text[])" % (_MEASURE["in"], _MEASURE["out"])
+_METERS = f"unnest('{{in,out}}'::text[], '{{{_MEASURE['in']},{_MEASURE['out']}}}'::text[])"
 _DEFINITIONS = """
 INSERT INTO tenant (tenant) VALUES ('t'), ('u') ON CONFLICT DO NOTHING;
 INSERT INTO meter (tenant, name, event_type, aggregation, value, dimensions, allow_negative, unit, description, since,

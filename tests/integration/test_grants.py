@@ -242,7 +242,8 @@ async def test_what_is_taken_back_is_gone_and_nothing_follows(clocked: tuple[Pro
     await one.due.finish()
     voided = (await one.grants.void(PRINCIPAL, first.id))[0].grant
     assert (voided.id, voided.state, voided.lost) == (f"{first.id}.2", State.VOIDED, 10)
-    assert (await one.grants.void(PRINCIPAL, voided.id))[0].grant == voided
+    for id_ in (voided.id, first.id):  # a repeat answers as the first did
+        assert (await one.grants.void(PRINCIPAL, id_))[0].grant == voided
     for id_, reason in (("g_none", Reason.GRANT_NOT_FOUND), (single.id, Reason.GRANT_ENDED)):
         with pytest.raises(MetergateError) as error:
             await one.grants.void(PRINCIPAL, id_)

@@ -202,7 +202,7 @@ class Granting:
         )  # fmt: skip
 
     def _running(self, account: Account, id_: str) -> Grant:
-        """The grant of that id, or the one that has followed it.
+        """The grant of that id, or the one that has followed it and is not over, or was taken back.
 
         Raises:
             MetergateError: GRANT_NOT_FOUND, GRANT_ENDED.
@@ -211,8 +211,8 @@ class Granting:
         if asked is None:
             raise not_found(id_)
         series = [one for one in account.grants if one.series == asked.series]
-        for one in series:
-            if not one.over:
+        for one in sorted(series, key=lambda one: one.over):
+            if not one.over or one.state is State.VOIDED:
                 return one
         if asked.state is State.ENDED:
             message = "the grant has ended, and nothing of it is left to take back"
