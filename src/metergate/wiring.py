@@ -15,16 +15,22 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from metergate.adapters.postgres import connect, migrate
 from metergate.adapters.postgres.customers import PostgresCustomers
 from metergate.adapters.postgres.definitions import PostgresCatalogs
+from metergate.adapters.postgres.deliveries import PostgresDeliveries
+from metergate.adapters.postgres.endpoints import PostgresEndpoints
 from metergate.adapters.postgres.explain import PostgresExplain
 from metergate.adapters.postgres.grants import PostgresGrants
 from metergate.adapters.postgres.keys import PostgresKeys
 from metergate.adapters.postgres.ledger import PostgresLedger
 from metergate.adapters.postgres.limit_events import PostgresLimitEvents
 from metergate.adapters.postgres.listen import DefinitionListener
+from metergate.adapters.postgres.queues import PostgresQueues
 from metergate.adapters.postgres.reconcile import Reconciler
+from metergate.adapters.postgres.summaries import PostgresSummaries
 from metergate.adapters.postgres.upkeep import Upkeep
 from metergate.adapters.postgres.usage import PostgresUsage
 from metergate.adapters.redis.view import RedisView
+from metergate.adapters.webhook.metrics import TALLY
+from metergate.adapters.webhook.sender import WebhookSender
 from metergate.app import clock
 from metergate.app.access.authenticate import Authenticate
 from metergate.app.catalog.apply import ApplyCatalog
@@ -34,6 +40,9 @@ from metergate.app.customer.manage import ManageCustomers
 from metergate.app.customer.terms import ChangeTerms
 from metergate.app.directory import Directory
 from metergate.app.due import WhatIsDue, due_grants, due_holds
+from metergate.app.notify.deliver import Deliver
+from metergate.app.notify.keep_house import LookAfterOutbox
+from metergate.app.notify.manage import ManageEndpoints
 from metergate.app.ports.ledger import LedgerUnavailableError
 from metergate.app.quota.check import CheckQuota
 from metergate.app.quota.consume import ConsumeQuota
@@ -55,6 +64,7 @@ from metergate.app.usage.summarize import SummarizeUsage
 from metergate.domain import period
 from metergate.domain.access import Principal, new_key, parse_key
 from metergate.domain.catalog import Catalog
+from metergate.domain.news import BackOff
 from metergate.domain.usage import AcceptWindow
 from metergate.http.server import HttpServer
 from metergate.rpc.call import Call, Failure, Method
@@ -69,6 +79,7 @@ from metergate.rpc.interceptors.errors import errors
 from metergate.rpc.interceptors.observe import observe
 from metergate.rpc.interceptors.validate import validate
 from metergate.rpc.methods import methods
+from metergate.rpc.notification import NotificationService
 from metergate.rpc.quota.check import CheckService
 from metergate.rpc.quota.consume import ConsumeService
 from metergate.rpc.quota.explain import ExplainService
@@ -84,6 +95,9 @@ DEV_TENANT = "dev"
 _SWEEP_SECONDS = 0.2  # between looks whether a sweep is due
 _EXPIRE_SECONDS = 0.5
 _UPKEEP_SECONDS = 3600.0
+_WEBHOOK_SECONDS = 1.0
+_WEBHOOK_CONNECTIONS = 3
+_STAND_SECONDS = 15.0  # between looks how the queues of webhooks stand
 _TURN_AWAY_SECONDS = 0.3  # for which a server that stops still says so
 _GOODBYE_SECONDS = 0.5  # until what streams without end (a watched health) is cut off
 _CLOCK_SKEW_MOST = 2.0  # seconds; more makes advice about windows wrong at their borders
@@ -147,6 +161,7 @@ class _Parts:
     view: RedisView
     usage: PostgresUsage
     engine: AsyncEngine
+    webhooks: _Webhooks
 
 
 async def _build(settings: Settings, stack: AsyncExitStack) -> _Parts:
@@ -163,10 +178,12 @@ async def _build(settings: Settings, stack: AsyncExitStack) -> _Parts:
 
     directory = Directory(catalogs, customers, keys, make_on_first_use=settings.environment == "dev")
     catch_up = CatchUp(ledger, view)
-    lanes = Lanes(UsageCommitter(ledger, directory, _accept(settings), catch_up), view)
+    webhooks = await _webhooks(settings, engine, directory, stack)
+    hurry = webhooks.deliver.hurry.set
+    lanes = Lanes(UsageCommitter(ledger, directory, _accept(settings), catch_up, hurry), view)
     first = FirstDecisions(directory, ledger)
     record = RecordUsage(lanes, directory)
-    summarize, list_events = SummarizeUsage(directory, usage, ledger, catch_up), ListEvents(directory, usage)
+    summarize, list_events = SummarizeUsage(directory, PostgresSummaries(engine), ledger, catch_up), ListEvents(directory, usage)
     list_limits = ListLimits(directory, ledger, catch_up)
     sealer = Sealer(await keys.secret())
     admission = Admission(settings.calls_most, settings.calls_most_per_tenant)
@@ -190,11 +207,37 @@ async def _build(settings: Settings, stack: AsyncExitStack) -> _Parts:
         CustomerService(ManageCustomers(customers, directory, catch_up), sealer),
         TermsService(ChangeTerms(customers, directory, catch_up)),
         GrantService(Grants(lanes, directory, PostgresGrants(engine)), sealer),
+        NotificationService(webhooks.manage, sealer),
     ]
     return _Parts(
         methods(servicers, interceptors), admission, lanes, due_holds(ledger, lanes), due_grants(ledger, lanes),
-        directory, view, usage, engine,
+        directory, view, usage, engine, webhooks,
     )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class _Webhooks:
+    """What sends news."""
+
+    manage: ManageEndpoints
+    deliver: Deliver
+    looks_after: LookAfterOutbox
+
+
+async def _webhooks(settings: Settings, engine: AsyncEngine, directory: Directory, stack: AsyncExitStack) -> _Webhooks:
+    """Deliveries have connections of their own: neither commits nor queries wait for them."""
+    pool = await connect.commit_pool(settings.postgres_url, _WEBHOOK_CONNECTIONS)
+    stack.callback(pool.terminate)
+    sender = WebhookSender(settings.webhook_allow_private)
+    stack.push_async_callback(sender.close)
+    deliveries = PostgresDeliveries(engine)
+    manage = ManageEndpoints(PostgresEndpoints(engine), deliveries, directory, sender, settings.webhook_allow_private)
+    first, longest = settings.webhook_retry_seconds, settings.webhook_retry_most_seconds
+    back_off = BackOff(int(first * period.SECOND), int(longest * period.SECOND), settings.webhook_tries)
+    deliver = Deliver(PostgresQueues(pool), sender, manage.turn_off, back_off, TALLY)
+    stack.push_async_callback(deliver.stop)
+    keep_days, dead_days = settings.outbox_keep_days, settings.dead_letters_keep_days
+    return _Webhooks(manage, deliver, LookAfterOutbox(deliveries, TALLY, keep_days, dead_days))
 
 
 def _accept(settings: Settings) -> AcceptWindow:
@@ -210,11 +253,15 @@ def _start_workers(settings: Settings, parts: _Parts, stack: AsyncExitStack) -> 
 
     listener = DefinitionListener(settings.postgres_url, parts.directory.forget, missed)
     sweep, upkeep = SweepView(parts.usage, parts.view), Upkeep(parts.engine, _accept(settings).age)
+    deliver, outbox = parts.webhooks.deliver, parts.webhooks.looks_after
     for worker in (
         Loop("sweep", _SWEEP_SECONDS, sweep.sweep),
         Loop("expire", _EXPIRE_SECONDS, parts.holds.begin),
         Loop("grants", _EXPIRE_SECONDS, parts.grants.begin),
         Loop("upkeep", _UPKEEP_SECONDS, upkeep.keep_house),
+        Loop("webhooks", _WEBHOOK_SECONDS, deliver.begin, deliver.hurry),
+        Loop("outbox", _UPKEEP_SECONDS, outbox.forget),
+        Loop("queues", _STAND_SECONDS, outbox.tell),
         listener,
     ):
         worker.start()

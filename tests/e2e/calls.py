@@ -22,9 +22,9 @@ from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
 from metergate.adapters.postgres.connect import plain_url
-from metergate.v1 import catalog_pb2, customer_pb2, error_reason_pb2, quota_pb2, usage_pb2
+from metergate.v1 import catalog_pb2, customer_pb2, error_reason_pb2, notification_pb2, quota_pb2, usage_pb2
 
-FILES = (usage_pb2, quota_pb2, catalog_pb2, customer_pb2)
+FILES = (usage_pb2, quota_pb2, catalog_pb2, customer_pb2, notification_pb2)
 METHODS: dict[str, MethodDescriptor] = {
     method.name: method
     for file in FILES

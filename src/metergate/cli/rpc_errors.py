@@ -33,6 +33,9 @@ _CURES = {
     "LEASE_MARK_INVALID": "report what was spent and given back of this lease since it began",
     "LEASE_NOT_POSSIBLE": "take it with `metergate quota consume`",
     "METER_CAN_SHRINK": "record its usage with `metergate usage record`, or let the meter only grow",
+    "ENDPOINT_NOT_FOUND": "see the endpoints with `metergate webhook list`",
+    "TOO_MANY_ENDPOINTS": "take one away with `metergate webhook remove`",
+    "ENDPOINT_DISABLED": "turn it on with `metergate webhook update ENDPOINT --enable`",
     "OUTCOME_UNKNOWN": "repeat it with the same id to learn what became of it",
     "DEADLINE_PASSED": "try again, with the same id where there is one",
 }

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from metergate.domain.admission import Demand
+from metergate.domain.correction import Corrected, Elsewhere
 from metergate.domain.decision import Decision
 from metergate.domain.errors import MetergateError
 from metergate.domain.granting import Granted
@@ -37,4 +38,4 @@ class Answer:
     catalog_version: int = 0
 
 
-Result = Receipt | Answer | Granted | MetergateError | None
+Result = Receipt | Answer | Granted | Corrected | Elsewhere | MetergateError | None

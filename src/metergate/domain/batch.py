@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
 
 from metergate.domain.admission import (
@@ -14,8 +15,10 @@ from metergate.domain.admission import (
     only_grows,
 )
 from metergate.domain.answer import Answer, Result
+from metergate.domain.correction import correct
 from metergate.domain.counting import Counted, Place, hit, move, needed, places_of
 from metergate.domain.decision import Decision
+from metergate.domain.distinct import Numbers, moves_of, told_apart, values_of
 from metergate.domain.errors import MetergateError, Reason, invalid
 from metergate.domain.granting import Granting, counter_of, limit_of
 from metergate.domain.hold import Column, Hold, Kind, Part, State
@@ -23,12 +26,23 @@ from metergate.domain.holding import Kept, change
 from metergate.domain.leasing import Leasing
 from metergate.domain.meter import Meter
 from metergate.domain.period import LATEST
-from metergate.domain.posting import Known, Ledger, Posting, accepted, again, append, contributions, post, shifted
+from metergate.domain.posting import (
+    Known,
+    Ledger,
+    Posting,
+    Use,
+    accepted,
+    again,
+    append,
+    contributions,
+    post,
+    shifted,
+)
 from metergate.domain.quantity import ZERO
 from metergate.domain.quota import CounterKey, Figures, Limit
 from metergate.domain.threshold import LimitEvent, Told, reached
 from metergate.domain.usage import Event, Outcome, Receipt, compare, conflict
-from metergate.domain.work import Acquire, Consume, Fact, Mark, OnGrants, Reserve, Want, Work
+from metergate.domain.work import Acquire, Consume, Correct, Fact, Load, Mark, OnGrants, Reserve, Want, Work
 
 _ASKING = (Consume, Reserve, Acquire)
 
@@ -47,6 +61,9 @@ class Batch:
         self._same: dict[object, Demand] = {}
         self._parts: dict[int, list[list[tuple[Meter, Decimal]]]] = {}
         self._granting = Granting(ledger, self.posting)
+        self._standing: Numbers = {}
+        self._running: Running | None = None
+        self.value_moves: Numbers = {}
 
     def begin(self) -> None:
         """Decides on facts and on holds that there are, and works out what the admissions ask."""
@@ -59,6 +76,11 @@ class Batch:
                 asking.append((place, work))
             elif isinstance(work, Fact):
                 (self.results[place],) = post((work,), self.ledger, self.posting)
+            elif isinstance(work, Load):
+                fact = Fact(work.event, work.customer, backfill=True)
+                (self.results[place],) = post((fact,), self.ledger, self.posting)
+            elif isinstance(work, Correct):
+                self.results[place] = correct(work, self.ledger, self.posting)
             elif not isinstance(work, OnGrants):
                 self._keep(place, work)
         for place, work in asking:
@@ -200,25 +222,42 @@ class Batch:
                     keys[key] = touch.limit
         return keys
 
-    def finish(self, counters: Mapping[CounterKey, Figures]) -> dict[CounterKey, Figures]:
-        """Decides on the admissions, in order of arrival. Returns the counters that change; those of `recounted` are
-        to be counted anew once the rows are written. Then call `conclude`."""
+    def sought(self, counters: Collection[CounterKey]) -> dict[CounterKey, set[str]]:
+        """The values of UNIQUE counters whose numbers of events `finish` has to know."""
+        catalog, now = self.ledger.catalog, self.ledger.now
+        if not catalog.unique_meters:
+            return {}
+        uses = {pair: [*mine] for pair, mine in self.posting.sightings.items()}
+        for asked in {id(one): one for one in self._demands.values()}.values():
+            for subject, (meter, amount, labels) in asked.asked:
+                if meter in catalog.unique_meters:
+                    for account in self.ledger.accounts(asked.customer):
+                        uses.setdefault((account.customer, meter), []).append(Use(now, subject, labels, amount))
+        return values_of(counters, uses, catalog.meter_of)
+
+    def finish(
+        self, counters: Mapping[CounterKey, Figures], standing: Numbers | None = None
+    ) -> dict[CounterKey, Figures]:
+        """Decides on the admissions, in order of arrival; `standing` are the numbers of what is `sought`. Returns the
+        counters that change; those of `recounted` are to be counted anew once the rows are written. Then call
+        `conclude`."""
+        self._standing = standing or {}
         granting = self._granting if self.ledger.grants else None
         if granting:
             counters, granted = granting.open(self.works, counters)
             for place, result in granted.items():
                 self.results[place] = result
         self.counters = counters
-        before = move(counters, self.posting.uses, shifted(self.posting, self.ledger))
+        before, standing_then = self._moved(counters)
         if not self._demands:
             return granting.close(counters, before) if granting else before
-        running = Running({**counters, **before}, self.ledger.now)
+        running = self._running = Running({**counters, **before}, self.ledger.now, standing_then)
         for place in sorted(self._demands):
             try:
                 self._admit(place, self.works[place], running)
             except MetergateError as error:
                 self.results[place] = error
-        moved = move(counters, self.posting.uses, shifted(self.posting, self.ledger))
+        moved, _ = self._moved(counters)
         for key, figures in running.figures.items():
             if figures.tat != counters[key].tat:
                 moved[key] = moved.get(key, counters[key])._replace(tat=figures.tat)
@@ -226,8 +265,17 @@ class Batch:
             moved = granting.close(counters, moved)
         return moved
 
+    def _moved(self, counters: Mapping[CounterKey, Figures]) -> tuple[dict[CounterKey, Figures], Numbers]:
+        """The counters that change by what the posting holds so far, and the numbers of values then."""
+        changed = move(counters, self.posting.uses, shifted(self.posting, self.ledger))
+        if not self.posting.sightings:
+            return changed, self._standing
+        self.value_moves = moves_of(counters, self.posting.sightings, self.ledger.catalog.meter_of)
+        distinct, numbers = told_apart(counters, self._standing, self.value_moves)
+        return changed | distinct, numbers
+
     def recounted(self) -> list[CounterKey]:
-        """The counters of meters that do not add up in which something changes."""
+        """The counters of other meters that do not add up in which something changes."""
         return hit(self.counters, self.posting.recounts) if self.posting.recounts else []
 
     def limit_events(self, changed: Mapping[CounterKey, Figures], told: Told) -> list[LimitEvent]:
@@ -322,7 +370,7 @@ class Batch:
         figures = {**self.counters, **changed}
         catalog, heads, now = self.ledger.catalog, self.ledger.heads, self.ledger.now
         written = self.posting.customers
-        made: dict[tuple[int, bool], Decision] = {}
+        made: dict[tuple[int, bool], tuple[Demand, Decision]] = {}
         for answer in self.results:
             if not isinstance(answer, Answer):
                 continue
@@ -334,8 +382,10 @@ class Batch:
             answer.seq = head.seq + (asked.customer in written)
             key = (id(asked), answer.allowed)
             if key not in made:
-                made[key] = conclude(asked, answer.allowed, figures, catalog.plan_in_force(head.plan), now)
-            answer.decision = made[key]
+                if asked.values and not answer.allowed and self._running is not None:
+                    asked = replace(asked, amounts=self._running.amounts(asked))
+                made[key] = asked, conclude(asked, answer.allowed, figures, catalog.plan_in_force(head.plan), now)
+            answer.demand, answer.decision = made[key]
 
 
 def _partly_known(events: Sequence[Event], known: Sequence[bool]) -> MetergateError:

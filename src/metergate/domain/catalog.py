@@ -9,11 +9,11 @@ from dataclasses import dataclass, field, fields, replace
 from decimal import Decimal
 from enum import StrEnum
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from metergate.domain.aggregation import AGGREGATIONS, Rolls
 from metergate.domain.errors import MetergateError, Reason, Violation
-from metergate.domain.meter import LEVEL, PERCENTILE, UNIQUE, LabelFilter, Meter, Op
+from metergate.domain.meter import LEVEL, PERCENTILE, UNIQUE, LabelFilter, Meter, Op, Shape
 from metergate.domain.news import NewsKind
 from metergate.domain.override import Terms, overridden
 from metergate.domain.period import DAY, SECOND, Period, Weekday, length_to_text
@@ -49,6 +49,15 @@ class Plan:
     display_name: str = ""
 
 
+class Reading(NamedTuple):
+    """A measure that is read by `meter`, with the meters that it is of, each with whether it only counts: those by which
+    something moves (or one, where there are none), and all of them."""
+
+    meter: Meter
+    moving: tuple[tuple[Meter, bool], ...]
+    all: tuple[tuple[Meter, bool], ...]
+
+
 class Action(StrEnum):
     """What is done to a thing of the catalog."""
 
@@ -81,7 +90,8 @@ class Catalog:
     outbox_kinds: frozenset[str] = field(default=frozenset(), compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "meters", _led(self.meters))
+        object.__setattr__(self, "meters", _shaped(_led(self.meters), self.plans))
+        object.__setattr__(self, "plans", _sliding(self.plans, self.meters))
 
     @cached_property
     def meter_of(self) -> dict[str, Meter]:
@@ -105,12 +115,31 @@ class Catalog:
         return ages
 
     @cached_property
+    def readings_of_type(self) -> dict[str, tuple[Reading, ...]]:
+        """What is read from events of each type: each measure once, however many meters share it."""
+        by_measure: dict[str, list[Meter]] = {}
+        for meter in self.meters:
+            by_measure.setdefault(meter.measure, []).append(meter)
+        by_type: dict[str, tuple[Reading, ...]] = {}
+        for meters in by_measure.values():
+            moving = [meter for meter in meters if meter.leads or meter.shapes] or meters[:1]
+            pairs = [tuple([(meter, meter.how.counts) for meter in some]) for some in (moving, meters)]
+            event_type = meters[0].event_type
+            by_type[event_type] = (*by_type.get(event_type, ()), Reading(meters[0], *pairs))
+        return by_type
+
+    @cached_property
     def meters_of_type(self) -> dict[str, tuple[Meter, ...]]:
         """The meters that select each event type."""
         by_type: dict[str, tuple[Meter, ...]] = {}
         for meter in self.meters:
             by_type[meter.event_type] = (*by_type.get(meter.event_type, ()), meter)
         return by_type
+
+    @cached_property
+    def unique_meters(self) -> frozenset[str]:
+        """The UNIQUE meters that have counters: those whose values have to be told apart by a commit."""
+        return frozenset([meter.name for meter in self.meters if meter.aggregation == UNIQUE and meter.shapes])
 
     @cached_property
     def plan_of(self) -> dict[str, Plan]:
@@ -233,6 +262,44 @@ def _led_by(meter: Meter, leads: bool, extremes: bool) -> Meter:
     return (
         meter if (leads, extremes) == (meter.leads, meter.extremes) else replace(meter, leads=leads, extremes=extremes)
     )
+
+
+def _shaped(meters: Sequence[Meter], plans: Sequence[Plan]) -> tuple[Meter, ...]:
+    """The meters with the shapes of the counters that their limits have."""
+    shapes: dict[str, set[Shape]] = {}
+    for plan in plans:
+        for limit in plan.limits:
+            shapes.setdefault(limit.meter, set()).add(limit.shape)
+    return tuple(
+        [
+            replace(meter, shapes=tuple(sorted(shapes[meter.name].union(meter.shapes))))
+            if not shapes.get(meter.name, set()).issubset(meter.shapes)
+            else meter
+            for meter in meters
+        ]
+    )
+
+
+def _sliding(plans: Sequence[Plan], meters: Sequence[Meter]) -> tuple[Plan, ...]:
+    """The plans with their limits told which of them slide."""
+    whole = {meter.name for meter in meters if not meter.how.additive}
+    return tuple(
+        [
+            replace(plan, limits=tuple([_slid(limit, limit.meter in whole) for limit in plan.limits]))
+            if any(limit.slides is not _slides(limit, limit.meter in whole) for limit in plan.limits)
+            else plan
+            for plan in plans
+        ]
+    )
+
+
+def _slides(limit: Limit, whole: bool) -> bool:
+    return whole and limit.kind is Kind.ROLLING
+
+
+def _slid(limit: Limit, whole: bool) -> Limit:
+    slides = _slides(limit, whole)
+    return limit if limit.slides is slides else replace(limit, slides=slides)
 
 
 def _check(catalog: Catalog) -> Iterable[Violation]:
@@ -449,6 +516,7 @@ def changes(old: Catalog, new: Catalog) -> list[Change]:
         found += _compare(
             "limit", {f"{name}/{limit.name}": limit for limit in before},
             {f"{name}/{limit.name}": limit for limit in after},
+            ignore=("slides",),
         )  # fmt: skip
     if old.default_plan != new.default_plan:
         difference = f"default_plan: {old.default_plan} -> {new.default_plan}"

@@ -3,7 +3,7 @@ matches its subject and label filter, whichever limit it was made for."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from metergate.domain.hold import Shift
@@ -71,8 +71,9 @@ def needed(posting: Posting, ledger: Ledger) -> dict[CounterKey, Limit]:
                 if filter_ is None:
                     continue
                 if window is None or not window.start <= use.counted_at < window.end:
-                    window = nearby[place] = limit.windows(zone, use.counted_at, anchor)[-1]
-                if window.end + limit.looks_back > ledger.now:
+                    at = max(use.counted_at, ledger.now) if limit.slides else use.counted_at
+                    window = nearby[place] = limit.windows(zone, at, anchor)[-1]
+                if window.end + limit.looks_back > ledger.now and window.start <= use.counted_at:
                     subject = limit.subject_of(use.subject)
                     key = CounterKey(customer, meter, subject, filter_, window.start, window.end)
                     keys[key] = limit
@@ -107,16 +108,23 @@ def move(
 
 def hit(counters: Iterable[CounterKey], uses: Mapping[tuple[str, str], Sequence[Use]]) -> list[CounterKey]:
     """The counters in which any of the uses counts."""
+    return [key for key, _ in lying_in(counters, uses)]
+
+
+def lying_in(
+    counters: Iterable[CounterKey], uses: Mapping[tuple[str, str], Sequence[Use]]
+) -> Iterator[tuple[CounterKey, list[Use]]]:
+    """The counters in which any of the uses counts, each with those that do."""
     indexes = {pair: _Index(mine) for pair, mine in uses.items()}
-    found = []
     for key in counters:
         index = indexes.get((key.customer, key.meter))
-        if index is not None and any(
-            key.start <= use.counted_at < key.end and (not key.subject or key.subject == use.subject)
-            for use in index.candidates(key)
-        ):
-            found.append(key)
-    return found
+        mine = [
+            use
+            for use in (index.candidates(key) if index else ())
+            if key.start <= use.counted_at < key.end and (not key.subject or key.subject == use.subject)
+        ]
+        if mine:
+            yield key, mine
 
 
 def _shift(moved: dict[CounterKey, Figures], counters: Mapping[CounterKey, Figures], shifts: Sequence[Shift]) -> None:

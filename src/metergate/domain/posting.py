@@ -9,19 +9,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from metergate.domain.aggregation import tie_key
 from metergate.domain.catalog import Catalog
 from metergate.domain.errors import MetergateError, Reason, invalid
 from metergate.domain.grant import Account, Move
 from metergate.domain.hold import Hold, Shift, settle, shifts
-from metergate.domain.meter import Meter
+from metergate.domain.meter import UNIQUE, Meter
 from metergate.domain.override import Override
 from metergate.domain.period import QUARTER
-from metergate.domain.quantity import add
+from metergate.domain.quantity import ONE, add
 from metergate.domain.usage import AcceptWindow, Event, Outcome, Receipt, compare, conflict
 from metergate.domain.work import Fact
+
+if TYPE_CHECKING:
+    from metergate.domain.correction import Corrected, Standing
 
 # The customer of events whose subject is unknown: a waiting room with a head of its own.
 NOBODY = ""
@@ -65,6 +68,14 @@ class Row(NamedTuple):
     pool: str = ""
 
 
+class Signed(NamedTuple):
+    """A row that a correction appends: with `sign` -1 it takes back the row of that version, with 1 it is that one."""
+
+    row: Row
+    sign: int
+    version: int
+
+
 class RollupKey(NamedTuple):
     """A quarter hour of one measure, subject and combination of the measure's dimensions."""
 
@@ -97,10 +108,12 @@ class Use(NamedTuple):
 
 @dataclass(slots=True)
 class Posting:
-    """What a commit writes. `uses` are by (customer, meter), those of meters that do not add up in `recounts`; `fresh`
-    are the events that it accepted, by (source, id). `extremes` are of the rollups that keep them, and `shrunk` those
-    of which something was taken away. `holds` are those that it changes or makes, as they are afterwards. `grants` are
-    the accounts of grants that it changes, and `grant_moves` what happens to their grants, both by (customer, meter).
+    """What a commit writes. `uses` are by (customer, meter), those of UNIQUE meters in `sightings`, and those of others
+    that do not add up in `recounts`; of meters that nobody limits there are none. `fresh` are the events that it
+    accepted, by (source, id). `extremes` are of the rollups that keep them, and `shrunk` those of which something was
+    taken away. `holds` are those that it changes or makes, as they are afterwards. `grants` are the accounts of grants
+    that it changes, and `grant_moves` what happens to their grants, both by (customer, meter). `corrected` are its
+    corrections, `signed` their rows, and `standing` what stands after them, by (source, id).
     """
 
     rows: list[Row] = field(default_factory=list)
@@ -108,24 +121,31 @@ class Posting:
     extremes: dict[RollupKey, Extremes] = field(default_factory=dict)
     shrunk: set[RollupKey] = field(default_factory=set)
     uses: dict[tuple[str, str], list[Use]] = field(default_factory=dict)
+    sightings: dict[tuple[str, str], list[Use]] = field(default_factory=dict)
     recounts: dict[tuple[str, str], list[Use]] = field(default_factory=dict)
     fresh: dict[tuple[str, str], Event] = field(default_factory=dict)
     holds: dict[str, Hold] = field(default_factory=dict)
     grants: dict[tuple[str, str], Account] = field(default_factory=dict)
     grant_moves: dict[tuple[str, str], list[Move]] = field(default_factory=dict)
+    corrected: list[Corrected] = field(default_factory=list)
+    signed: list[Signed] = field(default_factory=list)
+    standing: dict[tuple[str, str], Standing] = field(default_factory=dict)
 
     @property
     def all_uses(self) -> Mapping[tuple[str, str], list[Use]]:
         """Those of all meters."""
-        return {**self.uses, **self.recounts} if self.recounts else self.uses
+        if not self.recounts and not self.sightings:
+            return self.uses
+        return {**self.uses, **self.sightings, **self.recounts}
 
     @property
     def customers(self) -> set[str]:
         """Those whose ledger it changes."""
-        changed = {row.customer for row in self.rows} | {hold.customer for hold in self.holds.values()}
+        rows = [*self.rows, *[signed.row for signed in self.signed]] if self.signed else self.rows
+        changed = {row.customer for row in rows} | {hold.customer for hold in self.holds.values()}
         return (
             changed
-            | {row.pool for row in self.rows if row.pool}
+            | {row.pool for row in rows if row.pool}
             | {hold.pool for hold in self.holds.values() if hold.pool}
             | {customer for customer, _ in self.grants}
         )
@@ -145,6 +165,10 @@ class Ledger:
     holds: Mapping[str, Hold] = field(default_factory=dict)
     # By (customer, meter): those that this batch may change or decide by.
     grants: Mapping[tuple[str, str], Account] = field(default_factory=dict)
+    # What stands of the events that are to be corrected, by (source, id), and what was corrected already by requests
+    # of the same (service, request id).
+    standing: Mapping[tuple[str, str], Standing] = field(default_factory=dict)
+    corrected: Mapping[tuple[str, str], Corrected] = field(default_factory=dict)
 
     def accounts(self, customer: str) -> tuple[Head, ...]:
         """Whose limits the customer's usage counts in: its own, and those of its pool."""
@@ -224,14 +248,18 @@ def accepted(event: Event, ledger: Ledger, backfill: bool = False) -> MetergateE
 
 
 def contributions(event: Event, catalog: Catalog) -> list[tuple[Meter, Decimal]] | MetergateError:
-    """What the event adds to which meters, or why it may not be recorded."""
+    """What the event adds to which meters, or why it may not be recorded. Of meters of one measure that move nothing one
+    stands for all; where the event settles something, all of them are there."""
     parts: list[tuple[Meter, Decimal]] = []
-    for meter in catalog.meters_of_type.get(event.type, ()):
-        value = meter.contribution(event)
-        if value is not None:
-            parts.append((meter, value))
-        elif meter.read(event) is not None:
+    for reading in catalog.readings_of_type.get(event.type, ()):
+        meter = reading.meter
+        value = meter.read(event)
+        if value is None:
+            continue
+        if not meter.allow_negative and value.is_signed() and value < 0:
             return _shrinks(meter)
+        for one, counts in reading.all if event.settles else reading.moving:
+            parts.append((one, ONE if counts else value))
     return parts
 
 
@@ -277,20 +305,30 @@ def append(
     posting.rows.append(Row(event, customer, head.seq + 1, counted_at, head.pool))
     if customer != NOBODY:
         for meter, value in parts:
-            _count(posting, customer, meter, event, counted_at, value)
+            count(posting, customer, meter, event, counted_at, value)
             if head.pool:
-                _count(posting, head.pool, meter, event, counted_at, value)
+                count(posting, head.pool, meter, event, counted_at, value)
 
 
-def _count(posting: Posting, customer: str, meter: Meter, event: Event, counted_at: int, value: Decimal) -> None:
-    labels, name, subject = event.labels, meter.name, event.subject
+def count(
+    posting: Posting, customer: str, meter: Meter, event: Event, counted_at: int, value: Decimal, sign: int = 1
+) -> None:
+    """Has the event count in a meter for a customer, or with `sign` -1 no more, `value` being what it adds to it."""
     if meter.leads:
-        roll(posting, customer, meter, event, counted_at, value)
-    use = Use(counted_at, subject, labels, value)
-    all_uses = posting.uses if meter.how.additive else posting.recounts
-    uses = all_uses.get((customer, name))
+        roll(posting, customer, meter, event, counted_at, value, sign)
+    if meter.shapes:
+        note(posting, customer, meter, Use(counted_at, event.subject, event.labels, value))
+
+
+def note(posting: Posting, customer: str, meter: Meter, use: Use) -> None:
+    """Has the use move the counters of its meter. One that takes something back has the opposite value."""
+    if meter.how.additive:
+        all_uses = posting.uses
+    else:
+        all_uses = posting.sightings if meter.aggregation == UNIQUE else posting.recounts
+    uses = all_uses.get((customer, meter.name))
     if uses is None:
-        all_uses[customer, name] = [use]
+        all_uses[customer, meter.name] = [use]
     else:
         uses.append(use)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 from typing import NamedTuple
@@ -70,7 +70,8 @@ class Limit:
     FIXED and ROLLING windows and of a RATE's period: a rate admits `max` per `length`, and `burst` (None = `max`) at
     once. `sub_windows` is into how many a ROLLING window is cut. GRACE allows an overrun of `grace`.
     A `shadow` limit decides and counts, and never refuses. `thresholds` are percents of `max`.
-    `overridden`: `max` is the customer's own, in the place of the plan's.
+    `overridden`: `max` is the customer's own, in the place of the plan's. `slides`: the meter does not add up, and
+    neither would the parts of a ROLLING window: each of its positions has a counter of its own.
     """
 
     name: str
@@ -91,20 +92,22 @@ class Limit:
     thresholds: tuple[int, ...] = ()
     when_view_gone: WhenViewGone = WhenViewGone.LEDGER
     overridden: bool = False
+    slides: bool = field(default=False, compare=False)
 
     def windows(self, time_zone: str, at: int, anchor: int | None = None) -> tuple[Window, ...]:
         """The windows whose counters are added up at that instant; the last one holds it.
 
-        There is one, but for ROLLING. Without the customer's anchor, ANCHORED windows are those of the calendar, and
-        FIXED ones begin in 1970. The window of rates, concurrency limits and grants covers all time; that of a rate
-        begins its `length` before 1970, which keeps rates of different lengths apart.
+        There is one, but for ROLLING (see `slides`). Without the customer's anchor, ANCHORED windows are those of the
+        calendar, and FIXED ones begin in 1970. The window of rates, concurrency limits and grants covers all time; that
+        of a rate begins its `length` before 1970, which keeps rates of different lengths apart.
         """
         kind = self.kind
         if kind is Kind.CALENDAR or (kind is Kind.ANCHORED and anchor is None):
             start = WEEKDAYS[self.week_start] if self.period is Period.WEEK else 0
             return (period.window_at(self.period, time_zone, at, start),)
         if kind is Kind.ROLLING:
-            return period.rolling_at(self.length, self.sub_windows, at)
+            parts = period.rolling_at(self.length, self.sub_windows, at)
+            return (period.span(parts),) if self.slides else parts
         if kind is Kind.FIXED:
             return (period.fixed_at(self.length, anchor or 0, at),)
         if kind is Kind.ANCHORED and anchor is not None:
@@ -121,7 +124,12 @@ class Limit:
     @property
     def looks_back(self) -> int:
         """How long, in microseconds, a window still counts after its end: a sub-window as long as the rolling one."""
-        return self.length if self.kind is Kind.ROLLING else 0
+        return self.length if self.kind is Kind.ROLLING and not self.slides else 0
+
+    @property
+    def can_overrun(self) -> bool:
+        """Whether what is taken can pass `max`: not where it is a pace, or what grants hold."""
+        return self.max is not None and self.kind is not Kind.RATE
 
     @property
     def window_name(self) -> str:

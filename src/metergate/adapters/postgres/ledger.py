@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
-import orjson
 
 from metergate.adapters.postgres import statements as sql
+from metergate.adapters.postgres.backfill import mark_staged
+from metergate.adapters.postgres.corrections import load_standing, write_corrections
 from metergate.adapters.postgres.definitions import load_catalog
 from metergate.adapters.postgres.errors import GONE, driver_errors
+from metergate.adapters.postgres.events import event_columns, ids_ahead, to_event
 from metergate.adapters.postgres.grants import DUE_GRANTS, load_accounts, write_grants
 from metergate.adapters.postgres.holds import as_json, hold_columns, literal, move_columns, to_holds, to_shifts
 from metergate.adapters.postgres.limit_events import write_limit_events
 from metergate.adapters.postgres.outbox import write_outbox
 from metergate.adapters.postgres.overrides import to_head
 from metergate.adapters.postgres.partitions import slices
+from metergate.adapters.postgres.values import load_values, write_values
 from metergate.app.ports.ledger import (
     Due,
     HeadView,
@@ -32,18 +34,22 @@ from metergate.app.ports.ledger import (
     RaceLostError,
 )
 from metergate.domain import lease
+from metergate.domain.backfill import StagedMark
 from metergate.domain.catalog import Catalog
+from metergate.domain.correction import Corrected, Standing
 from metergate.domain.counting import Place, move
+from metergate.domain.distinct import Numbers
 from metergate.domain.grant import Account
 from metergate.domain.hold import Hold
 from metergate.domain.outbox import News
 from metergate.domain.period import MINUTE, QUARTER
 from metergate.domain.posting import Extremes, Head, Known, Posting, RollupKey, Row
 from metergate.domain.posting import Ledger as Read
-from metergate.domain.quantity import ZERO, to_text
+from metergate.domain.quantity import ZERO
 from metergate.domain.quota import CounterKey, Figures
 from metergate.domain.threshold import LimitEvent
 from metergate.domain.usage import Event
+from metergate.domain.work import Correct
 
 if TYPE_CHECKING:
     from metergate.app.ports.ledger import Commit
@@ -55,8 +61,6 @@ _CATCH_UP_SECONDS = 1800
 # By how much a fact's own time, by which it counts, may lie ahead of when it was recorded, and more.
 _CLOCKS_DIFFER = 10 * MINUTE
 
-# No id stands in a slice that begins later; partitions made ahead are not looked into.
-_AHEAD = timedelta(days=32)
 
 
 class PostgresLedger:
@@ -95,6 +99,14 @@ class PostgresLedger:
             raise LedgerUnavailableError("a customer's head is missing")
         return rows[0]["as_of"], {key: _head_view(key, row) for key, row in zip(keys, rows, strict=True)}
 
+    async def values(
+        self, tenant: str, sought: Mapping[CounterKey, Collection[str]]
+    ) -> dict[CounterKey, dict[str, int]]:
+        """See `app.ports.ledger.Ledger`."""
+        with driver_errors():
+            async with self._pool.acquire(timeout=_ACQUIRE_SECONDS) as connection:
+                return await load_values(connection, tenant, sought)
+
     async def figures_at(self, tenant: str, moments: Sequence[Moment]) -> list[dict[CounterKey, Figures]]:
         """See `app.ports.ledger.Ledger`."""
         keys = [key for moment in moments for key in moment.keys]
@@ -120,7 +132,7 @@ class PostgresLedger:
         ]
         with driver_errors():
             async with self._pool.acquire(timeout=_ACQUIRE_SECONDS) as connection:
-                rows = await connection.fetch(sql.PEEK, tenant, *columns, datetime.now(UTC).date() + _AHEAD)
+                rows = await connection.fetch(sql.PEEK, tenant, *columns, ids_ahead(datetime.now(UTC)))
         if len(rows) < len(units):
             raise LedgerUnavailableError("a customer's head is missing")
         return [Peek(*row) for row in rows]
@@ -182,7 +194,7 @@ class PostgresCommit:
             literal([event.source for event in events]),
             literal([event.id for event in events]),
             literal([event.digest.hex() for event in events]),
-            datetime.now(UTC).date() + _AHEAD,
+            ids_ahead(datetime.now(UTC)),
         )
         found = [row for row in rows if row["id"] is not None]
         contents = await self._first_contents([row for row in found if row["digest"] != row["asked"]])
@@ -237,6 +249,14 @@ class PostgresCommit:
         kept = await self._connection.fetch(sql.KEPT, self._tenant, *columns, min(key.start for key in keys))
         return used | move(used, {}, to_shifts(kept))
 
+    async def values(self, sought: Mapping[CounterKey, Collection[str]]) -> dict[CounterKey, dict[str, int]]:
+        """See `app.ports.ledger.Commit`."""
+        return await load_values(self._connection, self._tenant, sought)
+
+    async def write_values(self, born: Sequence[CounterKey], moves: Numbers) -> None:
+        """See `app.ports.ledger.Commit`."""
+        await write_values(self._connection, self._tenant, born, moves)
+
     async def holds(self, ids: Sequence[str]) -> list[Hold]:
         """See `app.ports.ledger.Commit`."""
         return to_holds(await self._connection.fetch(sql.HOLDS, self._tenant, literal(ids)))
@@ -250,6 +270,16 @@ class PostgresCommit:
     async def grants(self, pairs: Sequence[tuple[str, str]], ids: Sequence[str]) -> dict[tuple[str, str], Account]:
         """See `app.ports.ledger.Commit`."""
         return await load_accounts(self._connection, self._tenant, pairs, ids)
+
+    async def standing(
+        self, works: Sequence[Correct]
+    ) -> tuple[dict[tuple[str, str], Standing], dict[tuple[str, str], Corrected]]:
+        """See `app.ports.ledger.Commit`."""
+        return await load_standing(self._connection, self._tenant, works)
+
+    async def mark_staged(self, marks: Sequence[StagedMark]) -> None:
+        """See `app.ports.ledger.Commit`."""
+        await mark_staged(self._connection, self._tenant, marks)
 
     async def write(
         self,
@@ -269,7 +299,7 @@ class PostgresCommit:
             now,
             *[literal(column) for column in _id_columns(rows)],
             id_slices,
-            *[literal(column) for column in _event_columns(rows)],
+            *[literal(column) for column in event_columns([row.event for row in rows])],
             *[literal(column) for column in rolled[:7]],
             *[literal(column) for column in _counter_columns(counters)],
             catalog.metering_version,
@@ -278,6 +308,8 @@ class PostgresCommit:
             literal([row.pool for row in rows]),
             *[literal(column) for column in rolled[7:]],
         )
+        if posting.signed:
+            await write_corrections(self._connection, self._tenant, posting, now)
         if posting.shrunk:
             lists = [literal(column) for column in _shrunk_columns(posting, catalog)]
             await self._connection.execute(sql.SHRINK, self._tenant, *lists)
@@ -323,22 +355,6 @@ def _id_columns(rows: Sequence[Row]) -> list[list[str]]:
         [str(row.seq) for row in rows],
         ["" if event.time is None else str(event.time) for event in events],
     ]
-
-
-def _event_columns(rows: Sequence[Row]) -> list[list[str]]:
-    events = [row.event for row in rows]
-    return [
-        [event.type for event in events],
-        [event.subject for event in events],
-        ["" if event.amount is None else to_text(event.amount) for event in events],
-        [_values_text(event) if event.values else "" for event in events],
-        [as_json(event.labels) if event.labels else "" for event in events],
-        [event.settles for event in events],
-    ]
-
-
-def _values_text(event: Event) -> str:
-    return as_json({name: to_text(number) for name, number in event.values.items()})
 
 
 def _rollup_columns(posting: Posting, catalog: Catalog) -> list[Sequence[str | None]]:
@@ -421,20 +437,3 @@ def _head_view(key: CounterKey, row: Any) -> HeadView:
     head = to_head((key.customer, *[row[name] for name in names]))
     figures = Figures(*[row[name] or ZERO for name in ("used", "reserved", "leased", "forfeited", "tat", "granted")])
     return HeadView(head, figures)
-
-
-def to_event(row: Any) -> Event:
-    """The event that a row of `usage_event` holds, as the client made it."""
-    values = {name: Decimal(number) for name, number in _object(row["values"]).items()}
-    labels = _object(row["labels"])
-    return Event(
-        row["id"], row["source"], row["type"], row["subject"], row["time"], row["amount"],
-        values, labels, row["settles"] or "", b"",
-    )  # fmt: skip
-
-
-def _object(value: Any) -> dict[str, str]:
-    """SQLAlchemy's connections hand JSON out decoded, the driver's own do not."""
-    if isinstance(value, str):
-        value = orjson.loads(value)
-    return value or {}

@@ -21,13 +21,16 @@ _WRITE = f"""
 INSERT INTO limit_event (tenant, {_COLUMNS})
 SELECT $1, q.* FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::timestamptz[], $7::timestamptz[],
     $8::text[], $9::integer[], $10::numeric[], $11::numeric[], $12::bigint[], $13::timestamptz[], $14::integer[]) q
-ON CONFLICT DO NOTHING"""
+ON CONFLICT DO NOTHING
+RETURNING place"""
 
 
-async def write_limit_events(connection: Any, tenant: str, events: Sequence[LimitEvent]) -> None:
-    """Appends the events, but for those that fired already."""
+async def write_limit_events(connection: Any, tenant: str, events: Sequence[LimitEvent]) -> list[LimitEvent]:
+    """Appends the events, but for those that fired already; returns those that it appended, in order."""
     rows = [(*event.key, *event[1:]) for event in sorted(events)]
-    await connection.execute(_WRITE, tenant, *[list(column) for column in zip(*rows, strict=True)])
+    columns = [list(column) for column in zip(*rows, strict=True)]
+    written = {row[0] for row in await connection.fetch(_WRITE, tenant, *columns)}
+    return [event for event in events if event.place in written]
 
 
 class PostgresLimitEvents:

@@ -56,6 +56,22 @@ CROSS JOIN LATERAL (SELECT coalesce({sql.of_samples(_SAMPLES)}, 0) AS quantity) 
 WHERE s.quantity <> k.used
 LIMIT 100"""
 
+# How many events of each value stand in the windows of UNIQUE counters.
+_VALUES = f"""
+WITH {_CURRENT}
+SELECT k.tenant, k.customer, k.meter || ' ' || k.filter || ' from ' || k.start_at || ': ' || d.item, d.told, d.kept
+FROM usage_counter k JOIN current c USING (tenant, customer)
+JOIN meter m ON m.tenant = k.tenant AND m.name = k.meter AND m.aggregation = 'unique'
+CROSS JOIN LATERAL (
+    SELECT coalesce(t.item, v.value) AS item, t.number AS told, v.number AS kept
+    FROM (SELECT item, sum(count) AS number FROM ({_SAMPLES}) s GROUP BY item) t FULL JOIN (
+        SELECT value, number FROM counter_value WHERE tenant = k.tenant AND customer = k.customer AND meter = k.meter
+            AND end_at = k.end_at AND start_at = k.start_at AND subject = k.subject AND filter = k.filter
+    ) v ON v.value = t.item
+) d
+WHERE d.told IS DISTINCT FROM d.kept
+LIMIT 100"""
+
 _HELD = f"""
 WITH {_CURRENT}
 SELECT k.tenant, k.customer, k.meter || ' ' || k.filter || ' held from ' || k.start_at,
@@ -156,6 +172,7 @@ LIMIT 100"""
 _KINDS = (
     ("rollup", _ROLLUPS),
     ("counter", _COUNTERS),
+    ("value", _VALUES),
     ("held", _HELD),
     ("hold", _HOLDS),
     ("grant", _GRANTS),

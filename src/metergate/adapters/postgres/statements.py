@@ -9,7 +9,17 @@ lists inside it, which costs more than all the rest of sending it.
 
 from __future__ import annotations
 
-from metergate.adapters.postgres.quantities import LABELS_MATCH, QUANTITY, counted, of_samples, rolled_up, standing
+from metergate.adapters.postgres.quantities import (
+    DROPPED,
+    ITEM,
+    LABELS_MATCH,
+    QUANTITY,
+    counted,
+    of_samples,
+    rolled_up,
+    standing,
+    with_closed,
+)
 
 
 def _lists(*places: int) -> str:
@@ -50,7 +60,7 @@ SELECT e.source, e.id, e.type, e.subject, e.time, e.amount, e.values, e.labels, 
 FROM unnest($2::text[], $3::timestamptz[], $4::text[], $5::text[]) AS q(customer, counted_at, source, id)
 CROSS JOIN LATERAL (
     SELECT * FROM usage_event WHERE tenant = $1 AND customer = q.customer AND counted_at = q.counted_at
-        AND source = q.source AND id = q.id OFFSET 0
+        AND source = q.source AND id = q.id AND version IS NULL AND sign IS NULL OFFSET 0
 ) e"""
 
 COUNTERS = f"""
@@ -168,8 +178,13 @@ _OWNED = """(
 ROLL_UP = f"""
 INSERT INTO usage_rollup (tenant, customer, measure, quarter, subject, dimensions, count, sum, min, max, last_at,
     last_key, last)
-{rolled_up(_OWNED, f"m.tenant = $1 AND m.measure IN {_CHANGED}")}
-HAVING sum(number) <> 0 OR sum(value * number) <> 0"""
+{
+    with_closed(
+        rolled_up(_OWNED, f"m.tenant = $1 AND m.measure IN {_CHANGED}"),
+        f"c.tenant = $1 AND c.customer = ANY($2::text[]) AND c.measure IN {_CHANGED}",
+    )
+}
+HAVING sum(count) <> 0 OR sum(sum) <> 0"""
 
 _INSTANT = "(timestamptz '1970-01-01 00:00+00' + {0}::bigint * interval '1 microsecond')"
 _TIME = f"CASE WHEN q.time <> '' THEN {_INSTANT.format('q.time')} END"
@@ -225,9 +240,18 @@ SELECT count(*) FROM ids"""
 # The extremes of rollups from which something was taken away, once the rows are written.
 SHRINK = f"""
 UPDATE usage_rollup r SET (min, max, last_at, last_key, last) = (
-    SELECT min(value), max(value), max(at), (array_agg(key ORDER BY at DESC, key DESC))[1],
-        (array_agg(value ORDER BY at DESC, key DESC))[1]
-    FROM ({standing("k.quarter", "k.quarter + interval '15 minutes'")}) s)
+    SELECT min(least), max(most), max(at), (array_agg(key ORDER BY at DESC, key DESC))[1],
+        (array_agg(last ORDER BY at DESC, key DESC))[1]
+    FROM (
+        SELECT value AS least, value AS most, at, key, value AS last
+        FROM ({standing("k.quarter", "k.quarter + interval '15 minutes'")}) s WHERE count > 0
+        UNION ALL
+        SELECT c.min, c.max, c.last_at, c.last_key, c.last FROM usage_closed c
+        WHERE c.tenant = $1 AND c.customer = k.customer AND c.measure = k.measure
+            AND c.quarter >= k.quarter AND c.quarter < k.quarter + interval '15 minutes'
+            AND c.subject = k.subject AND c.dimensions = k.filter::jsonb
+            AND c.last_at IS NOT NULL AND c.month IN {DROPPED}
+    ) s)
 FROM (
     SELECT q.customer, q.measure, q.meter, {_INSTANT.format("q.quarter")} AS quarter, q.subject, q.dimensions AS filter
     FROM unnest({_lists(2, 3, 4, 5, 6, 7)}) AS q(customer, measure, meter, quarter, subject, dimensions)
@@ -245,6 +269,42 @@ WITH k AS (SELECT * FROM {_KEYS}), found AS (
         AND c.filter = q.filter AND c.start_at = q.start_at AND c.end_at = q.end_at
 )
 SELECT used FROM found ORDER BY place"""
+
+# The values of UNIQUE counters: a few of them, before the decision; from the events where there is no counter.
+_OF_COUNTER = """{0}.tenant = $1 AND {0}.customer = k.customer AND {0}.meter = k.meter AND {0}.end_at = k.end_at
+        AND {0}.start_at = k.start_at AND {0}.subject = k.subject AND {0}.filter = k.filter"""
+VALUES = f"""
+SELECT CASE WHEN EXISTS (SELECT FROM usage_counter c WHERE {_OF_COUNTER.format("c")}) THEN (
+        SELECT jsonb_object_agg(v.value, v.number) FROM counter_value v
+        WHERE {_OF_COUNTER.format("v")} AND v.value = ANY(k.items))
+    ELSE (
+        SELECT jsonb_object_agg(item, number) FROM (
+            SELECT item, sum(count) AS number
+            FROM ({standing("k.start_at", "k.end_at", f"AND {ITEM} = ANY(k.items)")}) s GROUP BY item
+        ) told) END
+FROM (
+    SELECT customer, meter, subject, filter, start_at, end_at, string_to_array(items, E'\\x1f') AS items, place
+    FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::timestamptz[], $7::timestamptz[], $8::text[])
+        WITH ORDINALITY AS q(customer, meter, subject, filter, start_at, end_at, items, place)
+) k ORDER BY k.place"""
+# All of them, of a counter that is born, once the rows are written. What one left that was there earlier goes.
+VALUES_LEFT = f"""
+DELETE FROM counter_value v USING {_KEYS} WHERE {_OF_COUNTER.format("v")}"""
+VALUES_BORN = f"""
+INSERT INTO counter_value (tenant, customer, meter, end_at, start_at, subject, filter, value, number)
+SELECT $1, k.customer, k.meter, k.end_at, k.start_at, k.subject, k.filter, s.item, sum(s.count)
+FROM {_KEYS} CROSS JOIN LATERAL ({standing("k.start_at", "k.end_at")}) s GROUP BY 2, 3, 4, 5, 6, 7, 8"""
+VALUES_MOVED = f"""
+INSERT INTO counter_value AS v (tenant, customer, meter, end_at, start_at, subject, filter, value, number)
+SELECT $1, q.customer, q.meter, {_INSTANT.format("q.end_at")}, {_INSTANT.format("q.start_at")}, q.subject, q.filter,
+    q.value, q.number::bigint
+FROM unnest({_lists(2, 3, 4, 5, 6, 7, 8, 9)}) AS q(customer, meter, subject, filter, start_at, end_at, value, number)
+ON CONFLICT (tenant, customer, meter, end_at, start_at, subject, filter, value)
+DO UPDATE SET number = v.number + excluded.number"""
+VALUES_GONE = f"""
+DELETE FROM counter_value v USING unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::timestamptz[],
+    $7::timestamptz[], $8::text[]) AS k(customer, meter, subject, filter, start_at, end_at, value)
+WHERE {_OF_COUNTER.format("v")} AND v.value = k.value AND v.number <= 0"""
 
 HOLDS = f"""
 SELECT id, kind, customer, subject, holder, seq, counted_at, end_at, state, digest,

@@ -17,7 +17,7 @@ from metergate.domain.decision import LimitState, ask_of, look_at
 from metergate.domain.errors import MetergateError, Reason
 from metergate.domain.period import Window
 from metergate.domain.quantity import ZERO
-from metergate.domain.quota import CounterKey, Limit, read_filter
+from metergate.domain.quota import CounterKey, Kind, Limit, read_filter
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,7 @@ def _limits(catalog: Catalog, customer: Customer, meters: Collection[str], now: 
 
 def _looks_back(limits: Iterable[Limit]) -> int:
     """How long after its end a counter may still count: a rolling window's values of labels are found by them."""
-    return max([limit.looks_back for limit in limits if limit.per_labels], default=0)
+    return max([limit.length for limit in limits if limit.per_labels and limit.kind is Kind.ROLLING], default=0)
 
 
 def _wanted(
@@ -132,12 +132,21 @@ def _wanted(
             yield Wanted(limit, windows, [key._replace(filter=filter_) for key in mine])
 
 
+def _near(limit: Limit, key: CounterKey, mine: CounterKey) -> bool:
+    """Whether it is this counter, or one of an earlier position of a window that slides."""
+    if not limit.slides:
+        return key == mine
+    alike = key._replace(start=0, end=mine.end - mine.start) == mine._replace(start=0, end=key.end - key.start)
+    return alike and key.end > mine.start
+
+
 def _filters(limit: Limit, mine: Collection[CounterKey], live: Iterable[CounterKey]) -> Iterable[str]:
     """The label filters of which one of the windows has a counter."""
     names = {*limit.per_labels, *dict(limit.labels)}
     found: dict[str, None] = {}
     for key in live:
         labels = read_filter(key.filter)
-        if key._replace(filter="") in mine and labels.keys() == names and limit.filter_of(labels):
+        here = any(_near(limit, key._replace(filter=""), one) for one in mine)
+        if here and labels.keys() == names and limit.filter_of(labels):
             found[key.filter] = None
     return found

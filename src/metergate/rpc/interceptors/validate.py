@@ -173,6 +173,13 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "VoidGrant": (_required("grant_id"), _short("grant_id")),
     "ListGrants": (_required("customer"), _short("customer", "meter"), _page),
     "ListGrantMoves": (_required("customer"), _short("customer", "meter", "grant_id"), _page),
+    "CreateEndpoint": (_required("endpoint"), _short("request_id", most=64)),
+    "UpdateEndpoint": (_required("endpoint"), _short("request_id", most=64)),
+    "DeleteEndpoint": (_required("id"), _short("id"), _short("request_id", most=64)),
+    "RotateEndpointSecret": (_required("id"), _short("id"), _short("request_id", most=64)),
+    "SendTestEvent": (_required("id"), _short("id")),
+    "ListDeliveries": (_short("endpoint", "customer"), _page),
+    "ReplayDeliveries": (_required("endpoint"), _short("endpoint", "customer"), _moments("start_time", "end_time")),
 }
 
 

@@ -43,7 +43,7 @@ CREATE TABLE webhook_endpoint (
     PRIMARY KEY (tenant, endpoint)
 );
 COMMENT ON TABLE webhook_endpoint IS
-    'where news go; since = of when the first news of each of the kinds are; previous_secret signs too until previous_until';
+    'where news go; since = from when on, for each of the kinds; previous_secret signs too until previous_until';
 
 CREATE TABLE webhook_queue (
     tenant text COLLATE "C" NOT NULL,
@@ -60,8 +60,8 @@ CREATE TABLE webhook_queue (
     FOREIGN KEY (tenant, endpoint) REFERENCES webhook_endpoint ON DELETE CASCADE
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05);
 COMMENT ON TABLE webhook_queue IS
-    'one customer''s news on their way to one endpoint; seq, place = the last ones that were begun; next_at = when to look
-    again, of a claimed queue when the claim runs out; moved_at = since when it waits';
+    'one customer''s news on their way to one endpoint; seq, place = the last that were begun; next_at = when to
+    look again, of a claimed queue when the claim runs out; moved_at = since when it waits';
 CREATE INDEX webhook_queue_due ON webhook_queue (next_at) WHERE next_at IS NOT NULL;
 
 CREATE TABLE webhook_delivery (
