@@ -32,11 +32,13 @@ CATALOG: dict[str, Any] = {
     "default_plan": "default",
 }
 
+NOBODY_LISTENS = "http://127.0.0.1:9/"
+
 
 @dataclass(frozen=True)
 class Ids:
     """What requests name that the server made: three reservations, leases to go on with and to return, one that is
-    forfeited, a decision, and a grant."""
+    forfeited, a decision, a grant, and webhook endpoints to go on with and to take away."""
 
     extended: str = "r_1"
     committed: str = "r_2"
@@ -46,6 +48,8 @@ class Ids:
     forfeited: str = "l_3"
     decision: str = "d_1"
     grant: str = "g_1"
+    endpoint: str = "we_1"
+    removed: str = "we_2"
 
 
 def good_requests(ids: Ids = Ids()) -> dict[str, Message]:
@@ -122,6 +126,19 @@ def good_requests(ids: Ids = Ids()) -> dict[str, Message]:
         "VoidGrant": {"grant_id": ids.grant},
         "ListGrants": {"customer": "acme", "meter": "calls", "include_ended": True, "page_size": 1},
         "ListGrantMoves": {"customer": "acme", "meter": "calls", "grant_id": ids.grant, "page_size": 1},
+        "CreateEndpoint": {
+            "endpoint": {"url": NOBODY_LISTENS, "types": ["usage.recorded"], "description": "x"}, "request_id": "hook-1",
+        },
+        "UpdateEndpoint": {
+            "endpoint": {"id": ids.endpoint, "url": NOBODY_LISTENS, "types": ["limit.exceeded"], "description": "x"},
+            "update_mask": {"paths": ["url", "types", "description"]}, "request_id": "hook-2",
+        },
+        "DeleteEndpoint": {"id": ids.removed, "request_id": "hook-3"},
+        "ListEndpoints": {},
+        "RotateEndpointSecret": {"id": ids.endpoint, "request_id": "hook-4"},
+        "SendTestEvent": {"id": ids.endpoint},
+        "ListDeliveries": {"endpoint": ids.endpoint, "customer": "acme", "state": "STATE_DEAD", "page_size": 1},
+        "ReplayDeliveries": {"endpoint": ids.endpoint, "customer": "acme", **span},
     }  # fmt: skip
     return {method: request_type(method)(**one) for method, one in fields.items()}
 

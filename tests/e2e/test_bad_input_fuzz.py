@@ -18,6 +18,7 @@ from tests.e2e.calls import METHODS, encoded, path_of, read_failure, request_typ
 from tests.e2e.messages import (
     CATALOG,
     NASTY,
+    NOBODY_LISTENS,
     Ids,
     broken,
     good_requests,
@@ -81,7 +82,9 @@ def _made(calls: Blocking) -> Ids:
     reservations = [calls.must("ReserveQuota", subject="acme-a", amounts=amounts) for _ in range(3)]
     leases = [calls.must("AcquireLease", subject="acme-a", holder="h", **lease).lease.id for _ in range(3)]
     grant = calls.must("CreateGrant", customer="acme", meter="calls", amount="1").grant.id
-    return Ids(*[one.reservation.id for one in reservations], *leases, reservations[0].decision.decision_id, grant)
+    hooks = [calls.must("CreateEndpoint", endpoint={"url": NOBODY_LISTENS}).endpoint.id for _ in range(2)]
+    held = [one.reservation.id for one in reservations]
+    return Ids(*held, *leases, reservations[0].decision.decision_id, grant, *hooks)
 
 
 @pytest.fixture(scope="module", autouse=True)

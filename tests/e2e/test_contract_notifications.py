@@ -10,10 +10,9 @@ import pytest
 
 from metergate.domain.signature import sign
 from metergate.v1 import notification_pb2 as pb
-from tests.e2e.calls import Caller, caller, eventually, stamp
+from tests.e2e.calls import Caller, eventually, stamp
 from tests.e2e.quota import furnish, record
 from tests.receiver import Receiver, receiver
-from tests.server import Server
 
 
 @pytest.fixture
@@ -197,20 +196,3 @@ async def test_p12_there_are_only_so_many(api: Caller, hook: Receiver) -> None:
     refused = await api.refused("CreateEndpoint", endpoint={"url": hook.url})
     assert refused.short == ("FAILED_PRECONDITION", "TOO_MANY_ENDPOINTS")
     assert refused.metadata == {"maximum": "20"}
-
-
-async def test_p9_a_strangers_endpoint(api: Caller, server: Server, hook: Receiver) -> None:
-    made = (await endpoint(api, hook.url)).endpoint
-    key = await server.new_key("stranger")
-    async with caller(server.grpc_url, key) as stranger:
-        assert not (await stranger("ListEndpoints")).endpoints
-        for method, fields in (
-            ("DeleteEndpoint", {"id": made.id}),
-            ("RotateEndpointSecret", {"id": made.id}),
-            ("SendTestEvent", {"id": made.id}),
-            ("UpdateEndpoint", {"endpoint": {"id": made.id, "disabled": True}}),
-            ("ReplayDeliveries", {"endpoint": made.id}),
-            ("ListDeliveries", {"endpoint": made.id}),
-        ):
-            assert (await stranger.refused(method, **fields)).reason == "ENDPOINT_NOT_FOUND", method
-    assert not hook.got

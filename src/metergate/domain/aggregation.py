@@ -131,7 +131,7 @@ AGGREGATIONS: dict[str, Aggregation] = {
 }  # fmt: skip
 
 
-def level(samples: Iterable[Sample], window: Window, until: int, unit: LevelUnit, time_zone: str) -> Decimal:
+def level(samples: Sequence[Sample], window: Window, until: int, unit: LevelUnit, time_zone: str) -> Decimal:
     """The time-weighted level in `window`, up to `until`: the integral of the level over time in units of time, rounded
     half up to 12 places. Each series holds its last sample until the next one, at most `HOLDS`; `samples` are those of
     the window and of as long before it. A month counts as 1 however long it is, in the time zone."""

@@ -92,7 +92,7 @@ def of_samples(samples: str) -> str:
     WHEN 'percentile' THEN (
         SELECT min(value) FROM (
             SELECT value, sum(count) OVER (ORDER BY value) AS below, sum(count) OVER () AS whole FROM ({samples}) s
-        ) ranked WHERE below >= ceil(whole * m.percentile / 100))
+        ) ranked WHERE below * 100 >= whole * m.percentile)
     WHEN 'avg' THEN (SELECT {AVERAGE} FROM (SELECT value * count AS sum, count FROM ({samples}) s) s)
     WHEN 'min' THEN (SELECT min(value) FROM ({samples}) s WHERE count > 0)
     WHEN 'max' THEN (SELECT max(value) FROM ({samples}) s WHERE count > 0)
