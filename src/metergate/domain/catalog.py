@@ -118,13 +118,28 @@ class Catalog:
     @cached_property
     def thresholds_look_back(self) -> int | None:
         """How long after its end a window may still count for a limit with thresholds; None where no limit has any."""
-        found = [limit.looks_back for plan in self.plans for limit in plan.limits if limit.thresholds]
+        found = [limit.looks_back for plan in self.plans for limit in plan.limits if limit.fires]
         return max(found, default=None)
 
     @cached_property
     def granted_meters(self) -> frozenset[str]:
         """The meters on which grants limit somebody: those whose use burns grants."""
         return frozenset([limit.meter for plan in self.plans for limit in plan.limits if limit.kind is Kind.GRANTS])
+
+    @cached_property
+    def rated_meters(self) -> frozenset[str]:
+        """The meters whose use takes from somebody's rate."""
+        return frozenset([limit.meter for plan in self.plans for limit in plan.limits if limit.kind is Kind.RATE])
+
+    @cached_property
+    def graced(self) -> dict[str, tuple[str, ...]]:
+        """By meter, the names of limits with a grace of time, of whatever plan."""
+        found: dict[str, dict[str, None]] = {}
+        for plan in self.plans:
+            for limit in plan.limits:
+                if limit.grace_period is not None:
+                    found.setdefault(limit.meter, {})[limit.name] = None
+        return {meter: tuple(names) for meter, names in found.items()}
 
     def check(self) -> None:
         """Raises CATALOG_INVALID with a violation for each contradiction."""
@@ -248,6 +263,7 @@ def _check_limit(where: str, limit: Limit, meter: Meter | None) -> Iterable[Viol
 
 
 _OF_A_LENGTH = (Kind.FIXED, Kind.ROLLING, Kind.RATE)
+_REACHED_ONCE = (Kind.CALENDAR, Kind.ANCHORED, Kind.FIXED, Kind.LIFETIME)
 
 
 def _check_window(where: str, limit: Limit) -> Iterable[Violation]:
@@ -289,10 +305,8 @@ def _check_policy(where: str, limit: Limit, meter: Meter) -> Iterable[Violation]
         yield Violation(f"{where}.policy", "there is no grace beyond grants: grant more")
     elif rate and limit.policy is Policy.GRACE:
         yield Violation(f"{where}.policy", "a rate has no grace: give it a larger burst")
-    elif (limit.policy is Policy.GRACE) != (limit.grace is not None):
-        yield Violation(f"{where}.grace", "must be given with the policy GRACE, and only with it")
-    elif limit.grace is not None and limit.grace <= 0:
-        yield Violation(f"{where}.grace", "must be more than 0")
+    else:
+        yield from _check_grace(where, limit)
     grows = meter.aggregation in AGGREGATIONS and AGGREGATIONS[meter.aggregation].grows and not meter.allow_negative
     if grows:
         return
@@ -301,6 +315,26 @@ def _check_policy(where: str, limit: Limit, meter: Meter) -> Iterable[Violation]
         yield Violation(f"{where}.policy", f"{policy} needs a meter that only grows, and {meter.name!r} can shrink")
     if limit.kind in (Kind.RATE, Kind.CONCURRENCY, Kind.GRANTS):
         yield Violation(f"{where}.kind", f"{limit.kind} needs a meter that only grows, and {meter.name!r} can shrink")
+
+
+def _check_grace(where: str, limit: Limit) -> Iterable[Violation]:
+    if limit.policy is Policy.GRACE and limit.grace is None and limit.grace_period is None:
+        yield Violation(f"{where}.grace", "must be given with the policy GRACE, or grace_period")
+    if limit.grace is not None and limit.policy is not Policy.GRACE:
+        yield Violation(f"{where}.grace", "must be given with the policy GRACE only")
+    elif limit.grace is not None and limit.grace <= 0:
+        yield Violation(f"{where}.grace", "must be more than 0")
+    if limit.grace_period is None:
+        return
+    place = f"{where}.grace_period"
+    if limit.policy is not Policy.GRACE:
+        yield Violation(place, "must be given with the policy GRACE only")
+    if not SECOND <= limit.grace_period <= LENGTH_MAX or limit.grace_period % SECOND:
+        yield Violation(place, f"must be whole seconds, from 1s to {length_to_text(LENGTH_MAX)}")
+    if limit.kind not in _REACHED_ONCE:
+        yield Violation(place, f"where the kind is {limit.kind} there is no window in which it is first reached")
+    if limit.max is None:
+        yield Violation(place, "needs a maximum that is reached")
 
 
 def _check_rates(where: str, limits: Sequence[Limit]) -> Iterable[Violation]:
@@ -371,7 +405,7 @@ def _shown(name: str, value: Any) -> str:
         return text_of_max(value)
     if isinstance(value, tuple):
         return "[" + ", ".join("=".join(one) if isinstance(one, tuple) else str(one) for one in value) + "]"
-    if name == "length":
+    if name in ("length", "grace_period"):
         return length_to_text(value) if value else "none"
     if isinstance(value, Decimal):
         return to_text(value)

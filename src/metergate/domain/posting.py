@@ -14,16 +14,17 @@ from typing import NamedTuple
 from metergate.domain.catalog import Catalog
 from metergate.domain.errors import MetergateError, Reason, invalid
 from metergate.domain.grant import Account, Move
-from metergate.domain.hold import Hold, Shift, settle, shifts
+from metergate.domain.hold import Hold, Shift, settle, settled_between, shifts
 from metergate.domain.meter import Meter
 from metergate.domain.override import Override
 from metergate.domain.period import QUARTER
-from metergate.domain.quantity import add
+from metergate.domain.quantity import ZERO, add
 from metergate.domain.usage import AcceptWindow, Event, Outcome, Receipt, compare, conflict
 from metergate.domain.work import Fact
 
 # The customer of events whose subject is unknown: a waiting room with a head of its own.
 NOBODY = ""
+_NOTHING: Mapping[str, Decimal] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +76,13 @@ class RollupKey(NamedTuple):
 
 
 class Use(NamedTuple):
-    """What one event adds to one meter."""
+    """What one event adds to one meter. `settled` of it was held for it."""
 
     counted_at: int
     subject: str
     labels: Mapping[str, str]
     value: Decimal
+    settled: Decimal = ZERO
 
 
 @dataclass(slots=True)
@@ -184,10 +186,10 @@ def _record(fact: Fact, ledger: Ledger, posting: Posting) -> Receipt:
     if isinstance(parts, MetergateError):
         return Receipt(event.id, Outcome.REJECTED, parts)
     counted_at = now if event.time is None else event.time
-    unsettled = ""
+    unsettled, settled = "", _NOTHING
     if event.settles and customer != NOBODY:
-        counted_at, unsettled = _settle(event, customer, counted_at, parts, ledger, posting)
-    append(posting, ledger, event, customer, counted_at, parts)
+        counted_at, unsettled, settled = _settle(event, customer, counted_at, parts, ledger, posting)
+    append(posting, ledger, event, customer, counted_at, parts, settled)
     unmatched = "subject" if customer == NOBODY else "" if parts else "meter"
     return Receipt(event.id, Outcome.ACCEPTED, None, unmatched, unsettled)
 
@@ -218,18 +220,21 @@ def _settle(
     parts: Sequence[tuple[Meter, Decimal]],
     ledger: Ledger,
     posting: Posting,
-) -> tuple[int, str]:
-    """Takes what the event used out of the hold that it names: when it counts then, and why nothing was taken."""
+) -> tuple[int, str, Mapping[str, Decimal]]:
+    """Takes what the event used out of the hold that it names: when it counts then, why nothing was taken, and what was
+    of each meter."""
     hold = ledger.hold(posting, event.settles)
     if hold is None or hold.customer != customer:
-        return counted_at, "unknown"
+        return counted_at, "unknown", _NOTHING
     counted_at = hold.window_time(event.time, ledger.now)
-    reasons = ["other"]
+    reasons, settled = ["other"], {}
     for meter, value in parts:
+        before = hold
         hold, reason = settle(hold, meter, event.subject, event.labels, value)
+        settled[meter.name] = settled_between(before, hold)
         reasons.append(reason)
     posting.holds[hold.id] = hold
-    return counted_at, "" if "" in reasons else reasons[-1]
+    return counted_at, "" if "" in reasons else reasons[-1], settled
 
 
 def append(
@@ -239,25 +244,29 @@ def append(
     customer: str,
     counted_at: int,
     parts: Iterable[tuple[Meter, Decimal]],
+    settled: Mapping[str, Decimal] = _NOTHING,
 ) -> None:
-    """Appends an event with what it adds to its meters."""
+    """Appends an event with what it adds to its meters, and what of that was held for it."""
     posting.fresh[event.source, event.id] = event
     head = ledger.heads[customer]
     posting.rows.append(Row(event, customer, head.seq + 1, counted_at, head.pool))
     if customer != NOBODY:
         for meter, value in parts:
-            _count(posting, customer, meter, event, counted_at, value)
+            held = settled.get(meter.name, ZERO) if settled else ZERO
+            _count(posting, customer, meter, event, counted_at, value, held)
             if head.pool:
-                _count(posting, head.pool, meter, event, counted_at, value)
+                _count(posting, head.pool, meter, event, counted_at, value, held)
 
 
-def _count(posting: Posting, customer: str, meter: Meter, event: Event, counted_at: int, value: Decimal) -> None:
+def _count(
+    posting: Posting, customer: str, meter: Meter, event: Event, counted_at: int, value: Decimal, held: Decimal
+) -> None:
     labels, name, subject = event.labels, meter.name, event.subject
     dimensions = tuple([labels.get(dimension, "") for dimension in meter.dimensions])
     key = RollupKey(customer, name, counted_at - counted_at % QUARTER, subject, dimensions)
     before = posting.rollups.get(key)
     posting.rollups[key] = (1, value) if before is None else (before[0] + 1, add(before[1], value))
-    use = Use(counted_at, subject, labels, value)
+    use = Use(counted_at, subject, labels, value, held)
     uses = posting.uses.get((customer, name))
     if uses is None:
         posting.uses[customer, name] = [use]

@@ -36,6 +36,23 @@ class LimitEvent(NamedTuple):
     place: int = 0
 
 
+class Reached(NamedTuple):
+    """When a limit was first reached in a window, and under which `seq`."""
+
+    at: int
+    seq: int
+
+
+def with_reached(
+    counters: dict[CounterKey, Figures], found: Mapping[tuple[CounterKey, str], Reached]
+) -> dict[CounterKey, Figures]:
+    """The counters with when limits that have a grace of time were first reached in their windows."""
+    for (key, name), one in found.items():
+        figures = counters[key]
+        counters[key] = figures._replace(reached=(*figures.reached, (name, one.at)))
+    return counters
+
+
 def reached(
     ledger: Ledger, counters: Mapping[CounterKey, Figures], changed: Iterable[CounterKey], told: Told
 ) -> list[LimitEvent]:
@@ -45,7 +62,7 @@ def reached(
     for key in changed:
         head = ledger.heads[key.customer]
         for limit in ledger.catalog.limits_for(head, key.meter, ledger.now):
-            if not limit.thresholds or (not limit.looks_back and _nothing_new(limit, key, counters[key], told)):
+            if not limit.fires or (not limit.looks_back and _nothing_new(limit, key, counters[key], told)):
                 continue
             for event in _events(limit, key, head, ledger.now, counters):
                 if event.threshold not in told(event.key, event.limit):
@@ -57,11 +74,11 @@ def _nothing_new(limit: Limit, key: CounterKey, figures: Figures, told: Told) ->
     """Whether the lowest threshold that was not told lies above: what most counters are asked with each commit."""
     if not limit.max:
         return True
-    hundredfold, lowest = CONTEXT.multiply(taken(limit, figures), 100), min(limit.thresholds)
+    hundredfold, lowest = CONTEXT.multiply(taken(limit, figures), 100), min(limit.fires)
     if hundredfold < CONTEXT.multiply(limit.max, lowest):
         return True
     before = told(key, limit.name)
-    lowest = min([percent for percent in limit.thresholds if percent not in before], default=0)
+    lowest = min([percent for percent in limit.fires if percent not in before], default=0)
     return not lowest or hundredfold < CONTEXT.multiply(limit.max, lowest)
 
 

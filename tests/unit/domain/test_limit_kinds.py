@@ -117,7 +117,7 @@ def test_p2_a_rate_lives_by_its_tat_alone() -> None:
     found = state(RATE, "6")
     assert (found.fits, found.would_fit, found.remaining) == (False, 5, 5)
     after = advance(RATE, figures("3"), Decimal(5), NOW)
-    assert after == figures("3", tat=str(NOW + SECOND // 2))
+    assert after == figures("3", tat=str(NOW + SECOND // 2), pace="100000")
     found = state(RATE, "2", tat=str(after.tat))
     assert (found.fits, found.remaining, found.frees_at, found.resets_at) == (
         False, 0, NOW + 200_000, NOW + 200_000,

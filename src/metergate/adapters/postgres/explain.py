@@ -11,10 +11,12 @@ from metergate.adapters.postgres.connect import snapshots
 from metergate.adapters.postgres.definitions import driver
 from metergate.adapters.postgres.errors import engine_errors
 from metergate.adapters.postgres.grants import grants_at
+from metergate.adapters.postgres.limit_events import load_reached
 from metergate.app.ports.readers import Behind, CountedEvent, GrantPart, HeldPart
 from metergate.domain.granting import counter_of
 from metergate.domain.quantity import ZERO
 from metergate.domain.quota import CounterKey, Figures
+from metergate.domain.threshold import Reached
 
 # k is one window of a limit's counter, e an event or a change of a hold up to the decision's seq.
 _KEYS = """unnest($3::timestamptz[], $4::timestamptz[]) WITH ORDINALITY AS k(start_at, end_at, place)"""
@@ -68,3 +70,11 @@ class PostgresExplain:
             figures[place - 1] = before.plus(Figures(ZERO, *columns))._replace(granted=granted)
         holds = [HeldPart(id_, Figures(ZERO, *columns)) for _, id_, *columns in held]
         return Behind(figures, [CountedEvent(*row) for row in events], sum(row[2] for row in used), holds, grants)
+
+    async def reached(
+        self, tenant: str, pairs: Sequence[tuple[CounterKey, str]]
+    ) -> dict[tuple[CounterKey, str], Reached]:
+        """See `app.ports.readers.ExplainReader`."""
+        with engine_errors():
+            async with self._snapshots.connect() as pooled:
+                return await load_reached(await driver(pooled), tenant, pairs)

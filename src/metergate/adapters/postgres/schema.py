@@ -90,6 +90,7 @@ limits = Table(
     Column("shadow", Boolean, nullable=False, server_default="false"),
     Column("thresholds", ARRAY(Integer), nullable=False, server_default="{}"),
     Column("when_view_gone", Text, nullable=False, server_default="ledger"),
+    Column("grace_period", BigInteger),
 )
 customers = Table(
     "customer",
@@ -188,6 +189,7 @@ counters = Table(
     Column("leased", Numeric, nullable=False, server_default="0"),
     Column("forfeited", Numeric, nullable=False, server_default="0"),
     Column("tat", Numeric, nullable=False, server_default="0"),
+    Column("pace", Numeric, nullable=False, server_default="0"),
 )
 grants = Table(
     "usage_grant",

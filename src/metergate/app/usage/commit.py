@@ -13,16 +13,18 @@ from metergate.app.directory import Directory, Memory
 from metergate.app.ports.ledger import Commit, Look
 from metergate.app.ports.ledger import Ledger as LedgerPort
 from metergate.app.ports.view import Publication
+from metergate.app.quota.grace import graced
 from metergate.domain.answer import Result
 from metergate.domain.batch import Batch
 from metergate.domain.catalog import Catalog
+from metergate.domain.counting import with_rates
 from metergate.domain.grant import Account
 from metergate.domain.granting import touched, unkept, with_granted
 from metergate.domain.hold import Hold
 from metergate.domain.period import EARLIEST, Window
 from metergate.domain.posting import NOBODY, Head, Known, Ledger
 from metergate.domain.quota import CounterKey, Figures, Limit
-from metergate.domain.threshold import LimitEvent
+from metergate.domain.threshold import LimitEvent, with_reached
 from metergate.domain.usage import AcceptWindow
 from metergate.domain.work import Acquire, Fact, Mark, Work, events_of, hold_ids
 
@@ -206,7 +208,12 @@ class UsageCommitter:
             for key in missing:
                 over = _window_over(wanted[key], heads[key.customer], key)
                 forget += [key._replace(start=over.start, end=over.end)] if over else []
+        born = with_rates(born, stored)
         counters = with_granted(batch.ledger.grants, stored | born)
+        pairs = graced(batch.ledger.catalog, counters)
+        if pairs:
+            counters = with_reached(counters, await commit.reached(pairs))
+            born = {key: counters[key] for key in born}
         return stored, born, batch.finish(counters), forget
 
 
