@@ -59,7 +59,7 @@ class HoldMoves(UsageMoves):
     def what_is_left(self, customer: str, at: int, wishes: Sequence[Wish]) -> list[Wish]:
         """As much of each wish as fits beside those before it."""
         trial = Held("trial", "reservation", customer, wishes[0].subject, at, at, [])
-        tats = dict(self.oracle.tats)
+        rates = dict(self.oracle.rates)
         self.oracle.holds["trial"] = trial
         fitting = []
         for wish in wishes:
@@ -69,7 +69,7 @@ class HoldMoves(UsageMoves):
             self.oracle.take(self.oracle.asks(customer, at, [fit]), at)
             fitting.append(fit)
         del self.oracle.holds["trial"]
-        self.oracle.tats = tats
+        self.oracle.rates = rates
         return fitting
 
     async def extend(self) -> str:
@@ -124,6 +124,7 @@ class HoldMoves(UsageMoves):
         for one, first in zip(events, known, strict=True):
             if first is None:
                 self.oracle.post(one, held.counted_at)
+        self.oracle.pay(answer.now)
         if held.state == "open":
             held.end("committed")
         assert hold_of(answer).state.value == held.state
