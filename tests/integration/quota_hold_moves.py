@@ -51,14 +51,17 @@ class HoldMoves(UsageMoves):
         assert hold.end_at == at + ttl
         self.oracle.take(asks, at)
         shares = [Share(wish.meter, wish.labels, wish.amount) for wish in wishes]
-        self.oracle.holds[hold.id] = Held(hold.id, "reservation", customer, subject, at, at + ttl, shares)
+        pool = self.oracle.pools.get(customer, "")
+        self.oracle.holds[hold.id] = Held(hold.id, "reservation", customer, subject, at, at + ttl, shares, pool)
         self.requests[request_id] = (hold.id, body)
         self.verify_decision(answer, asks)
         return "partly" if partial else "allowed"
 
     def what_is_left(self, customer: str, at: int, wishes: Sequence[Wish]) -> list[Wish]:
         """As much of each wish as fits beside those before it."""
-        trial = Held("trial", "reservation", customer, wishes[0].subject, at, at, [])
+        trial = Held(
+            "trial", "reservation", customer, wishes[0].subject, at, at, [], self.oracle.pools.get(customer, "")
+        )
         rates = dict(self.oracle.rates)
         self.oracle.holds["trial"] = trial
         fitting = []

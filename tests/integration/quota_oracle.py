@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from fractions import Fraction
+from itertools import product
 from typing import NamedTuple
 
 from metergate.domain.catalog import Catalog
@@ -31,6 +32,7 @@ class Fact(NamedTuple):
     event: Event
     customer: str
     counted_at: int
+    pool: str
 
 
 class Wish(NamedTuple):
@@ -78,6 +80,7 @@ class Held:
     counted_at: int
     end_at: int
     shares: list[Share]
+    pool: str = ""
     state: str = "open"
 
     @property
@@ -137,6 +140,8 @@ class Oracle:
     reached: dict[tuple[CounterKey, str], int] = field(default_factory=dict)
     debts: list[Debt] = field(default_factory=list)
     overrides: dict[str, tuple[Override, ...]] = field(default_factory=dict)
+    pools: dict[str, str] = field(default_factory=dict)
+    anchors: dict[str, int] = field(default_factory=dict)
 
     def values(self, event: Event) -> dict[str, Decimal]:
         """What the event adds to which meters."""
@@ -164,12 +169,14 @@ class Oracle:
         for fact in self.facts.values():
             for meter, value in self.values(fact.event).items():
                 one = (fact.event.subject, fact.event.labels, fact.counted_at, "used", value)
-                uses.setdefault((fact.customer, meter), []).append(one)
+                for owner in {fact.customer, fact.pool or fact.customer}:
+                    uses.setdefault((owner, meter), []).append(one)
         for hold in self.holds.values():
             for share in hold.shares:
                 if share.left:
                     mine = (hold.subject, share.labels, hold.counted_at, hold.column, share.left)
-                    uses.setdefault((hold.customer, share.meter), []).append(mine)
+                    for owner in {hold.customer, hold.pool or hold.customer}:
+                        uses.setdefault((owner, share.meter), []).append(mine)
         found = {}
         for key in keys:
             sums = dict.fromkeys(Figures._fields, ZERO)
@@ -191,17 +198,18 @@ class Oracle:
             yield replace(limit, max=max(mine, key=lambda one: one.start).max) if mine else limit
 
     def asks(self, customer: str, at: int, wishes: Sequence[Wish]) -> list[Ask]:
-        """What is asked of the limits in force. What two wishes ask of one counter is added up."""
+        """What is asked of the limits in force, and of the pool's. What two wishes ask of one counter is added up."""
         found: dict[tuple[str, CounterKey], Ask] = {}
-        for wish in wishes:
-            for limit in self.limits(customer, at, wish.meter):
+        owners = [customer, self.pools[customer]] if self.pools.get(customer) else [customer]
+        for owner, wish in product(owners, wishes):
+            for limit in self.limits(owner, at, wish.meter):
                 filter_ = limit.filter_of(wish.labels)
                 if filter_ is None:
                     continue
                 subject = limit.subject_of(wish.subject)
                 keys = tuple(
-                    CounterKey(customer, wish.meter, subject, filter_, window.start, window.end)
-                    for window in limit.windows(self.zones[customer], at)
+                    CounterKey(owner, wish.meter, subject, filter_, window.start, window.end)
+                    for window in limit.windows(self.zones[owner], at, self.anchors.get(owner))
                 )
                 before = found.get((limit.name, keys[-1]))
                 amount = wish.amount + (before.amount if before else 0)
@@ -276,7 +284,7 @@ class Oracle:
     def post(self, event: Event, counted_at: int) -> str:
         """An event that was accepted; why it settled nothing, "" where it did or had nothing to."""
         customer = self.owners[event.subject]
-        self.facts[event.source, event.id] = Fact(event, customer, counted_at)
+        self.facts[event.source, event.id] = Fact(event, customer, counted_at, self.pools.get(customer, ""))
         hold = self.holds.get(event.settles)
         held = None if hold is None or hold.customer != customer else hold
         reasons = ["other" if held else "unknown"]

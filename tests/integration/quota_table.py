@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from metergate.app.sweep import SweepView
 from metergate.domain.answer import Answer
@@ -29,22 +29,27 @@ METERS = (
     Meter("requests", "llm", "count", dimensions=("model",)),
     Meter("tokens", "llm", value="tokens", dimensions=("model",)),
 )
-CUSTOMERS = {"acme": "UTC", "berlin": "Europe/Berlin"}
-SUBJECTS = {"acme": "acme", "alice": "acme", "berlin": "berlin"}
+CUSTOMERS = {"acme": "UTC", "berlin": "Europe/Berlin", "group": "Asia/Kathmandu"}
+SUBJECTS = {"acme": "acme", "alice": "acme", "berlin": "berlin", "group": "group"}
+POOL, MEMBERS = "group", ("acme", "berlin")
 LABELS: list[dict[str, str]] = [{}, {"region": "eu"}, {"model": "a"}, {"region": "eu", "model": "b", "other": "x"}]
 KINDS = [
     *[(Kind.CALENDAR, 0, Period.MONTH)] * 3, (Kind.CALENDAR, 0, Period.DAY), (Kind.CALENDAR, 0, Period.HOUR),
+    (Kind.ANCHORED, 0, Period.MONTH), (Kind.ANCHORED, 0, Period.DAY),
     (Kind.FIXED, 10 * MINUTE, Period.MONTH), (Kind.ROLLING, 20 * MINUTE, Period.MONTH),
     (Kind.LIFETIME, 0, Period.MONTH), (Kind.RATE, MINUTE, Period.MONTH),
     (Kind.RATE, 2 * MINUTE, Period.MONTH), (Kind.CONCURRENCY, 0, Period.MONTH),
 ]  # fmt: skip
 REACHED_ONCE = (Kind.CALENDAR, Kind.ANCHORED, Kind.FIXED, Kind.LIFETIME)
-LASTING = KINDS[:7]  # on which there are leases
+LASTING = KINDS[:9]  # on which there are leases
 MOST = [None, *[Decimal(most) for most in ("0", "1", "7", "10.5", "40", "100", "100", "1000", "1000")]]
 AMOUNTS = ["", "1", "1", "2", "3", "0.5", "7", "30", "0", "0.000000000001"]
 STEPS = [-HOUR, -MINUTE, -5 * SECOND, SECOND, 15 * SECOND, 45 * SECOND, 45 * SECOND, 11 * MINUTE, HOUR]
 HEARD_MOST = 5.0  # seconds in which all processes hear of a commit, on a busy machine
 TABLES = ("usage_event", "usage_id", "usage_rollup", "usage_counter", "hold", "hold_move", "customer_head")
+
+
+_T = TypeVar("_T")
 
 
 class Answered(NamedTuple):
@@ -203,9 +208,12 @@ class Table:
 
     def wrong(self, subject: str, meter: str, labels: dict[str, str], state: LimitState) -> str:
         """What a limit's state says and the oracle does not."""
-        customer, limit = SUBJECTS[subject], state.limit
+        customer, limit = state.pool or SUBJECTS[subject], state.limit
+        if state.pool not in ("", self.oracle.pools.get(SUBJECTS[subject], "")):
+            return f"{limit.name} is of the pool {state.pool}"
         at = state.window.end - 1 if state.window.end < LATEST else 0
-        whose, windows = limit.subject_of(subject), limit.windows(CUSTOMERS[customer], at)
+        zone, anchor = self.oracle.zones[customer], self.oracle.anchors.get(customer)
+        whose, windows = limit.subject_of(subject), limit.windows(zone, at, anchor)
         filter_ = state.filter or limit.filter_of(labels) or ""
         keys = [CounterKey(customer, meter, whose, filter_, one.start, one.end) for one in windows]
         expected = [sum(column, ZERO) for column in zip(*self.oracle.figures(keys).values(), strict=True)]
@@ -224,7 +232,10 @@ class Table:
             columns = zip(*[figures[key] for key in touch.keys], strict=True)
             assert list(state.figures[:4]) == [sum(column, ZERO) for column in columns], touch.limit.name
         assert answer.decision.allowed == answer.allowed
-        self.answered.append(Answered(answer.seq, [ask.keys for ask in asks], figures))
+        customer = answer.demand.customer
+        # What a pool's counters were is told by the clock, which steps here.
+        mine = [ask.keys for ask in asks if ask.keys[0].customer == customer and customer != POOL]
+        self.answered.append(Answered(answer.seq, mine, figures))
 
     def some_hold(self, kind: str) -> Held | None:
         """One that is open, mostly."""
@@ -261,7 +272,7 @@ def hold_of(answer: Answer) -> Hold:
     return answer.hold
 
 
-async def caught(call: Awaitable[Answer]) -> Answer | MetergateError:
+async def caught(call: Awaitable[_T]) -> _T | MetergateError:
     """The answer, or the error."""
     try:
         return await call

@@ -18,9 +18,11 @@ from metergate.domain.quantity import ZERO
 from metergate.domain.quota import CounterKey, Figures
 from metergate.domain.threshold import Reached
 
-# k is one window of a limit's counter, e an event or a change of a hold up to the decision's seq.
+# k is one window of a limit's counter, e an event or a change of a hold up to the decision's seq. What members of a
+# pool used has an order of its own: where the pool itself decided, it counts up to that instant too.
 _KEYS = """unnest($3::timestamptz[], $4::timestamptz[]) WITH ORDINALITY AS k(start_at, end_at, place)"""
-_MINE = f"""e.tenant = $1 AND (CASE WHEN $5::bigint IS NULL THEN e.recorded_at <= $9 ELSE e.seq <= $5 END)
+_MINE = f"""e.tenant = $1
+    AND (CASE WHEN $5::bigint IS NULL OR e.customer <> $2 THEN e.recorded_at <= $9 ELSE e.seq <= $5 END)
     AND e.counted_at >= k.start_at AND e.counted_at < k.end_at
     AND ($7::text = '' OR e.subject = $7)
     AND ($8::text = '' OR {sql.LABELS_MATCH.format(filter="nullif($8::text, '')::jsonb")})"""

@@ -339,9 +339,10 @@ _GRANTED_AT = """(
 )"""
 
 # The counters as they were at a seq of customer a.customer: as they are, without what came after it. A pool has an
-# order of its own, so there it is what came after the same commit by the clock.
+# order of its own, and so have its members, so there it is what came after the same commit by the clock.
 _AFTER = (
-    "(CASE WHEN k.customer = a.customer THEN e.seq > a.seq ELSE e.recorded_at > a.at END) AND e.recorded_at >= a.since"
+    "(CASE WHEN k.customer = a.customer AND e.customer = k.customer THEN e.seq > a.seq ELSE e.recorded_at > a.at END) "
+    "AND e.recorded_at >= a.since"
 )
 FIGURES_AT = f"""
 SELECT {_SUM} - (SELECT coalesce(sum(part), 0) FROM ({_counted("k.start_at", "k.end_at", f"AND {_AFTER}")}) parts),
