@@ -28,6 +28,7 @@ USED = "used"
 # Touches of a demand, by their places.
 Passed = frozenset[int]
 _NONE: Passed = frozenset()
+_RATE = Kind.RATE  # looked up once: each admission asks for it
 
 
 class Touch(NamedTuple):
@@ -133,11 +134,11 @@ class Running:
         """Adds it to the counters: to a hold's column, or to what is used. Returns which of its touches are those of
         shadow limits that would have refused it."""
         running, place, passed = self.figures, Figures._fields.index(column or USED), _NONE
-        for number, touch in enumerate(demand.touches):
+        for touch in demand.touches:
             limit = touch.limit
             if limit.shadow and not self._keeps(touch, demand):
-                passed |= {number}
-            if limit.kind is Kind.RATE:
+                passed |= {demand.touches.index(touch)}
+            if limit.kind is _RATE:
                 key = touch.keys[-1]
                 running[key] = advance(limit, running[key], demand.amounts[key], self._now)
         for key, amount in demand.amounts.items():
