@@ -72,10 +72,14 @@ class Rate(NamedTuple):
     def after_facts(self, tat: Decimal, facts: Iterable[tuple[int, Decimal]], now: int) -> Decimal:
         """The tat when these amounts were used at these instants, whether they conform or not.
 
-        Each takes as it would have taken then, in order of time. One that came in late may have been paid off by pauses
-        that a tat does not tell: it errs towards refusing, for no longer than what it `remembers`.
+        Each takes as it would have taken then, in order of time; what is put in the place of something else takes the
+        difference, and nothing is given back. One that came in late may have been paid off by pauses that a tat does
+        not tell: it errs towards refusing, for no longer than what it `remembers`.
         """
-        for at, amount in sorted(facts):
+        used: dict[int, Decimal] = {}
+        for at, amount in facts:
+            used[at] = add(used.get(at, ZERO), amount)
+        for at, amount in sorted(used.items()):
             if amount > 0 and at >= now - self.remembers:
                 tat = self.after(tat, amount, min(at, now))
         return tat

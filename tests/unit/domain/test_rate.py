@@ -98,6 +98,12 @@ def test_facts_take_by_the_time_by_which_they_count() -> None:
     assert one.after_facts(Decimal(NOW), [(NOW, ZERO), (NOW, Decimal(1))], NOW) == NOW + SECOND // 10
 
 
+def test_a_correction_takes_the_difference_and_gives_nothing_back() -> None:
+    one, tat = rate("10"), Decimal(NOW + SECOND)
+    assert one.after_facts(tat, [(NOW, Decimal(-3)), (NOW, Decimal(5))], NOW) == tat + 2 * SECOND // 10
+    assert one.after_facts(tat, [(NOW, Decimal(-3)), (NOW, Decimal(2))], NOW) == tat
+
+
 def test_facts_that_came_too_late_to_matter_take_nothing() -> None:
     one, slow = rate("10"), rate("10", burst="600")
     tat = Decimal(NOW + SECOND)
