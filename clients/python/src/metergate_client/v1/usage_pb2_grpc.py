@@ -55,6 +55,11 @@ class UsageServiceStub:
                 request_serializer=metergate_dot_v1_dot_usage__pb2.ListUsageEventsRequest.SerializeToString,
                 response_deserializer=metergate_dot_v1_dot_usage__pb2.ListUsageEventsResponse.FromString,
                 _registered_method=True)
+        self.WatchUsage = channel.unary_stream(
+                '/metergate.v1.UsageService/WatchUsage',
+                request_serializer=metergate_dot_v1_dot_usage__pb2.WatchUsageRequest.SerializeToString,
+                response_deserializer=metergate_dot_v1_dot_usage__pb2.WatchUsageResponse.FromString,
+                _registered_method=True)
 
 
 class UsageServiceServicer:
@@ -89,6 +94,14 @@ class UsageServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def WatchUsage(self, request, context):
+        """WatchUsage tells what is recorded as it is recorded, corrections included, in the customer's order of facts. The
+        stream goes on until the client ends it, or the server stops (SHUTTING_DOWN): then ask again from the last `seq`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_UsageServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -111,6 +124,11 @@ def add_UsageServiceServicer_to_server(servicer, server):
                     servicer.ListUsageEvents,
                     request_deserializer=metergate_dot_v1_dot_usage__pb2.ListUsageEventsRequest.FromString,
                     response_serializer=metergate_dot_v1_dot_usage__pb2.ListUsageEventsResponse.SerializeToString,
+            ),
+            'WatchUsage': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchUsage,
+                    request_deserializer=metergate_dot_v1_dot_usage__pb2.WatchUsageRequest.FromString,
+                    response_serializer=metergate_dot_v1_dot_usage__pb2.WatchUsageResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -222,6 +240,33 @@ class UsageService:
             '/metergate.v1.UsageService/ListUsageEvents',
             metergate_dot_v1_dot_usage__pb2.ListUsageEventsRequest.SerializeToString,
             metergate_dot_v1_dot_usage__pb2.ListUsageEventsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchUsage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/metergate.v1.UsageService/WatchUsage',
+            metergate_dot_v1_dot_usage__pb2.WatchUsageRequest.SerializeToString,
+            metergate_dot_v1_dot_usage__pb2.WatchUsageResponse.FromString,
             options,
             channel_credentials,
             insecure,
