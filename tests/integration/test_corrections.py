@@ -9,10 +9,9 @@ import pytest
 from metergate.domain.catalog import Catalog, Plan
 from metergate.domain.errors import MetergateError, Reason
 from metergate.domain.meter import Meter
-from metergate.domain.period import DAY, HOUR, Period
+from metergate.domain.period import HOUR, Period
 from metergate.domain.quota import Limit, Policy
-from tests.integration.conftest import Start
-from tests.integration.processes import PRINCIPAL, Process, event, heard
+from tests.integration.processes import Process, event, heard
 
 METERS = (
     Meter("calls", "calls", dimensions=("model",)),

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from metergate.domain.catalog import Catalog
 from metergate.domain.decision import AnsweredBy, Ask, Decision, ask_of, decide, look_at, total
@@ -20,10 +20,16 @@ from metergate.domain.override import changes_at
 from metergate.domain.period import LATEST, Window
 from metergate.domain.posting import Head
 from metergate.domain.quantity import ONE, ZERO, add
-from metergate.domain.quota import CounterKey, Figures, Kind, Limit, advance, fits
+from metergate.domain.quota import CounterKey, Figures, Kind, Limit, advance, fits, keeps, most_of
 from metergate.domain.work import Want
 
 USED = "used"
+
+
+# Touches of a demand, by their places.
+Passed = frozenset[int]
+_NONE: Passed = frozenset()
+_RATE = Kind.RATE  # looked up once: each admission asks for it
 
 
 class Touch(NamedTuple):
@@ -142,32 +148,47 @@ class Running:
                 left = would_fit
         return left
 
-    def take(self, demand: Demand, column: Column | None = None) -> None:
-        """Adds it to the counters: to a hold's column, or to what is used."""
-        running, place = self.figures, Figures._fields.index(column or USED)
-        amounts = demand.amounts
-        if demand.values:
-            amounts = self.amounts(demand)
-            for key, numbers in demand.values.items():
-                standing = self._standing[key]
-                for value, number in numbers.items():
-                    standing[value] = standing.get(value, 0) + number
+    def take(self, demand: Demand, column: Column | None = None) -> Passed:
+        """Adds it to the counters: to a hold's column, or to what is used. Returns which of its touches are those of
+        shadow limits that would have refused it."""
+        running, place, passed = self.figures, Figures._fields.index(column or USED), _NONE
+        amounts = self.amounts(demand) if demand.values else demand.amounts
         for touch in demand.touches:
-            if touch.limit.kind is Kind.RATE:
+            limit = touch.limit
+            if limit.shadow and not self._keeps(touch, amounts[touch.keys[-1]]):
+                passed |= {demand.touches.index(touch)}
+            if limit.kind is _RATE:
                 key = touch.keys[-1]
-                running[key] = advance(touch.limit, running[key], demand.amounts[key], self._now)
+                running[key] = advance(limit, running[key], amounts[key], self._now)
+        for key, numbers in demand.values.items():
+            standing = self._standing[key]
+            for value, number in numbers.items():
+                standing[value] = standing.get(value, 0) + number
         for key, amount in amounts.items():
-            columns = [*running[key]]
+            columns: list[Any] = [*running[key]]
             columns[place] = add(columns[place], amount)
             running[key] = Figures(*columns)
+        return passed
+
+    def _keeps(self, touch: Touch, amount: Decimal) -> bool:
+        figures = self.of(touch)
+        most = most_of(touch.limit, figures)
+        return most is None or keeps(touch.limit, most, figures, amount, self._now)
 
 
 def _ask(touch: Touch, amount: Decimal, figures: Mapping[CounterKey, Figures]) -> Ask:
     return ask_of(touch.limit, touch.windows, touch.keys[-1].filter, amount, [figures[key] for key in touch.keys])
 
 
-def conclude(demand: Demand, allowed: bool, figures: Mapping[CounterKey, Figures], plan: str, now: int) -> Decision:
-    """The decision, with figures that hold what was admitted already."""
+def conclude(
+    demand: Demand,
+    allowed: bool,
+    figures: Mapping[CounterKey, Figures],
+    plan: str,
+    now: int,
+    passed: Passed = _NONE,
+) -> Decision:
+    """The decision, with figures that hold what was admitted already, past the shadow limits of these touches."""
     asks = [_ask(touch, ZERO if allowed else demand.amounts[touch.keys[-1]], figures) for touch in demand.touches]
     decision = decide(asks, plan, now, now, AnsweredBy.LEDGER)
     for state, touch in zip(decision.states, demand.touches, strict=True):
@@ -179,6 +200,8 @@ def conclude(demand: Demand, allowed: bool, figures: Mapping[CounterKey, Figures
             state.fits = True
             if state.would_fit is not None:
                 state.would_fit = demand.amounts[touch.keys[-1]]
+        for number in passed:
+            decision.states[number].would_refuse = True
     return decision
 
 

@@ -9,6 +9,7 @@ from decimal import Decimal
 from metergate.domain.admission import (
     Asked,
     Demand,
+    Passed,
     Running,
     conclude,
     demand,
@@ -16,7 +17,7 @@ from metergate.domain.admission import (
 )
 from metergate.domain.answer import Answer, Result
 from metergate.domain.correction import correct
-from metergate.domain.counting import Counted, Place, hit, move, needed, places_of
+from metergate.domain.counting import Counted, Place, hit, move, needed, pace, places_of
 from metergate.domain.decision import Decision
 from metergate.domain.distinct import Numbers, moves_of, told_apart, values_of
 from metergate.domain.errors import MetergateError, Reason, invalid
@@ -39,7 +40,7 @@ from metergate.domain.posting import (
     shifted,
 )
 from metergate.domain.quantity import ZERO
-from metergate.domain.quota import CounterKey, Figures, Limit
+from metergate.domain.quota import REACHED, CounterKey, Figures, Limit
 from metergate.domain.threshold import LimitEvent, Told, reached
 from metergate.domain.usage import Event, Outcome, Receipt, compare, conflict
 from metergate.domain.work import Acquire, Consume, Correct, Fact, Load, Mark, OnGrants, Reserve, Want, Work
@@ -249,6 +250,7 @@ class Batch:
                 self.results[place] = result
         self.counters = counters
         before, standing_then = self._moved(counters)
+        pace(before, counters, self.posting, self.ledger)
         if not self._demands:
             return granting.close(counters, before) if granting else before
         running = self._running = Running({**counters, **before}, self.ledger.now, standing_then)
@@ -259,8 +261,8 @@ class Batch:
                 self.results[place] = error
         moved, _ = self._moved(counters)
         for key, figures in running.figures.items():
-            if figures.tat != counters[key].tat:
-                moved[key] = moved.get(key, counters[key])._replace(tat=figures.tat)
+            if (figures.tat, figures.pace) != (counters[key].tat, counters[key].pace):
+                moved[key] = moved.get(key, counters[key])._replace(tat=figures.tat, pace=figures.pace)
         if granting:
             moved = granting.close(counters, moved)
         return moved
@@ -277,6 +279,20 @@ class Batch:
     def recounted(self) -> list[CounterKey]:
         """The counters of other meters that do not add up in which something changes."""
         return hit(self.counters, self.posting.recounts) if self.posting.recounts else []
+
+    def with_grace(self, changed: dict[CounterKey, Figures]) -> dict[CounterKey, Figures]:
+        """The counters that change, with limits that are reached by now and have a grace of time."""
+        graced = self.ledger.catalog.graced
+        if not graced:
+            return changed
+        figures, written = {**self.counters, **changed}, self.posting.customers & self.ledger.heads.keys()
+        keys = [key for key in figures if key.meter in graced and key.customer in written]
+        for event in reached(self.ledger, figures, keys, lambda key, name: _told(figures, key, name)):
+            key = event.key
+            if event.threshold == REACHED and key in figures and event.limit in graced[key.meter]:
+                before = changed.get(key, figures[key])
+                changed[key] = before._replace(reached=(*before.reached, (event.limit, self.ledger.now)))
+        return changed
 
     def limit_events(self, changed: Mapping[CounterKey, Figures], told: Told) -> list[LimitEvent]:
         """The thresholds that are reached by what the changed counters are after the commit, and were not told."""
@@ -304,11 +320,11 @@ class Batch:
                 return self._same_batch(work, asked)
         if not running.admits(asked):
             return Answer(asked, False, head.seq, ledger.now)
-        running.take(asked)
+        passed = running.take(asked)
         for event, parts in zip(work.events, self._parts[place], strict=True):
             append(posting, ledger, event, work.customer, ledger.now, parts)
         receipts = [Receipt(event.id, Outcome.ACCEPTED) for event in work.events]
-        return Answer(asked, True, head.seq + 1, ledger.now, receipts=receipts)
+        return Answer(asked, True, head.seq + 1, ledger.now, receipts=receipts, passed=passed)
 
     def _same_batch(self, work: Consume, asked: Demand) -> Answer:
         """Its ids were recorded earlier in this very commit."""
@@ -334,14 +350,14 @@ class Batch:
         asked = self._demand(work.customer, [Asked(work.subject, want) for want in wants])
         if not running.admits(asked):
             return Answer(asked, False, head.seq, now)
-        running.take(asked, Column.RESERVED)
+        passed = running.take(asked, Column.RESERVED)
         parts = tuple([Part(want.meter, want.labels, want.amount) for want in wants])
         hold = Hold(
             work.id, Kind.RESERVATION, work.customer, work.subject, "", head.seq + 1, now, now + work.ttl,
             State.OPEN, parts, work.digest, head.pool,
         )  # fmt: skip
         self.posting.holds[hold.id] = hold
-        return Answer(asked, True, head.seq + 1, now, hold=hold)
+        return Answer(asked, True, head.seq + 1, now, hold=hold, passed=passed)
 
     def _leasing(self) -> Leasing:
         """Made where it is needed: one that were kept would hold the batch in a circle, until a collection."""
@@ -370,7 +386,7 @@ class Batch:
         figures = {**self.counters, **changed}
         catalog, heads, now = self.ledger.catalog, self.ledger.heads, self.ledger.now
         written = self.posting.customers
-        made: dict[tuple[int, bool], tuple[Demand, Decision]] = {}
+        made: dict[tuple[int, bool, Passed], tuple[Demand, Decision]] = {}
         for answer in self.results:
             if not isinstance(answer, Answer):
                 continue
@@ -380,12 +396,17 @@ class Batch:
             asked = answer.demand
             head = heads[asked.customer]
             answer.seq = head.seq + (asked.customer in written)
-            key = (id(asked), answer.allowed)
+            key = (id(asked), answer.allowed, answer.passed)
             if key not in made:
                 if asked.values and not answer.allowed and self._running is not None:
                     asked = replace(asked, amounts=self._running.amounts(asked))
-                made[key] = asked, conclude(asked, answer.allowed, figures, catalog.plan_in_force(head.plan), now)
+                plan = catalog.plan_in_force(head.plan)
+                made[key] = asked, conclude(asked, answer.allowed, figures, plan, now, answer.passed)
             answer.demand, answer.decision = made[key]
+
+
+def _told(figures: Mapping[CounterKey, Figures], key: CounterKey, limit: str) -> tuple[int, ...]:
+    return (REACHED,) if key in figures and limit in dict(figures[key].reached) else ()
 
 
 def _partly_known(events: Sequence[Event], known: Sequence[bool]) -> MetergateError:

@@ -184,12 +184,27 @@ class Catalog:
 
     def watches(self, limit: Limit) -> bool:
         """Whether it makes events when it is reached in part, or passed."""
-        return bool(limit.thresholds) or (self.tells_overruns and limit.can_overrun)
+        return bool(limit.fires) or (self.tells_overruns and limit.can_overrun)
 
     @cached_property
     def granted_meters(self) -> frozenset[str]:
         """The meters on which grants limit somebody: those whose use burns grants."""
         return frozenset([limit.meter for plan in self.plans for limit in plan.limits if limit.kind is Kind.GRANTS])
+
+    @cached_property
+    def rated_meters(self) -> frozenset[str]:
+        """The meters whose use takes from somebody's rate."""
+        return frozenset([limit.meter for plan in self.plans for limit in plan.limits if limit.kind is Kind.RATE])
+
+    @cached_property
+    def graced(self) -> dict[str, tuple[str, ...]]:
+        """By meter, the names of limits with a grace of time, of whatever plan."""
+        found: dict[str, dict[str, None]] = {}
+        for plan in self.plans:
+            for limit in plan.limits:
+                if limit.grace_period is not None:
+                    found.setdefault(limit.meter, {})[limit.name] = None
+        return {meter: tuple(names) for meter, names in found.items()}
 
     def check(self) -> None:
         """Raises CATALOG_INVALID with a violation for each contradiction."""
@@ -419,6 +434,7 @@ def _check_limit(where: str, limit: Limit, meter: Meter | None) -> Iterable[Viol
 
 
 _OF_A_LENGTH = (Kind.FIXED, Kind.ROLLING, Kind.RATE)
+_REACHED_ONCE = (Kind.CALENDAR, Kind.ANCHORED, Kind.FIXED, Kind.LIFETIME)
 
 
 def _check_window(where: str, limit: Limit) -> Iterable[Violation]:
@@ -460,10 +476,8 @@ def _check_policy(where: str, limit: Limit, meter: Meter) -> Iterable[Violation]
         yield Violation(f"{where}.policy", "there is no grace beyond grants: grant more")
     elif rate and limit.policy is Policy.GRACE:
         yield Violation(f"{where}.policy", "a rate has no grace: give it a larger burst")
-    elif (limit.policy is Policy.GRACE) != (limit.grace is not None):
-        yield Violation(f"{where}.grace", "must be given with the policy GRACE, and only with it")
-    elif limit.grace is not None and limit.grace <= 0:
-        yield Violation(f"{where}.grace", "must be more than 0")
+    else:
+        yield from _check_grace(where, limit)
     if meter.aggregation == LEVEL:
         yield Violation(f"{where}.meter", "a level grows with time by itself: limit it by a LATEST or MAX meter")
         return
@@ -476,6 +490,26 @@ def _check_policy(where: str, limit: Limit, meter: Meter) -> Iterable[Violation]
         yield Violation(f"{where}.policy", f"{policy} needs a meter that only grows, and {meter.name!r} can shrink")
     if limit.kind in (Kind.RATE, Kind.CONCURRENCY, Kind.GRANTS):
         yield Violation(f"{where}.kind", f"{limit.kind} needs a meter that only grows, and {meter.name!r} can shrink")
+
+
+def _check_grace(where: str, limit: Limit) -> Iterable[Violation]:
+    if limit.policy is Policy.GRACE and limit.grace is None and limit.grace_period is None:
+        yield Violation(f"{where}.grace", "must be given with the policy GRACE, or grace_period")
+    if limit.grace is not None and limit.policy is not Policy.GRACE:
+        yield Violation(f"{where}.grace", "must be given with the policy GRACE only")
+    elif limit.grace is not None and limit.grace <= 0:
+        yield Violation(f"{where}.grace", "must be more than 0")
+    if limit.grace_period is None:
+        return
+    place = f"{where}.grace_period"
+    if limit.policy is not Policy.GRACE:
+        yield Violation(place, "must be given with the policy GRACE only")
+    if not SECOND <= limit.grace_period <= LENGTH_MAX or limit.grace_period % SECOND:
+        yield Violation(place, f"must be whole seconds, from 1s to {length_to_text(LENGTH_MAX)}")
+    if limit.kind not in _REACHED_ONCE:
+        yield Violation(place, f"where the kind is {limit.kind} there is no window in which it is first reached")
+    if limit.max is None:
+        yield Violation(place, "needs a maximum that is reached")
 
 
 def _check_rates(where: str, limits: Sequence[Limit]) -> Iterable[Violation]:
@@ -548,7 +582,7 @@ def _shown(name: str, value: Any) -> str:
         return text_of_max(value)
     if isinstance(value, tuple):
         return "[" + ", ".join(_shown_part(one) for one in value) + "]"
-    if name in ("length", "accept_window"):
+    if name in ("length", "accept_window", "grace_period"):
         return length_to_text(value) if value else "none"
     if isinstance(value, Decimal):
         return to_text(value)

@@ -15,11 +15,11 @@ from metergate.domain.aggregation import tie_key
 from metergate.domain.catalog import Catalog
 from metergate.domain.errors import MetergateError, Reason, invalid
 from metergate.domain.grant import Account, Move
-from metergate.domain.hold import Hold, Shift, settle, shifts
+from metergate.domain.hold import Hold, Shift, settle, settled_between, shifts
 from metergate.domain.meter import UNIQUE, Meter
 from metergate.domain.override import Override
 from metergate.domain.period import QUARTER
-from metergate.domain.quantity import ONE, add
+from metergate.domain.quantity import ONE, ZERO, add
 from metergate.domain.usage import AcceptWindow, Event, Outcome, Receipt, compare, conflict
 from metergate.domain.work import Fact
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 # The customer of events whose subject is unknown: a waiting room with a head of its own.
 NOBODY = ""
+_NOTHING: Mapping[str, Decimal] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +99,13 @@ class Extremes(NamedTuple):
 
 
 class Use(NamedTuple):
-    """What one event adds to one meter, or takes from it."""
+    """What one event adds to one meter, or takes from it. `settled` of it was held for it."""
 
     counted_at: int
     subject: str
     labels: Mapping[str, str]
     value: Decimal
+    settled: Decimal = ZERO
 
 
 @dataclass(slots=True)
@@ -230,10 +232,10 @@ def _record(fact: Fact, ledger: Ledger, posting: Posting) -> Receipt:
     if isinstance(parts, MetergateError):
         return Receipt(event.id, Outcome.REJECTED, parts)
     counted_at = now if event.time is None else event.time
-    unsettled = ""
+    unsettled, settled = "", _NOTHING
     if event.settles and customer != NOBODY:
-        counted_at, unsettled = _settle(event, customer, counted_at, parts, ledger, posting)
-    append(posting, ledger, event, customer, counted_at, parts)
+        counted_at, unsettled, settled = _settle(event, customer, counted_at, parts, ledger, posting)
+    append(posting, ledger, event, customer, counted_at, parts, settled)
     unmatched = "subject" if customer == NOBODY else "" if parts else "meter"
     return Receipt(event.id, Outcome.ACCEPTED, None, unmatched, unsettled)
 
@@ -277,18 +279,21 @@ def _settle(
     parts: Sequence[tuple[Meter, Decimal]],
     ledger: Ledger,
     posting: Posting,
-) -> tuple[int, str]:
-    """Takes what the event used out of the hold that it names: when it counts then, and why nothing was taken."""
+) -> tuple[int, str, Mapping[str, Decimal]]:
+    """Takes what the event used out of the hold that it names: when it counts then, why nothing was taken, and what was
+    of each meter."""
     hold = ledger.hold(posting, event.settles)
     if hold is None or hold.customer != customer:
-        return counted_at, "unknown"
+        return counted_at, "unknown", _NOTHING
     counted_at = hold.window_time(event.time, ledger.now)
-    reasons = ["other"]
+    reasons, settled = ["other"], {}
     for meter, value in parts:
+        before = hold
         hold, reason = settle(hold, meter, event.subject, event.labels, value)
+        settled[meter.name] = settled_between(before, hold)
         reasons.append(reason)
     posting.holds[hold.id] = hold
-    return counted_at, "" if "" in reasons else reasons[-1]
+    return counted_at, "" if "" in reasons else reasons[-1], settled
 
 
 def append(
@@ -298,26 +303,36 @@ def append(
     customer: str,
     counted_at: int,
     parts: Iterable[tuple[Meter, Decimal]],
+    settled: Mapping[str, Decimal] = _NOTHING,
 ) -> None:
-    """Appends an event with what it adds to its meters."""
+    """Appends an event with what it adds to its meters, and what of that was held for it."""
     posting.fresh[event.source, event.id] = event
     head = ledger.heads[customer]
     posting.rows.append(Row(event, customer, head.seq + 1, counted_at, head.pool))
     if customer != NOBODY:
         for meter, value in parts:
-            count(posting, customer, meter, event, counted_at, value)
+            held = settled.get(meter.name, ZERO) if settled else ZERO
+            count(posting, customer, meter, event, counted_at, value, settled=held)
             if head.pool:
-                count(posting, head.pool, meter, event, counted_at, value)
+                count(posting, head.pool, meter, event, counted_at, value, settled=held)
 
 
 def count(
-    posting: Posting, customer: str, meter: Meter, event: Event, counted_at: int, value: Decimal, sign: int = 1
+    posting: Posting,
+    customer: str,
+    meter: Meter,
+    event: Event,
+    counted_at: int,
+    value: Decimal,
+    sign: int = 1,
+    settled: Decimal = ZERO,
 ) -> None:
-    """Has the event count in a meter for a customer, or with `sign` -1 no more, `value` being what it adds to it."""
+    """Has the event count in a meter for a customer, or with `sign` -1 no more, `value` being what it adds to it, and
+    `settled` what of that was held for it."""
     if meter.leads:
         roll(posting, customer, meter, event, counted_at, value, sign)
     if meter.shapes:
-        note(posting, customer, meter, Use(counted_at, event.subject, event.labels, value))
+        note(posting, customer, meter, Use(counted_at, event.subject, event.labels, value, settled))
 
 
 def note(posting: Posting, customer: str, meter: Meter, use: Use) -> None:

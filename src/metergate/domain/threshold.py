@@ -39,6 +39,23 @@ class LimitEvent(NamedTuple):
     place: int = 0
 
 
+class Reached(NamedTuple):
+    """When a limit was first reached in a window, and under which `seq`."""
+
+    at: int
+    seq: int
+
+
+def with_reached(
+    counters: dict[CounterKey, Figures], found: Mapping[tuple[CounterKey, str], Reached]
+) -> dict[CounterKey, Figures]:
+    """The counters with when limits that have a grace of time were first reached in their windows."""
+    for (key, name), one in found.items():
+        figures = counters[key]
+        counters[key] = figures._replace(reached=(*figures.reached, (name, one.at)))
+    return counters
+
+
 def reached(
     ledger: Ledger, counters: Mapping[CounterKey, Figures], changed: Iterable[CounterKey], told: Told
 ) -> list[LimitEvent]:
@@ -51,7 +68,7 @@ def reached(
         head = ledger.heads[key.customer]
         for limit in ledger.catalog.limits_for(head, key.meter, ledger.now):
             passes = overruns and limit.can_overrun
-            if not (limit.thresholds or passes):
+            if not (limit.fires or passes):
                 continue
             if not limit.looks_back and _nothing_new(limit, passes, key, counters[key], told):
                 continue
@@ -69,13 +86,13 @@ def _nothing_new(limit: Limit, passes: bool, key: CounterKey, figures: Figures, 
     amount = taken(limit, figures)
     if passes and amount > limit.max and EXCEEDED not in told(key, limit.name):
         return False
-    if not limit.max or not limit.thresholds:
+    if not limit.max or not limit.fires:
         return True
     hundredfold = CONTEXT.multiply(amount, 100)
-    if hundredfold < CONTEXT.multiply(limit.max, min(limit.thresholds)):
+    if hundredfold < CONTEXT.multiply(limit.max, min(limit.fires)):
         return True
     before = told(key, limit.name)
-    lowest = min([percent for percent in limit.thresholds if percent not in before], default=0)
+    lowest = min([percent for percent in limit.fires if percent not in before], default=0)
     return not lowest or hundredfold < CONTEXT.multiply(limit.max, lowest)
 
 

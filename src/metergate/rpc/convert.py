@@ -198,8 +198,6 @@ def to_pb_limit_state(state: LimitState, message: decision_pb2.LimitState | None
         message.reserved = text(figures.reserved)
         message.leased = text(figures.leased)
         message.forfeited = text(figures.forfeited)
-    if state.pool:
-        message.pool = state.pool
     if state.overrun:
         message.overrun = text(state.overrun)
     if state.unknown:
@@ -209,8 +207,7 @@ def to_pb_limit_state(state: LimitState, message: decision_pb2.LimitState | None
     if resets_at is not None and resets_at != state.window.end:
         message.reset_time.seconds = resets_at // SECOND
         message.reset_time.nanos = resets_at % SECOND * 1000
-    if state.would_refuse:
-        message.would_refuse = True
+    _add_rare(state, message)
     if state.remaining is not None:
         message.remaining = text(state.remaining)
     if state.would_fit is not None:
@@ -220,6 +217,15 @@ def to_pb_limit_state(state: LimitState, message: decision_pb2.LimitState | None
         message.exhausted_in.seconds = ahead // SECOND
         message.exhausted_in.nanos = ahead % SECOND * 1000
     return message
+
+
+def _add_rare(state: LimitState, message: decision_pb2.LimitState) -> None:
+    if state.pool:
+        message.pool = state.pool
+    if state.would_refuse:
+        message.would_refuse = True
+    if state.grace_ends_at is not None:
+        message.grace_end_time.CopyFrom(to_pb_time(state.grace_ends_at))
 
 
 _encoded: dict[int, tuple[Decision, decision_pb2.Decision]] = {}

@@ -154,6 +154,9 @@ def from_pb_limit(limit: catalog_pb2.Limit, field: str) -> Limit:
         limit.shadow,
         tuple(sorted(limit.thresholds)),
         _enum(_WHEN_VIEW_GONE_OF, limit.when_view_gone, f"{field}.when_view_gone"),
+        grace_period=from_pb_duration(limit.grace_period, f"{field}.grace_period")
+        if limit.HasField("grace_period")
+        else None,
     )
     return made if made.name else replace(made, name=f"{made.meter}/{made.window_name}"[:64])
 
@@ -230,6 +233,7 @@ def to_pb_limit(limit: Limit) -> catalog_pb2.Limit:
         week_start=None if limit.week_start is Weekday.MONDAY else _WEEKDAYS[limit.week_start],
         burst=None if limit.burst is None else quantity.to_text(limit.burst),
         grace=None if limit.grace is None else quantity.to_text(limit.grace),
+        grace_period=None if limit.grace_period is None else to_pb_duration(limit.grace_period),
         shadow=limit.shadow,
         thresholds=limit.thresholds,
         when_view_gone=(None if limit.when_view_gone is WhenViewGone.LEDGER else _WHEN_VIEW_GONE[limit.when_view_gone]),

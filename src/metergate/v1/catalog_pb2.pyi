@@ -198,7 +198,7 @@ class Meter(_message.Message):
     def __init__(self, name: _Optional[str] = ..., event_type: _Optional[str] = ..., aggregation: _Optional[_Union[Aggregation, str]] = ..., value: _Optional[str] = ..., dimensions: _Optional[_Iterable[str]] = ..., allow_negative: _Optional[bool] = ..., unit: _Optional[str] = ..., description: _Optional[str] = ..., filters: _Optional[_Iterable[_Union[LabelFilter, _Mapping]]] = ..., scale: _Optional[str] = ..., percentile: _Optional[str] = ..., level_unit: _Optional[_Union[LevelUnit, str]] = ..., accept_window: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., late_policy: _Optional[_Union[LatePolicy, str]] = ...) -> None: ...
 
 class Limit(_message.Message):
-    __slots__ = ("name", "meter", "max", "period", "policy", "scope", "labels", "per_labels", "kind", "length", "sub_windows", "week_start", "burst", "grace", "shadow", "thresholds", "when_view_gone")
+    __slots__ = ("name", "meter", "max", "period", "policy", "scope", "labels", "per_labels", "kind", "length", "sub_windows", "week_start", "burst", "grace", "shadow", "thresholds", "when_view_gone", "grace_period")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -223,6 +223,7 @@ class Limit(_message.Message):
     SHADOW_FIELD_NUMBER: _ClassVar[int]
     THRESHOLDS_FIELD_NUMBER: _ClassVar[int]
     WHEN_VIEW_GONE_FIELD_NUMBER: _ClassVar[int]
+    GRACE_PERIOD_FIELD_NUMBER: _ClassVar[int]
     name: str
     meter: str
     max: str
@@ -240,7 +241,8 @@ class Limit(_message.Message):
     shadow: bool
     thresholds: _containers.RepeatedScalarFieldContainer[int]
     when_view_gone: WhenViewGone
-    def __init__(self, name: _Optional[str] = ..., meter: _Optional[str] = ..., max: _Optional[str] = ..., period: _Optional[_Union[Period, str]] = ..., policy: _Optional[_Union[Policy, str]] = ..., scope: _Optional[_Union[Scope, str]] = ..., labels: _Optional[_Mapping[str, str]] = ..., per_labels: _Optional[_Iterable[str]] = ..., kind: _Optional[_Union[LimitKind, str]] = ..., length: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., sub_windows: _Optional[int] = ..., week_start: _Optional[_Union[Weekday, str]] = ..., burst: _Optional[str] = ..., grace: _Optional[str] = ..., shadow: _Optional[bool] = ..., thresholds: _Optional[_Iterable[int]] = ..., when_view_gone: _Optional[_Union[WhenViewGone, str]] = ...) -> None: ...
+    grace_period: _duration_pb2.Duration
+    def __init__(self, name: _Optional[str] = ..., meter: _Optional[str] = ..., max: _Optional[str] = ..., period: _Optional[_Union[Period, str]] = ..., policy: _Optional[_Union[Policy, str]] = ..., scope: _Optional[_Union[Scope, str]] = ..., labels: _Optional[_Mapping[str, str]] = ..., per_labels: _Optional[_Iterable[str]] = ..., kind: _Optional[_Union[LimitKind, str]] = ..., length: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., sub_windows: _Optional[int] = ..., week_start: _Optional[_Union[Weekday, str]] = ..., burst: _Optional[str] = ..., grace: _Optional[str] = ..., shadow: _Optional[bool] = ..., thresholds: _Optional[_Iterable[int]] = ..., when_view_gone: _Optional[_Union[WhenViewGone, str]] = ..., grace_period: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class Plan(_message.Message):
     __slots__ = ("name", "limits", "display_name")

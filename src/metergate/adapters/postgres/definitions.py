@@ -34,7 +34,7 @@ _METERS = (
 _PLANS = "SELECT name, display_name FROM plan WHERE tenant = $1 ORDER BY name"
 _LIMITS = (
     "SELECT plan, name, meter, max, period, policy, scope, labels::text, per_labels, "
-    "kind, length, sub_windows, week_start, burst, grace, shadow, thresholds, when_view_gone "
+    "kind, length, sub_windows, week_start, burst, grace, shadow, thresholds, when_view_gone, grace_period "
     "FROM plan_limit WHERE tenant = $1 ORDER BY plan, name"
 )
 
@@ -87,6 +87,7 @@ def _limit(row: Any) -> Limit:
         row["shadow"],
         tuple(row["thresholds"]),
         WhenViewGone(row["when_view_gone"]),
+        grace_period=row["grace_period"],
     )
 
 
@@ -195,6 +196,7 @@ def _limit_row(plan: Plan, limit: Limit) -> dict[str, Any]:
         "shadow": limit.shadow,
         "thresholds": list(limit.thresholds),
         "when_view_gone": limit.when_view_gone.value,
+        "grace_period": limit.grace_period,
     }
 
 

@@ -11,14 +11,18 @@ from metergate.adapters.postgres.connect import snapshots
 from metergate.adapters.postgres.definitions import driver
 from metergate.adapters.postgres.errors import engine_errors
 from metergate.adapters.postgres.grants import grants_at
+from metergate.adapters.postgres.limit_events import load_reached
 from metergate.app.ports.readers import Behind, CountedEvent, GrantPart, HeldPart
 from metergate.domain.granting import counter_of
 from metergate.domain.quantity import ZERO
 from metergate.domain.quota import CounterKey, Figures
+from metergate.domain.threshold import Reached
 
-# k is one window of a limit's counter, e an event or a change of a hold up to the decision's seq.
+# k is one window of a limit's counter, e an event or a change of a hold up to the decision's seq. What members of a
+# pool used has an order of its own: where the pool itself decided, it counts up to that instant too.
 _KEYS = """unnest($3::timestamptz[], $4::timestamptz[]) WITH ORDINALITY AS k(start_at, end_at, place)"""
-_MINE = f"""e.tenant = $1 AND (CASE WHEN $5::bigint IS NULL THEN e.recorded_at <= $9 ELSE e.seq <= $5 END)
+_MINE = f"""e.tenant = $1
+    AND (CASE WHEN $5::bigint IS NULL OR e.customer <> $2 THEN e.recorded_at <= $9 ELSE e.seq <= $5 END)
     AND e.counted_at >= k.start_at AND e.counted_at < k.end_at
     AND ($7::text = '' OR e.subject = $7)
     AND ($8::text = '' OR {sql.LABELS_MATCH.format(filter="nullif($8::text, '')::jsonb")})"""
@@ -78,3 +82,11 @@ class PostgresExplain:
             figures[place - 1] = before.plus(Figures(ZERO, *columns))._replace(granted=granted)
         holds = [HeldPart(id_, Figures(ZERO, *columns)) for _, id_, *columns in held]
         return Behind(figures, [CountedEvent(*row) for row in events], sum(row[2] for row in used), holds, grants)
+
+    async def reached(
+        self, tenant: str, pairs: Sequence[tuple[CounterKey, str]]
+    ) -> dict[tuple[CounterKey, str], Reached]:
+        """See `app.ports.readers.ExplainReader`."""
+        with engine_errors():
+            async with self._snapshots.connect() as pooled:
+                return await load_reached(await driver(pooled), tenant, pairs)

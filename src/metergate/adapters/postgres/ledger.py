@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
@@ -17,7 +18,7 @@ from metergate.adapters.postgres.errors import GONE, driver_errors
 from metergate.adapters.postgres.events import event_columns, ids_ahead, to_event
 from metergate.adapters.postgres.grants import DUE_GRANTS, load_accounts, write_grants
 from metergate.adapters.postgres.holds import as_json, hold_columns, literal, move_columns, to_holds, to_shifts
-from metergate.adapters.postgres.limit_events import write_limit_events
+from metergate.adapters.postgres.limit_events import load_reached, write_limit_events
 from metergate.adapters.postgres.outbox import write_outbox
 from metergate.adapters.postgres.overrides import to_head
 from metergate.adapters.postgres.partitions import slices
@@ -47,7 +48,7 @@ from metergate.domain.posting import Extremes, Head, Known, Posting, RollupKey, 
 from metergate.domain.posting import Ledger as Read
 from metergate.domain.quantity import ZERO
 from metergate.domain.quota import CounterKey, Figures
-from metergate.domain.threshold import LimitEvent
+from metergate.domain.threshold import LimitEvent, Reached
 from metergate.domain.usage import Event
 from metergate.domain.work import Correct
 
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
 
 _ACQUIRE_SECONDS = 5.0
 _NEW = Figures()
+_FIGURES = ("used", "reserved", "leased", "forfeited", "tat", "granted", "pace")
 _CATCH_UP_SECONDS = 1800
 
 # By how much a fact's own time, by which it counts, may lie ahead of when it was recorded, and more.
@@ -121,6 +123,14 @@ class PostgresLedger:
             async with self._pool.acquire(timeout=_ACQUIRE_SECONDS) as connection:
                 rows = iter(await connection.fetch(sql.FIGURES_AT, tenant, *_columns(keys), *columns))
         return [{key: Figures(*next(rows)) for key in moment.keys} for moment in moments]
+
+    async def reached(
+        self, tenant: str, pairs: Sequence[tuple[CounterKey, str]]
+    ) -> dict[tuple[CounterKey, str], Reached]:
+        """See `app.ports.ledger.Ledger`."""
+        with driver_errors():
+            async with self._pool.acquire(timeout=_ACQUIRE_SECONDS) as connection:
+                return await load_reached(connection, tenant, pairs)
 
     async def peek(self, tenant: str, units: Sequence[tuple[str, Sequence[Event]]]) -> list[Peek]:
         """See `app.ports.ledger.Ledger`."""
@@ -237,7 +247,7 @@ class PostgresCommit:
         """See `app.ports.ledger.Commit`."""
         columns = [literal(column) for column in zip(*places, strict=True)]
         rows = await self._connection.fetch(sql.COUNTERS, self._tenant, *columns, oldest)
-        return {CounterKey(*row[:6]): Figures(*[one or ZERO for one in row[6:]]) for row in map(tuple, rows)}
+        return {CounterKey(*row[:6]): Figures.of([one or ZERO for one in row[6:]]) for row in map(tuple, rows)}
 
     async def sums(self, keys: Sequence[CounterKey]) -> dict[CounterKey, Figures]:
         """See `app.ports.ledger.Commit`."""
@@ -314,7 +324,7 @@ class PostgresCommit:
             lists = [literal(column) for column in _shrunk_columns(posting, catalog)]
             await self._connection.execute(sql.SHRINK, self._tenant, *lists)
         changed = [hold for id_, hold in sorted(posting.holds.items()) if hold is not ledger.holds.get(id_)]
-        more = {key: one for key, one in counters.items() if one[1:5] != stored.get(key, _NEW)[1:5]}
+        more = {key: one for key, one in counters.items() if _more(one) != _more(stored.get(key, _NEW))}
         if changed or more:
             columns = [*_more_columns(more), *move_columns(posting, ledger), *hold_columns(changed)]
             lists = [literal(column) for column in columns]
@@ -324,6 +334,10 @@ class PostgresCommit:
             await write_grants(self._connection, self._tenant, posting, ledger)
         if written < len(rows) * len(id_slices):
             raise RaceLostError("an id was taken by a commit on another head")
+
+    async def reached(self, pairs: Sequence[tuple[CounterKey, str]]) -> dict[tuple[CounterKey, str], Reached]:
+        """See `app.ports.ledger.Commit`."""
+        return await load_reached(self._connection, self._tenant, pairs)
 
     async def recount(
         self, keys: Sequence[CounterKey], counters: Mapping[CounterKey, Figures]
@@ -411,12 +425,16 @@ def _counter_columns(counters: Mapping[CounterKey, Figures]) -> list[list[str]]:
     ]
 
 
+def _more(figures: Figures) -> tuple[Decimal, ...]:
+    return (*figures[1:5], figures.pace)
+
+
 def _more_columns(counters: Mapping[CounterKey, Figures]) -> list[list[str]]:
     """The keys of the counters, and all that they hold besides what is used."""
     keys = sorted(counters)
     texts = [[str(part) for part in column] for column in zip(*keys, strict=True)] if keys else [[] for _ in range(6)]
-    more = [[str(figure) for figure in column] for column in zip(*[counters[key][1:5] for key in keys], strict=True)]
-    return [*texts, *(more or [[] for _ in range(4)])]
+    more = [[str(figure) for figure in column] for column in zip(*[_more(counters[key]) for key in keys], strict=True)]
+    return [*texts, *(more or [[] for _ in range(5)])]
 
 
 def _columns(keys: Sequence[CounterKey]) -> list[list[Any]]:
@@ -435,5 +453,5 @@ def inner_part(start: int, end: int) -> tuple[int, int]:
 def _head_view(key: CounterKey, row: Any) -> HeadView:
     names = ("seq", "plan", "time_zone", "metering_version", "anchor_at", "overrides", "pool")
     head = to_head((key.customer, *[row[name] for name in names]))
-    figures = Figures(*[row[name] or ZERO for name in ("used", "reserved", "leased", "forfeited", "tat", "granted")])
+    figures = Figures.of([row[name] or ZERO for name in _FIGURES])
     return HeadView(head, figures)

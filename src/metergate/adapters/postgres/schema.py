@@ -100,6 +100,7 @@ limits = Table(
     Column("shadow", Boolean, nullable=False, server_default="false"),
     Column("thresholds", ARRAY(Integer), nullable=False, server_default="{}"),
     Column("when_view_gone", Text, nullable=False, server_default="ledger"),
+    Column("grace_period", BigInteger),
 )
 customers = Table(
     "customer",
@@ -247,6 +248,7 @@ counters = Table(
     Column("leased", Numeric, nullable=False, server_default="0"),
     Column("forfeited", Numeric, nullable=False, server_default="0"),
     Column("tat", Numeric, nullable=False, server_default="0"),
+    Column("pace", Numeric, nullable=False, server_default="0"),
 )
 counter_values = Table(
     "counter_value",

@@ -65,7 +65,8 @@ CROSS JOIN LATERAL (
 
 COUNTERS = f"""
 SELECT c.customer, c.meter, c.subject, c.filter, c.start_at, c.end_at,
-    c.used, nullif(c.reserved, 0), nullif(c.leased, 0), nullif(c.forfeited, 0), nullif(c.tat, 0)
+    c.used, nullif(c.reserved, 0), nullif(c.leased, 0), nullif(c.forfeited, 0), nullif(c.tat, 0),
+    NULL::numeric, nullif(c.pace, 0)
 FROM unnest({_lists(2, 3, 4, 5)}) AS q(customer, meter, subject, filter)
 CROSS JOIN LATERAL (
     SELECT * FROM usage_counter WHERE tenant = $1 AND customer = q.customer AND meter = q.meter
@@ -115,6 +116,15 @@ CROSS JOIN LATERAL (
     WHERE p.tenant = $1 AND p.customer = q.customer AND p.is_pool AND {_KEPT_HERE}
 ) e"""
 
+# A rate without a counter has the state of the one of another length that there was: see `domain.counting.with_rates`.
+_HEIR = """LEFT JOIN LATERAL (
+    SELECT tat, pace FROM usage_counter
+    WHERE c.used IS NULL AND k.start_at < timestamptz '1970-01-01 00:00+00' AND tenant = $1 AND customer = k.customer
+        AND meter = k.meter AND end_at = k.end_at AND start_at < timestamptz '1970-01-01 00:00+00'
+        AND subject = k.subject AND filter = k.filter
+    ORDER BY tat DESC, start_at DESC LIMIT 1
+) heir ON true"""
+
 # A condition of the join would be looked at afterwards: all holds would be read where there is a counter too.
 _HELD_UNCOUNTED = _HELD.replace("WHERE e.tenant", "WHERE c.used IS NULL AND e.tenant")
 
@@ -123,7 +133,7 @@ SELECT now() AS as_of, h.seq, h.plan, h.time_zone, h.metering_version, h.anchor_
     h.pool,
     coalesce(c.used, {QUANTITY}) AS used, coalesce(c.reserved, held.reserved) AS reserved,
     coalesce(c.leased, held.leased) AS leased, coalesce(c.forfeited, held.forfeited) AS forfeited,
-    coalesce(c.tat, 0) AS tat, granted.granted
+    coalesce(c.tat, heir.tat) AS tat, coalesce(c.pace, heir.pace) AS pace, granted.granted
 FROM {_KEYS}
 CROSS JOIN LATERAL (SELECT * FROM customer_head WHERE tenant = $1 AND customer = k.customer OFFSET 0) h
 LEFT JOIN LATERAL (
@@ -131,6 +141,7 @@ LEFT JOIN LATERAL (
         AND end_at = k.end_at AND start_at = k.start_at AND subject = k.subject AND filter = k.filter OFFSET 0
 ) c ON true
 LEFT JOIN LATERAL {_HELD_UNCOUNTED} held ON true
+{_HEIR}
 {_GRANTED}
 ORDER BY k.place"""
 
@@ -322,9 +333,9 @@ FROM unnest({_lists(2, 3)}) AS q(customer, meter)"""
 WRITE_HOLDS = f"""
 WITH counters AS (
     UPDATE usage_counter c SET reserved = q.reserved::numeric, leased = q.leased::numeric,
-        forfeited = q.forfeited::numeric, tat = q.tat::numeric
-    FROM unnest({_lists(3, 4, 5, 6, 7, 8, 9, 10, 11, 12)})
-        AS q(customer, meter, subject, filter, start_at, end_at, reserved, leased, forfeited, tat)
+        forfeited = q.forfeited::numeric, tat = q.tat::numeric, pace = q.pace::numeric
+    FROM unnest({_lists(3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13)})
+        AS q(customer, meter, subject, filter, start_at, end_at, reserved, leased, forfeited, tat, pace)
     WHERE c.tenant = $1 AND c.customer = q.customer AND c.meter = q.meter AND c.subject = q.subject
         AND c.filter = q.filter AND c.start_at = {_INSTANT.format("q.start_at")}
         AND c.end_at = {_INSTANT.format("q.end_at")}
@@ -333,7 +344,7 @@ WITH counters AS (
         reserved, leased, forfeited)
     SELECT $1, q.customer, q.seq::bigint, $2, q.id, q.meter, q.subject, q.labels::jsonb,
         {_INSTANT.format("q.counted")}, q.reserved::numeric, q.leased::numeric, q.forfeited::numeric
-    FROM unnest({_lists(13, 14, 15, 16, 17, 18, 19, 20, 21, 22)})
+    FROM unnest({_lists(*range(14, 24))})
         AS q(customer, seq, id, meter, subject, labels, counted, reserved, leased, forfeited)
 ), written AS (
     INSERT INTO hold AS h (tenant, id, part, kind, customer, subject, holder, meter, labels, seq, counted_at, end_at,
@@ -342,7 +353,7 @@ WITH counters AS (
         {_INSTANT.format("q.counted")}, {_INSTANT.format("q.end_at")}, q.state, q.granted::numeric, q.returned::numeric,
         q.spent::numeric, q.settled::numeric, q.reserved::numeric, q.leased::numeric, q.forfeited::numeric,
         decode(q.digest, 'hex'), q.pool
-    FROM unnest({_lists(*range(23, 44))})
+    FROM unnest({_lists(*range(24, 45))})
         AS q(id, part, kind, customer, subject, holder, meter, labels, seq, counted, end_at, state, granted, returned,
             spent, settled, reserved, leased, forfeited, digest, pool)
     ON CONFLICT (tenant, id, part) DO UPDATE SET end_at = excluded.end_at, state = excluded.state,
@@ -373,10 +384,10 @@ _GRANTED_AT = """(
 )"""
 
 # The counters as they were at a seq of customer a.customer: as they are, without what came after it. A pool has an
-# order of its own, so there it is what came after the same commit by the clock.
+# order of its own, and so have its members, so there it is what came after the same commit by the clock.
 _AFTER = (
-    "((CASE WHEN k.customer = a.customer THEN e.seq > a.seq ELSE e.recorded_at > a.at END) AND "
-    "e.recorded_at >= a.since)"
+    "((CASE WHEN k.customer = a.customer AND e.customer = k.customer THEN e.seq > a.seq ELSE e.recorded_at > a.at END) "
+    "AND e.recorded_at >= a.since)"
 )
 FIGURES_AT = f"""
 SELECT CASE WHEN m.aggregation IN ('sum', 'count') THEN

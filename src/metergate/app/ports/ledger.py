@@ -18,7 +18,7 @@ from metergate.domain.outbox import News
 from metergate.domain.posting import Head, Known, Posting
 from metergate.domain.posting import Ledger as Read
 from metergate.domain.quota import CounterKey, Figures
-from metergate.domain.threshold import LimitEvent
+from metergate.domain.threshold import LimitEvent, Reached
 from metergate.domain.usage import Event
 from metergate.domain.work import Correct
 
@@ -135,6 +135,10 @@ class Commit(Protocol):
         """
         ...
 
+    async def reached(self, pairs: Sequence[tuple[CounterKey, str]]) -> dict[tuple[CounterKey, str], Reached]:
+        """When the limits of these names were first reached in the windows of these counters, where they were."""
+        ...
+
     async def recount(
         self, keys: Sequence[CounterKey], counters: Mapping[CounterKey, Figures]
     ) -> dict[CounterKey, Figures]:
@@ -217,6 +221,16 @@ class Ledger(Protocol):
 
     async def figures_at(self, tenant: str, moments: Sequence[Moment]) -> list[dict[CounterKey, Figures]]:
         """The counters as they were at each moment; without the state of rates.
+
+        Raises:
+            LedgerUnavailableError
+        """
+        ...
+
+    async def reached(
+        self, tenant: str, pairs: Sequence[tuple[CounterKey, str]]
+    ) -> dict[tuple[CounterKey, str], Reached]:
+        """When the limits of these names were first reached in the windows of these counters, where they were.
 
         Raises:
             LedgerUnavailableError

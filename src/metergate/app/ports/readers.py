@@ -12,6 +12,7 @@ from metergate.domain.meter import Meter
 from metergate.domain.period import Window
 from metergate.domain.quota import CounterKey, Figures
 from metergate.domain.summary import Part
+from metergate.domain.threshold import Reached
 from metergate.domain.usage import Event
 
 
@@ -186,6 +187,16 @@ class ExplainReader(Protocol):
     async def behind(self, tenant: str, seq: int | None, at: int, keys: Sequence[CounterKey], most: int) -> Behind:
         """What stood behind these counters of one limit, in order of their windows, after the commit with that `seq`,
         or, where None is known, of that instant; at most `most` events and grants.
+
+        Raises:
+            LedgerUnavailableError
+        """
+        ...
+
+    async def reached(
+        self, tenant: str, pairs: Sequence[tuple[CounterKey, str]]
+    ) -> dict[tuple[CounterKey, str], Reached]:
+        """When the limits of these names were first reached in the windows of these counters, where they were.
 
         Raises:
             LedgerUnavailableError

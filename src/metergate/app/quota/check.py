@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from functools import partial
 from itertools import product
 from typing import NamedTuple
 
 from metergate.app import clock
 from metergate.app.catch_up import CatchUp
 from metergate.app.directory import Directory
-from metergate.app.ports.ledger import Ledger, LedgerUnavailableError, OutcomeUnknownError
+from metergate.app.ports.ledger import HeadView, Ledger, LedgerUnavailableError, OutcomeUnknownError
 from metergate.app.ports.view import Publication, Seen, View, ViewUnavailableError
+from metergate.app.quota.grace import complete
 from metergate.app.stores import Customer
 from metergate.app.tokens import EVERYTHING
 from metergate.domain import period
@@ -227,15 +229,24 @@ class CheckQuota:
             if behind:
                 await self._catch_up.bring_up(tenant, behind)
                 as_of, views = await self._ledger.figures(tenant, keys)
+            found = await self._with_grace(tenant, catalog, views)
         except (LedgerUnavailableError, OutcomeUnknownError):
             raise MetergateError(Reason.LEDGER_UNAVAILABLE, "neither the view nor the ledger can be asked") from None
+        seqs = {key.customer: views[key].head.seq for key in keys}
         figures: dict[str, dict[CounterKey, Figures]] = {}
         for key in keys:
-            figures.setdefault(key.customer, {})[key] = views[key].figures
-        seqs = {key.customer: views[key].head.seq for key in keys}
+            figures.setdefault(key.customer, {})[key] = found[key]
         news = [Publication(customer, seqs[customer], seqs[customer], figures[customer], ()) for customer in figures]
         await self._view.publish(tenant, catalog.version, as_of, news)
-        return {key: Seen(views[key].figures, as_of) for key in keys}
+        return {key: Seen(found[key], as_of) for key in keys}
+
+    async def _with_grace(
+        self, tenant: str, catalog: Catalog, views: Mapping[CounterKey, HeadView]
+    ) -> dict[CounterKey, Figures]:
+        figures = {key: view.figures for key, view in views.items()}
+        return await complete(
+            catalog, figures, partial(self._ledger.reached, tenant), lambda key, one: one.seq <= views[key].head.seq
+        )
 
 
 def _at_least(questions: Sequence[Question]) -> dict[str, int]:
@@ -305,7 +316,9 @@ def _decide(touched: Touched, seen: Sequence[Seen | None], now: int, by_ledger: 
     as_of = min([one.as_of for one in known], default=now)
     decision = decision_of(states, touched.plan, now, as_of, who, degraded=len(known) < len(seen))
     if decision.allowed and not by_ledger and touched.steady and len(known) == len(seen):
-        touched.last = (known, now + _ANSWER_LIVES, decision)
+        ends = [state.grace_ends_at for state in states if state.grace_ends_at is not None]
+        until = min([now + _ANSWER_LIVES, *[end for end in ends if end > now]])
+        touched.last = (known, until, decision)
     return decision
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 from metergate.app import clock
 from metergate.app.catch_up import CatchUp, is_behind
 from metergate.app.directory import Directory
 from metergate.app.ports.ledger import Ledger, LedgerUnavailableError, OutcomeUnknownError
+from metergate.app.quota.grace import complete
 from metergate.app.stores import Customer
 from metergate.domain.access import Principal
 from metergate.domain.catalog import Catalog
@@ -71,10 +73,13 @@ class ListLimits:
             if behind:
                 await self._catch_up.bring_up(tenant, sorted(behind))
                 as_of, views = await self._ledger.figures(tenant, keys)
+            read = partial(self._ledger.reached, tenant)
+            figures = {key: view.figures for key, view in views.items()}
+            figures = await complete(catalog, figures, read, lambda key, one: one.seq <= views[key].head.seq)
         except (LedgerUnavailableError, OutcomeUnknownError):
             raise MetergateError(Reason.LEDGER_UNAVAILABLE, "the database cannot be reached") from None
         states = [
-            look_at(ask_of(limit, windows, keys[-1].filter, ZERO, [views[key].figures for key in keys]), now)
+            look_at(ask_of(limit, windows, keys[-1].filter, ZERO, [figures[key] for key in keys]), now)
             for limit, windows, keys in wanted
         ]
         for state, one in zip(states, wanted, strict=True):

@@ -13,11 +13,13 @@ from metergate.app.directory import Directory, Memory
 from metergate.app.ports.ledger import Commit, Look
 from metergate.app.ports.ledger import Ledger as LedgerPort
 from metergate.app.ports.view import Publication
+from metergate.app.quota.grace import graced
 from metergate.domain.answer import Result
 from metergate.domain.backfill import staged_marks
 from metergate.domain.batch import Batch
 from metergate.domain.catalog import Catalog
 from metergate.domain.correction import Elsewhere, uses_of
+from metergate.domain.counting import with_rates
 from metergate.domain.grant import Account
 from metergate.domain.granting import touched, unkept, with_granted
 from metergate.domain.hold import Hold
@@ -25,7 +27,7 @@ from metergate.domain.outbox import news_of
 from metergate.domain.period import EARLIEST, Window
 from metergate.domain.posting import NOBODY, Head, Known, Ledger
 from metergate.domain.quota import CounterKey, Figures, Limit
-from metergate.domain.threshold import LimitEvent
+from metergate.domain.threshold import LimitEvent, with_reached
 from metergate.domain.usage import AcceptWindow, Event
 from metergate.domain.work import RARE, Acquire, Correct, Fact, Load, Mark, Work, events_of, heads_of, hold_ids
 
@@ -188,6 +190,7 @@ class UsageCommitter:
                 await self._tell_apart(commit, batch, stored, changed)
             if recounted:
                 changed |= await commit.recount(recounted, changed)
+            changed = batch.with_grace(changed)
             told = self._told
             done.limit_events = batch.limit_events(changed, lambda key, limit: told.get((tenant, key, limit), ()))
             fired = await commit.write_limit_events(done.limit_events) if done.limit_events else ()
@@ -255,7 +258,12 @@ class UsageCommitter:
             for key in missing:
                 over = _window_over(wanted[key], heads[key.customer], key)
                 forget += [key._replace(start=over.start, end=over.end)] if over else []
+        born = with_rates(born, stored)
         counters = with_granted(batch.ledger.grants, stored | born)
+        pairs = graced(batch.ledger.catalog, counters)
+        if pairs:
+            counters = with_reached(counters, await commit.reached(pairs))
+            born = {key: counters[key] for key in born}
         sought = batch.sought(counters)
         standing = await commit.values(sought) if sought else {}
         return stored, born, batch.finish(counters, standing), forget

@@ -112,11 +112,41 @@ def _page_of_events(request: Any) -> Iterable[Violation]:
         yield Violation("events", "must not be negative")
 
 
+def _version(request: Any) -> Iterable[Violation]:
+    if request.expected_version < 0:
+        yield Violation("expected_version", "must not be negative")
+
+
+def _hint(request: Any) -> Iterable[Violation]:
+    if bool(request.customer) != request.HasField("count_time"):
+        yield Violation("count_time", "must be given with customer, and only then")
+
+
+_CORRECTION = (
+    _short("customer"),
+    _short("reason", most=500),
+    _version,
+    _moments("count_time"),
+    _hint,
+    _short("request_id", most=64),
+)
 RULES: dict[str, tuple[Rule, ...]] = {
     "RecordUsage": (_required("event"),),
     "BatchRecordUsage": (_batch("events"),),
     "GetUsageSummary": (_moments("start_time", "end_time"), _short("customer", "subject", "time_zone")),
     "ListUsageEvents": (_page, _moments("start_time", "end_time"), _short("customer", "subject", "type")),
+    "AmendUsage": (_required("event"), *_CORRECTION),
+    "VoidUsage": (_required("id"), _short("id", "source"), *_CORRECTION),
+    "GetUsageHistory": (_required("id"), _short("id", "source"), _page),
+    "OpenBackfill": (_short("reason", most=500), _short("request_id", most=64)),
+    "LoadBackfill": (_required("id"), _short("id"), _batch("events")),
+    "PreviewBackfill": (_required("id"), _short("id"), _page),
+    "CommitBackfill": (_required("id"), _short("id")),
+    "DiscardBackfill": (_required("id"), _short("id")),
+    "RevertBackfill": (_required("id"), _short("id")),
+    "GetBackfill": (_required("id"), _short("id")),
+    "ListBackfills": (_page,),
+    "ListBackfillProblems": (_required("id"), _short("id"), _page),
     "BatchCheckQuota": (_batch("checks"),),
     "ConsumeQuota": (_counted("events", 1, 100),),
     "BatchConsumeQuota": (_batch("consumes"), _units),

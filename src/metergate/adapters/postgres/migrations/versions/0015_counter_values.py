@@ -5,7 +5,7 @@ from __future__ import annotations
 from alembic import op
 
 revision = "0015"
-down_revision = "0013"
+down_revision = "0014"
 
 # UNIQUE counters that there are lack their values: they are born anew with their next use.
 _VALUES = """
