@@ -55,6 +55,7 @@ class Receiver:
     url: str
     got: list[Got] = field(default_factory=list)
     answer: Answer = _yes
+    serving: set[asyncio.Task[None]] = field(default_factory=set)
 
     def answers(self, status: int, *headers: str) -> None:
         """From now on it answers so."""
@@ -64,8 +65,13 @@ class Receiver:
 
         self.answer = answer
 
-    async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serves one connection."""
+        task = asyncio.create_task(self._serve(reader, writer))
+        self.serving.add(task)
+        task.add_done_callback(self.serving.discard)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while head := await reader.readuntil(b"\r\n\r\n"):
                 first, *lines = head.decode().split("\r\n")[:-2]
@@ -86,8 +92,11 @@ async def receiver() -> AsyncGenerator[Receiver]:
     """A receiver on a free port of this machine."""
     port = free_port()
     made = Receiver(f"http://127.0.0.1:{port}/hook")
-    server = await asyncio.start_server(made.handle, "127.0.0.1", port)
+    server = await asyncio.start_server(made.serve, "127.0.0.1", port)
     try:
         yield made
     finally:
         server.close()
+        for task in made.serving:
+            task.cancel()
+        await asyncio.gather(*made.serving, return_exceptions=True)

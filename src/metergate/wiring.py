@@ -13,6 +13,8 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from metergate.adapters.postgres import connect, migrate
+from metergate.adapters.postgres.backfill import PostgresBackfillQueue, PostgresBackfills
+from metergate.adapters.postgres.corrections import PostgresCorrections
 from metergate.adapters.postgres.customers import PostgresCustomers
 from metergate.adapters.postgres.definitions import PostgresCatalogs
 from metergate.adapters.postgres.deliveries import PostgresDeliveries
@@ -28,11 +30,14 @@ from metergate.adapters.postgres.reconcile import Reconciler
 from metergate.adapters.postgres.summaries import PostgresSummaries
 from metergate.adapters.postgres.upkeep import Upkeep
 from metergate.adapters.postgres.usage import PostgresUsage
+from metergate.adapters.postgres.watch import PostgresWatch
 from metergate.adapters.redis.view import RedisView
 from metergate.adapters.webhook.metrics import TALLY
 from metergate.adapters.webhook.sender import WebhookSender
 from metergate.app import clock
 from metergate.app.access.authenticate import Authenticate
+from metergate.app.backfill.apply import ApplyBackfills
+from metergate.app.backfill.manage import ManageBackfills
 from metergate.app.catalog.apply import ApplyCatalog
 from metergate.app.catch_up import CatchUp
 from metergate.app.customer.grants import Grants
@@ -57,18 +62,23 @@ from metergate.app.stores import StoredKey
 from metergate.app.sweep import SweepView
 from metergate.app.tokens import Sealer
 from metergate.app.usage.commit import UsageCommitter
+from metergate.app.usage.correct import CorrectUsage
+from metergate.app.usage.history import UsageHistory
 from metergate.app.usage.lane import Lanes
 from metergate.app.usage.list_events import ListEvents
 from metergate.app.usage.record import RecordUsage
 from metergate.app.usage.summarize import SummarizeUsage
+from metergate.app.usage.watch import Watching, WatchUsage
 from metergate.domain import period
 from metergate.domain.access import Principal, new_key, parse_key
 from metergate.domain.catalog import Catalog
 from metergate.domain.news import BackOff
 from metergate.domain.usage import AcceptWindow
 from metergate.http.server import HttpServer
+from metergate.rpc.backfill import BackfillService
 from metergate.rpc.call import Call, Failure, Method
 from metergate.rpc.catalog import CatalogService
+from metergate.rpc.corrections import CorrectionService
 from metergate.rpc.customer import CustomerService
 from metergate.rpc.customer_terms import TermsService
 from metergate.rpc.errors import to_failure
@@ -87,7 +97,9 @@ from metergate.rpc.quota.lease import LeaseService
 from metergate.rpc.quota.limit_events import LimitEventService
 from metergate.rpc.quota.reserve import ReserveService
 from metergate.rpc.server import GrpcServer
+from metergate.rpc.summary import SummaryService
 from metergate.rpc.usage import UsageService
+from metergate.rpc.watch import WatchService
 from metergate.settings import Settings
 from metergate.workers.loop import Loop
 
@@ -143,6 +155,7 @@ async def server(settings: Settings) -> AsyncGenerator[Running]:
             running.stopped.set()
             await grpc.set_health(False)
             admission.close()
+            parts.watching.close()
             await _answered(admission, settings.drain_seconds)
             await asyncio.gather(grpc.stop(_GOODBYE_SECONDS), http.stop(_GOODBYE_SECONDS))
             await parts.lanes.drain()
@@ -154,9 +167,11 @@ class _Parts:
 
     methods: list[Method]
     admission: Admission
+    watching: Watching
     lanes: Lanes
     holds: WhatIsDue
     grants: WhatIsDue
+    backfills: ApplyBackfills
     directory: Directory
     view: RedisView
     usage: PostgresUsage
@@ -183,8 +198,8 @@ async def _build(settings: Settings, stack: AsyncExitStack) -> _Parts:
     lanes = Lanes(UsageCommitter(ledger, directory, _accept(settings), catch_up, hurry), view)
     first = FirstDecisions(directory, ledger)
     record = RecordUsage(lanes, directory)
-    summarize, list_events = SummarizeUsage(directory, PostgresSummaries(engine), ledger, catch_up), ListEvents(directory, usage)
-    list_limits = ListLimits(directory, ledger, catch_up)
+    watching = Watching(PostgresWatch(engine))
+    list_limits, corrections = ListLimits(directory, ledger, catch_up), PostgresCorrections(engine)
     sealer = Sealer(await keys.secret())
     admission = Admission(settings.calls_most, settings.calls_most_per_tenant)
     # What every call walks through, in this order.
@@ -196,7 +211,9 @@ async def _build(settings: Settings, stack: AsyncExitStack) -> _Parts:
         ("admit", admission.admit),
     ]
     servicers = [
-        UsageService(record, summarize, list_events, list_limits, sealer),
+        UsageService(record, ListEvents(directory, usage), list_limits, sealer),
+        SummaryService(SummarizeUsage(directory, PostgresSummaries(engine), ledger, catch_up), sealer),
+        WatchService(WatchUsage(directory, watching)),
         CheckService(CheckQuota(directory, ledger, view, catch_up), list_limits, sealer),
         ConsumeService(ConsumeQuota(lanes, directory, first, Refusals(ledger)), sealer),
         ReserveService(Reservations(lanes, directory, ledger, first), sealer),
@@ -208,10 +225,13 @@ async def _build(settings: Settings, stack: AsyncExitStack) -> _Parts:
         TermsService(ChangeTerms(customers, directory, catch_up)),
         GrantService(Grants(lanes, directory, PostgresGrants(engine)), sealer),
         NotificationService(webhooks.manage, sealer),
+        CorrectionService(CorrectUsage(lanes, directory, corrections), UsageHistory(corrections), sealer),
+        BackfillService(ManageBackfills(PostgresBackfills(engine), directory, _accept(settings)), sealer),
     ]
     return _Parts(
-        methods(servicers, interceptors), admission, lanes, due_holds(ledger, lanes), due_grants(ledger, lanes),
-        directory, view, usage, engine, webhooks,
+        methods(servicers, interceptors), admission, watching, lanes, due_holds(ledger, lanes),
+        due_grants(ledger, lanes), ApplyBackfills(PostgresBackfillQueue(engine), lanes, directory), directory, view,
+        usage, engine, webhooks,
     )  # fmt: skip
 
 
@@ -258,6 +278,7 @@ def _start_workers(settings: Settings, parts: _Parts, stack: AsyncExitStack) -> 
         Loop("sweep", _SWEEP_SECONDS, sweep.sweep),
         Loop("expire", _EXPIRE_SECONDS, parts.holds.begin),
         Loop("grants", _EXPIRE_SECONDS, parts.grants.begin),
+        Loop("backfill", _EXPIRE_SECONDS, parts.backfills.work),
         Loop("upkeep", _UPKEEP_SECONDS, upkeep.keep_house),
         Loop("webhooks", _WEBHOOK_SECONDS, deliver.begin, deliver.hurry),
         Loop("outbox", _UPKEEP_SECONDS, outbox.forget),

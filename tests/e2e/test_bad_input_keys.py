@@ -136,6 +136,22 @@ async def test_p9_a_foreign_key_sees_nothing(api: Caller, foreign: Caller) -> No
         ("GetUsageSummary", {"customer": "acme"}, "CUSTOMER_NOT_FOUND"),
         ("GetUsageSummary", {"subject": "acme-key"}, "SUBJECT_NOT_FOUND"),
         ("GetUsageSummary", {"customer": "acme", "token": tokens["write"]}, "TOKEN_INVALID"),
+        ("WatchUsage", {"customer": "acme", "after_seq": 0}, "CUSTOMER_NOT_FOUND"),
+        ("WatchUsage", {"subject": "acme-key"}, "SUBJECT_NOT_FOUND"),
+        ("AmendUsage", {"event": {**EVENT, "id": "e0", "source": tokens["service"]}}, "EVENT_NOT_FOUND"),
+        ("VoidUsage", {"id": "e0", "source": tokens["service"]}, "EVENT_NOT_FOUND"),
+        ("VoidUsage", {"id": "e0", "customer": "acme", "count_time": stamp(0)}, "EVENT_NOT_FOUND"),
+        ("GetUsageHistory", {"id": "e0", "source": tokens["service"]}, "EVENT_NOT_FOUND"),
+        ("OpenBackfill", {"replace": {"customers": ["acme"]}}, "CUSTOMER_NOT_FOUND"),
+        ("OpenBackfill", {"replace": {"subjects": ["acme-key"]}}, "SUBJECT_NOT_FOUND"),
+        ("LoadBackfill", {"id": tokens["b"], "events": [EVENT]}, "BACKFILL_NOT_FOUND"),
+        *[
+            (method, {"id": tokens["b"]}, "BACKFILL_NOT_FOUND")
+            for method in (
+                "PreviewBackfill", "CommitBackfill", "DiscardBackfill", "RevertBackfill", "GetBackfill",
+                "ListBackfillProblems",
+            )
+        ],
         ("ListUsageEvents", {"customer": "acme"}, "CUSTOMER_NOT_FOUND"),
         ("ListUsageEvents", {"page_token": tokens["ListUsageEvents"]}, "TOKEN_INVALID"),
         ("CheckQuota", ask, "SUBJECT_NOT_FOUND"),
@@ -176,6 +192,7 @@ async def test_p9_a_foreign_key_sees_nothing(api: Caller, foreign: Caller) -> No
     assert not (await foreign("ListCustomers")).customers
     assert not (await foreign("ListEndpoints")).endpoints
     assert not (await foreign("ListLimitEvents")).events
+    assert not (await foreign("ListBackfills")).backfills
     assert not (await foreign("ListUsageEvents")).events
     assert not (await foreign("ListUsageEvents", subject="acme-key")).events
     assert foreign.called == set(METHODS) - WRITES

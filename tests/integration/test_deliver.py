@@ -260,7 +260,7 @@ async def test_an_endpoint_that_answers_500_for_a_day(one: Process, office: Post
     assert 1 <= behind < 9
     tries = tries[:9]
     pauses = [after - before for before, after in itertools.pairwise(tries)]
-    assert pauses == sorted(pauses)
+    assert pauses[:-1] == sorted(pauses[:-1])  # the last two are the longest there are
     assert pauses[0] <= 10 * SECOND
     assert 6 * HOUR <= pauses[-1] <= 10 * HOUR
     assert 17 * HOUR <= tries[-1] <= 28 * HOUR

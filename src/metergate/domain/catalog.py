@@ -19,6 +19,7 @@ from metergate.domain.override import Terms, overridden
 from metergate.domain.period import DAY, SECOND, Period, Weekday, length_to_text
 from metergate.domain.quantity import to_text
 from metergate.domain.quota import DEFAULT_SUB_WINDOWS, Kind, Limit, Policy, Scope, text_of_max
+from metergate.domain.retention import ClosedMonth
 from metergate.domain.usage import MAX_LABEL_VALUE
 
 DEFAULT_PLAN = "default"
@@ -88,6 +89,8 @@ class Catalog:
     metering_version: int = field(default=0, compare=False)
     # The kinds of news that some webhook endpoint is told of: commits write them to the outbox.
     outbox_kinds: frozenset[str] = field(default=frozenset(), compare=False)
+    # Months of events that were dropped; closing balances stand for them.
+    closed: tuple[ClosedMonth, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "meters", _shaped(_led(self.meters), self.plans))
@@ -239,6 +242,7 @@ class Catalog:
             version=version,
             metering_version=max(self.metering_version, newest),
             outbox_kinds=self.outbox_kinds,
+            closed=self.closed,
         )
 
     def with_limit(self, plan_name: str, limit: Limit) -> Catalog:

@@ -64,6 +64,7 @@ class Reason(StrEnum):
     ADDRESS_REFUSED = auto()
     ENDPOINT_DISABLED = auto()
     TOO_EXPENSIVE = auto()
+    EVENTS_DROPPED = auto()
 
 
 @dataclass(frozen=True, slots=True)

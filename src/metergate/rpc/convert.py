@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
+from typing import Any
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -56,6 +57,11 @@ _OUTCOMES: Mapping[Outcome, usage_event_pb2.Outcome] = {
 }
 
 
+def moment(request: Any, field: str) -> int | None:
+    """The instant of a request's field; None where it has none."""
+    return from_pb_time(getattr(request, field), field) if request.HasField(field) else None
+
+
 def from_pb_time(time: Timestamp, field: str) -> int:
     """The instant, cut to microseconds.
 
@@ -105,6 +111,21 @@ def from_pb_event(event: usage_event_pb2.UsageEvent, service: str, subject: str 
         event.values,
         event.labels,
         event.settles or settles,
+    )
+
+
+def to_pb_event(event: Event) -> usage_event_pb2.UsageEvent:
+    """The event as a message."""
+    return usage_event_pb2.UsageEvent(
+        id=event.id,
+        source=event.source,
+        type=event.type,
+        subject=event.subject,
+        time=None if event.time is None else to_pb_time(event.time),
+        amount="" if event.amount is None else quantity.to_text(event.amount),
+        values={name: quantity.to_text(value) for name, value in event.values.items()},
+        labels=event.labels,
+        settles=event.settles,
     )
 
 

@@ -40,6 +40,7 @@ def methods(servicers: Sequence[Any], interceptors: Sequence[tuple[str, Intercep
                     GetMessageClass(method.output_type),
                     answering[method.name],
                     method.name.startswith(_READS),
+                    method.server_streaming,
                 )
                 found.append(intercepted(bare, interceptors))
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from google.protobuf.message import Message
 
@@ -14,6 +15,7 @@ from metergate.app.tokens import Sealer
 from metergate.domain.errors import invalid
 from metergate.domain.news import parse_kinds
 from metergate.domain.outbox import message_id
+from metergate.domain.period import EARLIEST, LATEST
 from metergate.domain.usage import check_text
 from metergate.rpc.call import Call
 from metergate.rpc.convert import from_pb_time, to_pb_time
@@ -102,10 +104,9 @@ class NotificationService:
 
     async def ReplayDeliveries(self, request: pb.ReplayDeliveriesRequest, call: Call) -> pb.ReplayDeliveriesResponse:
         """Sends again."""
-        start = from_pb_time(request.start_time, "start_time") if request.HasField("start_time") else None
-        end = from_pb_time(request.end_time, "end_time") if request.HasField("end_time") else None
+        start, end = _moment(request, "start_time"), _moment(request, "end_time")
         if start is not None or end is not None:
-            start, end = start or 0, clock.now() if end is None else end
+            start, end = start or EARLIEST, clock.now() if end is None else end
             if start >= end:
                 raise invalid("end_time", "must be later than start_time")
         replayed = await self.manage.replay(call.caller, Replay(request.endpoint, request.customer or None, start, end))
@@ -116,6 +117,15 @@ def _with_secret(
     kind: type[pb.CreateEndpointResponse] | type[pb.RotateEndpointSecretResponse],
 ) -> Callable[[Made], Message]:
     return lambda made: kind(endpoint=_to_pb(made.endpoint), secret=made.secret)
+
+
+def _moment(request: pb.ReplayDeliveriesRequest, field: Literal["start_time", "end_time"]) -> int | None:
+    if not request.HasField(field):
+        return None
+    instant = from_pb_time(getattr(request, field), field)
+    if not EARLIEST <= instant < LATEST:
+        raise invalid(field, "must lie between 1970 and 2200")
+    return instant
 
 
 def _check_description(text: str) -> None:

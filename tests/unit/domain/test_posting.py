@@ -33,7 +33,8 @@ NOW = 1_795_000_000_000_000 // QUARTER * QUARTER + 7 * period.MINUTE
 TOKENS = Meter("tokens", "llm", value="tokens", dimensions=("model",))
 CALLS = Meter("calls", "llm", "count")
 DELTA = Meter("seats", "seats", allow_negative=True)
-CATALOG = Catalog((TOKENS, CALLS, DELTA))
+LIMITS = tuple([Limit(f"{meter.name}/month", meter.name, None) for meter in (TOKENS, DELTA)])
+CATALOG = Catalog((TOKENS, CALLS, DELTA), (Plan("default", LIMITS),))
 
 
 def event(id: str, type: str = "llm", **fields: Any) -> Event:
@@ -84,7 +85,8 @@ def test_an_event_is_appended_and_counted_in_each_meter() -> None:
         RollupKey("acme", TOKENS.measure, quarter, "acme", ("m",)): (1, Decimal(10)),
         RollupKey("acme", CALLS.measure, quarter, "acme", ()): (1, Decimal(1)),
     }
-    assert posting.uses["acme", "tokens"] == [Use(NOW, "acme", one.labels, Decimal(10))]
+    # Nobody limits calls: no counter is moved by them.
+    assert posting.uses == {("acme", "tokens"): [Use(NOW, "acme", one.labels, Decimal(10))]}
 
 
 def test_an_event_counts_at_its_own_time_and_a_missing_label_is_empty() -> None:

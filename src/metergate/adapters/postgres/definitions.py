@@ -21,6 +21,7 @@ from metergate.domain.catalog import Catalog, Plan
 from metergate.domain.meter import LabelFilter, LatePolicy, Meter, Op, Shape
 from metergate.domain.period import Period, Weekday
 from metergate.domain.quota import Kind, Limit, Policy, Scope, WhenViewGone
+from metergate.domain.retention import ClosedMonth
 
 _TENANT = """
 SELECT catalog_version, metering_version, default_plan,
@@ -31,6 +32,9 @@ _METERS = (
     "shapes::text, filters::text, scale, percentile, level_unit, accept_window, late "
     "FROM meter WHERE tenant = $1 ORDER BY name"
 )
+_CLOSED = """
+SELECT c.first_at, c.last_at, c.measures, c.extremes FROM closed_month c JOIN event_month e USING (month)
+WHERE c.tenant = $1 AND e.state = 'dropped' ORDER BY c.month"""
 _PLANS = "SELECT name, display_name FROM plan WHERE tenant = $1 ORDER BY name"
 _LIMITS = (
     "SELECT plan, name, meter, max, period, policy, scope, labels::text, per_labels, "
@@ -51,7 +55,13 @@ async def load_catalog(connection: Any, tenant: str) -> Catalog:
         Plan(row["name"], tuple(limits.get(row["name"], ())), row["display_name"])
         for row in await connection.fetch(_PLANS, tenant)
     ]
-    return Catalog(tuple(meters), tuple(plans), default_plan, version, metering_version, frozenset(kinds))
+    closed = [
+        ClosedMonth(first, last, frozenset(measures), frozenset(extremes))
+        for first, last, measures, extremes in await connection.fetch(_CLOSED, tenant)
+    ]
+    return Catalog(
+        tuple(meters), tuple(plans), default_plan, version, metering_version, frozenset(kinds), tuple(closed)
+    )
 
 
 def _meter(row: Any) -> Meter:

@@ -23,11 +23,18 @@ _OWNED = """(
     UNION ALL SELECT pool, * FROM usage_event WHERE pool IS NOT NULL
 )"""
 
+# What a meter that is gone needed of them may be there yet: nobody reads it before it is made anew.
+_OF_EXTREMES = ", ".join(
+    [f"CASE WHEN m.extremes THEN r.{name} END AS {name}" for name in ("min", "max", "last_at", "last_key", "last")]
+)
 _ROLLUPS = f"""
 WITH {_CURRENT}, told AS (
     {sql.rolled_up(_OWNED, "EXISTS (SELECT FROM current c WHERE c.tenant = e.tenant AND c.customer = e.owner)")}
 ), kept AS (
-    SELECT r.* FROM usage_rollup r JOIN current c USING (tenant, customer)
+    SELECT r.tenant, r.customer, r.measure, r.quarter, r.subject, r.dimensions, r.count,
+        CASE WHEN m.aggregation = 'count' THEN r.count ELSE r.sum END AS sum,
+        {_OF_EXTREMES}
+    FROM usage_rollup r JOIN current c USING (tenant, customer)
     JOIN meter m ON m.tenant = r.tenant AND m.measure = r.measure AND m.leads
 )
 SELECT coalesce(t.tenant, k.tenant), coalesce(t.customer, k.customer),

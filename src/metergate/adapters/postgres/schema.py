@@ -198,6 +198,7 @@ event_months = Table(
     _words("state"),
     Column("changes", BigInteger, nullable=False, server_default="0"),
     Column("events", BigInteger, nullable=False, server_default="0"),
+    Column("taken_back", BigInteger, nullable=False, server_default="0"),
     Column("file", Text, nullable=False, server_default=""),
     Column("sha256", Text, nullable=False, server_default=""),
     Column("begun_at", Instant, nullable=False, server_default="clock_timestamp()"),

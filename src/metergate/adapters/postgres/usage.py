@@ -66,7 +66,7 @@ def _listing(tenant: str, query: EventQuery) -> tuple[str, list[Any]]:
     """The statement of a page, and its parameters. The place in the order is compared as one row value."""
     moment = "e.recorded_at" if query.customer is None else "e.counted_at"
     parameters: list[Any] = [tenant, query.start, query.end]
-    conditions = [f"e.tenant = $1 AND {moment} >= $2 AND {moment} < $3"]
+    conditions = [f"e.tenant = $1 AND {moment} >= $2 AND {moment} < $3 AND {sql.STANDS}"]
 
     def require(condition: str, *values: Any) -> None:
         places = [f"${len(parameters) + number}" for number in range(1, len(values) + 1)]

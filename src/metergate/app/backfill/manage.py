@@ -38,10 +38,11 @@ class ManageBackfills:
         """Opens one. A repeat of the request answers with the backfill as it stands.
 
         Raises:
-            MetergateError: FIELD_INVALID, REQUEST_ID_REUSED, LEDGER_UNAVAILABLE.
+            MetergateError: FIELD_INVALID, CUSTOMER_NOT_FOUND, SUBJECT_NOT_FOUND, REQUEST_ID_REUSED, LEDGER_UNAVAILABLE.
         """
         if scope is not None:
             scope.check()
+            await self._known(principal.tenant, scope)
         id_ = _backfill_id(principal, request_id)
         try:
             async with self._store.change(principal.tenant, id_) as change:
@@ -60,6 +61,18 @@ class ManageBackfills:
         except LedgerUnavailableError:
             raise _unavailable() from None
         return await self.get(principal, id_)
+
+    async def _known(self, tenant: str, scope: Scope) -> None:
+        """Nobody may be named in vain: of a slip of the pen nothing would be replaced."""
+        for customer in scope.customers:
+            if await self._directory.customer(tenant, customer) is None:
+                message = f"no customer is called {customer[:80]!r}"
+                raise MetergateError(Reason.CUSTOMER_NOT_FOUND, message, {"customer": customer[:80]})
+        owners = await self._directory.owners(tenant, scope.subjects)
+        for subject in scope.subjects:
+            if subject not in owners:
+                message = f"no subject is called {subject[:80]!r}"
+                raise MetergateError(Reason.SUBJECT_NOT_FOUND, message, {"subject": subject[:80]})
 
     async def load(self, principal: Principal, id: str, events: Sequence[Event | Receipt]) -> list[Receipt]:
         """Stages events; a receipt for each, in order. What was staged with the same content is a DUPLICATE, as is what

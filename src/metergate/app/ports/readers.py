@@ -144,6 +144,27 @@ class EventReader(Protocol):
         ...
 
 
+class WatchReader(Protocol):
+    """What was recorded, by `seq`."""
+
+    async def heads(self, places: Sequence[tuple[str, str]]) -> tuple[int, dict[tuple[str, str], int]]:
+        """The instant, and the `seq` of these customers of tenants; all rows up to it are visible.
+
+        Raises:
+            LedgerUnavailableError
+        """
+        ...
+
+    async def after(self, tenant: str, customer: str, seq: int, skip: int, most: int) -> list[RecordedEvent]:
+        """The customer's rows of later commits, in order of their `seq` and else always in the same order, without the
+        first `skip`.
+
+        Raises:
+            LedgerUnavailableError
+        """
+        ...
+
+
 class CountedEvent(NamedTuple):
     """An event that counts in a limit, and what it counts."""
 

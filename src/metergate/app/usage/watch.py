@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import aclosing, contextmanager
+from collections.abc import AsyncGenerator, Generator, Iterable, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Generator, NamedTuple
+from typing import NamedTuple
 
 from metergate.app.directory import Directory
 from metergate.app.ports.ledger import LedgerUnavailableError
@@ -16,6 +17,8 @@ from metergate.app.usage.list_events import Listed, listed
 from metergate.app.usage.summarize import owner
 from metergate.domain.access import Principal
 from metergate.domain.errors import MetergateError, Reason, invalid
+
+log = logging.getLogger(__name__)
 
 PAGE = 250  # events of one message
 TICK_SECONDS = 0.25  # between looks at the heads of all customers that are watched
@@ -63,12 +66,12 @@ class Feed:
         self._place = (tenant, customer)
         self._reader = reader
         self._news = asyncio.Event()
-        self._page: tuple[Position, asyncio.Task[list[RecordedEvent]]] | None = None
+        self._page: tuple[tuple[Position, int], asyncio.Task[list[RecordedEvent]]] | None = None
 
     def tell(self, seq: int, as_of: int) -> None:
         """The customer's head, as it was just read."""
-        self.as_of = as_of
-        if seq != self.seq:
+        self.as_of = max(as_of, self.as_of)
+        if seq > self.seq:
             self.seq = seq
             self.wake()
 
@@ -84,21 +87,41 @@ class Feed:
         except TimeoutError:
             pass  # the stream says that it lives
 
-    async def page(self, position: Position) -> list[RecordedEvent]:
-        """The rows after a position, one more than a page where there are more. Who asks for the same shares a query."""
-        known = self._page
-        if known is None or known[0] != position or (known[1].done() and known[1].exception()):
-            task = asyncio.create_task(self._reader.after(*self._place, position.seq, position.skip, PAGE + 1))
-            self._page = known = (position, task)
-            task.add_done_callback(_read)
-        return await asyncio.shield(known[1])
+    async def after(self, position: Position) -> tuple[list[RecordedEvent], Position]:
+        """A page of what comes after a position, and the position behind it. Who asks for the same shares a query.
 
-    def forget(self) -> None:
-        """There is more behind what was read."""
-        self._page = None
+        Raises:
+            MetergateError: LEDGER_UNAVAILABLE.
+        """
+        asked = (position, self.seq)
+        if self._page is None or self._page[0] != asked:
+            read = self._reader.after(*self._place, position.seq, position.skip, PAGE + 1)
+            self._page = (asked, asyncio.create_task(read))
+            self._page[1].add_done_callback(_seen)
+        try:
+            rows = await asyncio.shield(self._page[1])
+        except LedgerUnavailableError:
+            self._page = None
+            raise _away() from None
+        return _page(rows, position, asked[1])
 
 
-def _read(task: asyncio.Task[list[RecordedEvent]]) -> None:
+def _page(rows: list[RecordedEvent], position: Position, head: int) -> tuple[list[RecordedEvent], Position]:
+    """What a message tells of the rows, which may be one more than it holds: whole commits, or a part of one that is
+    larger than a message. Where there are no more, all up to the head is told."""
+    if len(rows) <= PAGE:
+        return rows, Position(max(head, rows[-1].seq) if rows else head)
+    whole = [row for row in rows if row.seq < rows[-1].seq]
+    if whole:
+        return whole, Position(whole[-1].seq)
+    return rows[:PAGE], Position(position.seq, position.skip + PAGE)
+
+
+def _away() -> MetergateError:
+    return MetergateError(Reason.LEDGER_UNAVAILABLE, "the database cannot be reached")
+
+
+def _seen(task: asyncio.Task[list[RecordedEvent]]) -> None:
     if not task.cancelled():
         task.exception()  # whoever still waits is told; that nobody does is no fault
 
@@ -141,10 +164,18 @@ class Watching:
             if not feed.watchers:
                 del self._feeds[place]
 
-    async def head(self, feed: Feed, tenant: str, customer: str) -> None:
-        """Looks at one customer's head now."""
-        as_of, heads = await self._reader.heads([(tenant, customer)])
-        feed.tell(heads.get((tenant, customer), 0), as_of)
+    async def head(self, tenant: str, customer: str) -> tuple[int, int]:
+        """One customer's `seq`, and the instant of this look.
+
+        Raises:
+            MetergateError: LEDGER_UNAVAILABLE.
+        """
+        place = (tenant, customer)
+        try:
+            as_of, heads = await self._reader.heads([place])
+        except LedgerUnavailableError:
+            raise _away() from None
+        return heads.get(place, 0), as_of
 
     def check(self) -> None:
         """Whether there is a reason to end.
@@ -164,21 +195,27 @@ class Watching:
             feed.wake()
 
     async def _tick(self) -> None:
-        while self._feeds and not self._closed:
+        while True:
             await asyncio.sleep(TICK_SECONDS)
-            asked = list(self._feeds)
-            try:
-                as_of, heads = await self._reader.heads(asked)
-            except LedgerUnavailableError:
-                self._fault = MetergateError(Reason.LEDGER_UNAVAILABLE, "the database cannot be reached")
-                for feed in self._feeds.values():
-                    feed.wake()
-                continue
-            self._fault = None
-            for place in asked:
-                if (feed := self._feeds.get(place)) is not None:
-                    feed.tell(heads.get(place, feed.seq), as_of)
-        self._ticking = None
+            if self._closed or not self._feeds:
+                self._ticking = None
+                return
+            await self._look()
+
+    async def _look(self) -> None:
+        asked = list(self._feeds)
+        try:
+            as_of, heads = await self._reader.heads(asked)
+        except Exception:
+            log.exception("the heads of %d watched customers cannot be read", len(asked))
+            self._fault = _away()  # until the next look succeeds
+            for feed in self._feeds.values():
+                feed.wake()
+            return
+        self._fault = None
+        for place in asked:
+            if (watched := self._feeds.get(place)) is not None:
+                watched.tell(heads.get(place, 0), as_of)
 
 
 class WatchUsage:
@@ -189,12 +226,12 @@ class WatchUsage:
         self._watching = watching
         self._quiet_seconds = quiet_seconds
 
-    async def watch(self, principal: Principal, request: WatchRequest) -> AsyncIterator[Told]:
-        """Begins to watch: checks the request and returns what goes on until it is closed.
+    async def watch(self, principal: Principal, request: WatchRequest) -> AsyncGenerator[Told]:
+        """Checks the request, and returns what tells the rest until it is closed; it may raise the last three as well.
 
         Raises:
             MetergateError: SUBJECT_NOT_FOUND, CUSTOMER_NOT_FOUND, METER_NOT_FOUND, FIELD_INVALID, OVERLOADED,
-                SHUTTING_DOWN, LEDGER_UNAVAILABLE; the last two also later.
+                SHUTTING_DOWN, LEDGER_UNAVAILABLE.
         """
         tenant = principal.tenant
         if bool(request.customer) == bool(request.subject):
@@ -209,19 +246,46 @@ class WatchUsage:
             if name not in catalog.meter_of:
                 raise MetergateError(Reason.METER_NOT_FOUND, f"no meter is called {name!r}", {"meter": name})
         customer = (await owner(self._directory, tenant, request.customer, request.subject)).id
-        stream = self._stream(tenant, customer, request)
-        try:
-            await anext(stream)  # the beginning: what is wrong is told before there is a stream
-        except BaseException:
-            await stream.aclose()
-            raise
-        return _rest(stream)
+        seq, as_of = await self._watching.head(tenant, customer)
+        if request.after is not None and request.after > seq:
+            raise invalid("after_seq", f"the customer is at {seq}", seq=str(seq))
+        began = Told([], seq if request.after is None else request.after, as_of)
+        return self._stream(tenant, customer, request, seq, began)
 
-    async def _stream(self, tenant: str, customer: str, request: WatchRequest):  # type: ignore[no-untyped-def]
-        watching = self._watching
+    async def _stream(
+        self, tenant: str, customer: str, request: WatchRequest, head: int, began: Told
+    ) -> AsyncGenerator[Told]:
+        watching, clock = self._watching, asyncio.get_running_loop().time
+        position = Position(began.seq)
         with watching.feed(tenant, customer) as feed:
-            await watching.head(feed, tenant, customer)
-            if request.after is not None and request.after > feed.seq:
-                raise invalid("after_seq", f"the customer is at {feed.seq}", seq=str(feed.seq))
-            position = Position(feed.seq if request.after is None else request.after)
-            yield None
+            feed.tell(head, began.as_of)
+            yield began
+            spoke = clock()
+            while True:
+                watching.check()
+                as_of = feed.as_of
+                if feed.seq > position.seq:
+                    rows, position = await feed.after(position)
+                    told = await self._told(tenant, request, rows)
+                    if told:
+                        yield Told(told, position.seq, as_of)
+                        spoke = clock()
+                elif (quiet := clock() - spoke) < self._quiet_seconds:
+                    await feed.moved(self._quiet_seconds - quiet)
+                if clock() - spoke >= self._quiet_seconds:
+                    yield Told([], position.seq, as_of)
+                    spoke = clock()
+
+    async def _told(self, tenant: str, request: WatchRequest, rows: Iterable[RecordedEvent]) -> list[Listed]:
+        """The events that were asked for."""
+        catalog = await self._directory.catalog(tenant)
+        found = []
+        for row in rows:
+            if request.types and row.event.type not in request.types:
+                continue
+            if request.subject and row.event.subject != request.subject:
+                continue
+            one = listed(catalog, row)
+            if not request.meters or not set(request.meters).isdisjoint(one.meters):
+                found.append(one)
+        return found

@@ -133,7 +133,11 @@ _CORRECTION = (
 RULES: dict[str, tuple[Rule, ...]] = {
     "RecordUsage": (_required("event"),),
     "BatchRecordUsage": (_batch("events"),),
-    "GetUsageSummary": (_moments("start_time", "end_time"), _short("customer", "subject", "time_zone")),
+    "GetUsageSummary": (
+        _moments("start_time", "end_time", "known_at_time"),
+        _short("customer", "subject", "time_zone"),
+    ),
+    "WatchUsage": (_short("customer", "subject"),),
     "ListUsageEvents": (_page, _moments("start_time", "end_time"), _short("customer", "subject", "type")),
     "AmendUsage": (_required("event"), *_CORRECTION),
     "VoidUsage": (_required("id"), _short("id", "source"), *_CORRECTION),
@@ -222,7 +226,7 @@ def validate(method: Method, handle: Handler) -> Handler:
     rules = RULES.get(method.name, ())
     parse = method.request_type.FromString
 
-    async def validated(request: Any, call: Call) -> Message:
+    async def validated(request: Any, call: Call) -> Any:
         if not isinstance(request, bytes):
             request = await request()
         if isinstance(request, bytes):
