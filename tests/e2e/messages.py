@@ -207,11 +207,21 @@ def _is_map(field: FieldDescriptor) -> bool:
     return field.message_type is not None and field.message_type.GetOptions().map_entry
 
 
+def _put(message: Message, field: FieldDescriptor, key: str, text: str) -> None:
+    """A text in a map; where its values are messages, in the list of texts that these are."""
+    assert field.message_type is not None
+    entries, value = getattr(message, field.name), field.message_type.fields_by_name["value"].message_type
+    if value is None:
+        entries[key] = text
+    else:
+        getattr(entries[key], value.fields[0].name).append(text)
+
+
 def _spoil(draw: Any, message: Message, field: FieldDescriptor) -> None:
     if _is_map(field):
         count = draw(st.sampled_from([1, 1, 1, 17, 400]))
         for number in range(count):
-            getattr(message, field.name)[draw(_TEXTS) if count == 1 else f"k{number}"] = draw(_TEXTS)
+            _put(message, field, draw(_TEXTS) if count == 1 else f"k{number}", draw(_TEXTS))
     elif field.message_type is not None and field.is_repeated:
         values = getattr(message, field.name)
         if not values or draw(st.booleans()):
@@ -258,7 +268,7 @@ def with_each_text(good: Message, text: str) -> Iterator[Message]:
         if _is_map(field):
             for key in (*values, None):
                 message, inner, field = _copied(good, place)
-                getattr(inner, field.name)[text if key is None else key] = "1" if key is None else text
+                _put(inner, field, text if key is None else key, "1" if key is None else text)
                 yield message
         elif field.type == FieldDescriptor.TYPE_STRING:
             if field.is_repeated:

@@ -9,6 +9,7 @@ from sqlalchemy import (
     Date,
     DateTime,
     Integer,
+    Integer,
     LargeBinary,
     MetaData,
     Numeric,
