@@ -317,7 +317,7 @@ class Batch:
         catalog, heads, now = self.ledger.catalog, self.ledger.heads, self.ledger.now
         written = self.posting.customers
         made: dict[tuple[int, bool], Decision] = {}
-        for answer in self.results:
+        for work, answer in zip(self.works, self.results, strict=True):
             if not isinstance(answer, Answer):
                 continue
             answer.now, answer.catalog_version = now, catalog.version
@@ -326,6 +326,8 @@ class Batch:
             asked = answer.demand
             head = heads[asked.customer]
             answer.seq = head.seq + (asked.customer in written)
+            if answer.allowed and isinstance(work, Consume) and not work.details:
+                continue
             key = (id(asked), answer.allowed)
             if key not in made:
                 made[key] = conclude(asked, answer.allowed, figures, catalog.plan_in_force(head.plan), now)
