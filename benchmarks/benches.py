@@ -7,6 +7,7 @@ import statistics
 from collections.abc import Callable
 
 from benchmarks import floors, load
+from benchmarks.aggregations import ingest_aggregations
 from benchmarks.consume import consume, consume_scale, consume_unary
 from benchmarks.lease import lease
 from benchmarks.proofs import all_in, fill, prove, rate
@@ -105,6 +106,7 @@ def memory() -> Result:
 
 BENCHMARKS: dict[str, Callable[[], Result]] = {
     "ingest": ingest,
+    "ingest-aggregations": ingest_aggregations,
     "ingest-unary": ingest_unary,
     "check": check,
     "check-batch": check_batch,

@@ -88,10 +88,10 @@ INSERT INTO usage_event (tenant, customer, seq, counted_at, recorded_at, source,
 SELECT $1, q.customer, q.seq, now(), now(), 'bench', q.id, $2, q.customer, 1, q.labels::jsonb
 FROM unnest($3::text[], $4::bigint[], $5::text[], $6::text[]) AS q(customer, seq, id, labels)"""
 _ROLLUPS = """
-INSERT INTO usage_rollup AS r (tenant, customer, meter, quarter, subject, dimensions, count, sum)
+INSERT INTO usage_rollup AS r (tenant, customer, measure, quarter, subject, dimensions, count, sum)
 SELECT $1, q.customer, $2, $3, q.customer, q.dimensions::jsonb, q.count, q.count
 FROM unnest($4::text[], $5::text[], $6::bigint[]) AS q(customer, dimensions, count)
-ON CONFLICT (tenant, customer, meter, quarter, subject, dimensions)
+ON CONFLICT (tenant, customer, measure, quarter, subject, dimensions)
 DO UPDATE SET count = r.count + excluded.count, sum = r.sum + excluded.sum"""
 _COUNTERS = """
 INSERT INTO usage_counter AS c (tenant, customer, meter, subject, filter, start_at, end_at, used)

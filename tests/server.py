@@ -21,6 +21,13 @@ from metergate import wiring
 from metergate.settings import Settings
 from tests.databases import Databases, elsewhere
 
+# Receivers of tests are on this machine, and nobody waits a day for a dead letter.
+_WEBHOOKS = {
+    "METERGATE_WEBHOOK_ALLOW_PRIVATE": "127.0.0.0/8",
+    "METERGATE_WEBHOOK_TRIES": "3",
+    "METERGATE_WEBHOOK_RETRY_SECONDS": "0.1",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Server:
@@ -117,7 +124,7 @@ class ServerProcess:
 
     def start(self) -> None:
         """Starts it and waits until it serves."""
-        env = {**os.environ, "METERGATE_CONFIG": str(self._home / "config.toml")}
+        env = {**os.environ, **_WEBHOOKS, "METERGATE_CONFIG": str(self._home / "config.toml")}
         command = [sys.executable, "-m", "metergate.cli", "serve", *self._arguments]
         log = (self._home / "server.log").open("ab")
         self._process = subprocess.Popen(command, stdout=log, stderr=log, env=env)

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from ipaddress import IPv4Network, IPv6Network
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BeforeValidator, Field
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+
+def _listed(given: Any) -> Any:
+    """A list as it stands in the environment: with commas."""
+    return [one.strip() for one in given.split(",") if one.strip()] if isinstance(given, str) else given
+
+
+Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(_listed)]
 
 
 class Settings(BaseSettings):
@@ -38,6 +47,23 @@ class Settings(BaseSettings):
 
     postgres_commit_connections: int = Field(8, ge=6)
     postgres_query_connections: int = Field(8, ge=2)
+
+    webhook_allow_private: Networks = ()
+    """Networks, with commas, that webhooks may go to though they are not public, and over http too."""
+
+    webhook_retry_seconds: float = Field(5.0, gt=0)
+    """The pause after the first try of a delivery that failed; each one is five times as long as the one before."""
+
+    webhook_retry_most_seconds: float = Field(28_800.0, gt=0)
+    """The longest of these pauses."""
+
+    webhook_tries: int = Field(9, ge=1, le=100)
+    """How often a delivery is tried before it is a dead letter; about a day, by default."""
+
+    outbox_keep_days: int = Field(7, ge=1)
+    """For how long news are kept to be sent again, and deliveries to be listed."""
+
+    dead_letters_keep_days: int = Field(30, ge=1)
 
     drain_seconds: float = Field(10.0, ge=0)
     """How long calls under way may take to finish when the server stops."""

@@ -13,20 +13,31 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from metergate.adapters.postgres import connect, migrate
+from metergate.adapters.postgres.backfill import PostgresBackfillQueue, PostgresBackfills
+from metergate.adapters.postgres.corrections import PostgresCorrections
 from metergate.adapters.postgres.customers import PostgresCustomers
 from metergate.adapters.postgres.definitions import PostgresCatalogs
+from metergate.adapters.postgres.deliveries import PostgresDeliveries
+from metergate.adapters.postgres.endpoints import PostgresEndpoints
 from metergate.adapters.postgres.explain import PostgresExplain
 from metergate.adapters.postgres.grants import PostgresGrants
 from metergate.adapters.postgres.keys import PostgresKeys
 from metergate.adapters.postgres.ledger import PostgresLedger
 from metergate.adapters.postgres.limit_events import PostgresLimitEvents
 from metergate.adapters.postgres.listen import DefinitionListener
+from metergate.adapters.postgres.queues import PostgresQueues
 from metergate.adapters.postgres.reconcile import Reconciler
+from metergate.adapters.postgres.summaries import PostgresSummaries
 from metergate.adapters.postgres.upkeep import Upkeep
 from metergate.adapters.postgres.usage import PostgresUsage
+from metergate.adapters.postgres.watch import PostgresWatch
 from metergate.adapters.redis.view import RedisView
+from metergate.adapters.webhook.metrics import TALLY
+from metergate.adapters.webhook.sender import WebhookSender
 from metergate.app import clock
 from metergate.app.access.authenticate import Authenticate
+from metergate.app.backfill.apply import ApplyBackfills
+from metergate.app.backfill.manage import ManageBackfills
 from metergate.app.catalog.apply import ApplyCatalog
 from metergate.app.catch_up import CatchUp
 from metergate.app.customer.grants import Grants
@@ -34,6 +45,9 @@ from metergate.app.customer.manage import ManageCustomers
 from metergate.app.customer.terms import ChangeTerms
 from metergate.app.directory import Directory
 from metergate.app.due import WhatIsDue, due_grants, due_holds
+from metergate.app.notify.deliver import Deliver
+from metergate.app.notify.keep_house import LookAfterOutbox
+from metergate.app.notify.manage import ManageEndpoints
 from metergate.app.ports.ledger import LedgerUnavailableError
 from metergate.app.quota.check import CheckQuota
 from metergate.app.quota.consume import ConsumeQuota
@@ -48,17 +62,23 @@ from metergate.app.stores import StoredKey
 from metergate.app.sweep import SweepView
 from metergate.app.tokens import Sealer
 from metergate.app.usage.commit import UsageCommitter
+from metergate.app.usage.correct import CorrectUsage
+from metergate.app.usage.history import UsageHistory
 from metergate.app.usage.lane import Lanes
 from metergate.app.usage.list_events import ListEvents
 from metergate.app.usage.record import RecordUsage
 from metergate.app.usage.summarize import SummarizeUsage
+from metergate.app.usage.watch import Watching, WatchUsage
 from metergate.domain import period
 from metergate.domain.access import Principal, new_key, parse_key
 from metergate.domain.catalog import Catalog
+from metergate.domain.news import BackOff
 from metergate.domain.usage import AcceptWindow
 from metergate.http.server import HttpServer
+from metergate.rpc.backfill import BackfillService
 from metergate.rpc.call import Call, Failure, Method
 from metergate.rpc.catalog import CatalogService
+from metergate.rpc.corrections import CorrectionService
 from metergate.rpc.customer import CustomerService
 from metergate.rpc.customer_terms import TermsService
 from metergate.rpc.errors import to_failure
@@ -69,6 +89,7 @@ from metergate.rpc.interceptors.errors import errors
 from metergate.rpc.interceptors.observe import observe
 from metergate.rpc.interceptors.validate import validate
 from metergate.rpc.methods import methods
+from metergate.rpc.notification import NotificationService
 from metergate.rpc.quota.check import CheckService
 from metergate.rpc.quota.consume import ConsumeService
 from metergate.rpc.quota.explain import ExplainService
@@ -76,7 +97,9 @@ from metergate.rpc.quota.lease import LeaseService
 from metergate.rpc.quota.limit_events import LimitEventService
 from metergate.rpc.quota.reserve import ReserveService
 from metergate.rpc.server import GrpcServer
+from metergate.rpc.summary import SummaryService
 from metergate.rpc.usage import UsageService
+from metergate.rpc.watch import WatchService
 from metergate.settings import Settings
 from metergate.workers.loop import Loop
 
@@ -84,6 +107,9 @@ DEV_TENANT = "dev"
 _SWEEP_SECONDS = 0.2  # between looks whether a sweep is due
 _EXPIRE_SECONDS = 0.5
 _UPKEEP_SECONDS = 3600.0
+_WEBHOOK_SECONDS = 1.0
+_WEBHOOK_CONNECTIONS = 3
+_STAND_SECONDS = 15.0  # between looks how the queues of webhooks stand
 _TURN_AWAY_SECONDS = 0.3  # for which a server that stops still says so
 _GOODBYE_SECONDS = 0.5  # until what streams without end (a watched health) is cut off
 _CLOCK_SKEW_MOST = 2.0  # seconds; more makes advice about windows wrong at their borders
@@ -129,6 +155,7 @@ async def server(settings: Settings) -> AsyncGenerator[Running]:
             running.stopped.set()
             await grpc.set_health(False)
             admission.close()
+            parts.watching.close()
             await _answered(admission, settings.drain_seconds)
             await asyncio.gather(grpc.stop(_GOODBYE_SECONDS), http.stop(_GOODBYE_SECONDS))
             await parts.lanes.drain()
@@ -140,13 +167,16 @@ class _Parts:
 
     methods: list[Method]
     admission: Admission
+    watching: Watching
     lanes: Lanes
     holds: WhatIsDue
     grants: WhatIsDue
+    backfills: ApplyBackfills
     directory: Directory
     view: RedisView
     usage: PostgresUsage
     engine: AsyncEngine
+    webhooks: _Webhooks
 
 
 async def _build(settings: Settings, stack: AsyncExitStack) -> _Parts:
@@ -163,11 +193,13 @@ async def _build(settings: Settings, stack: AsyncExitStack) -> _Parts:
 
     directory = Directory(catalogs, customers, keys, make_on_first_use=settings.environment == "dev")
     catch_up = CatchUp(ledger, view)
-    lanes = Lanes(UsageCommitter(ledger, directory, _accept(settings), catch_up), view)
+    webhooks = await _webhooks(settings, engine, directory, stack)
+    hurry = webhooks.deliver.hurry.set
+    lanes = Lanes(UsageCommitter(ledger, directory, _accept(settings), catch_up, hurry), view)
     first = FirstDecisions(directory, ledger)
     record = RecordUsage(lanes, directory)
-    summarize, list_events = SummarizeUsage(directory, usage, ledger, catch_up), ListEvents(directory, usage)
-    list_limits = ListLimits(directory, ledger, catch_up)
+    watching = Watching(PostgresWatch(engine))
+    list_limits, corrections = ListLimits(directory, ledger, catch_up), PostgresCorrections(engine)
     sealer = Sealer(await keys.secret())
     admission = Admission(settings.calls_most, settings.calls_most_per_tenant)
     # What every call walks through, in this order.
@@ -179,7 +211,9 @@ async def _build(settings: Settings, stack: AsyncExitStack) -> _Parts:
         ("admit", admission.admit),
     ]
     servicers = [
-        UsageService(record, summarize, list_events, list_limits, sealer),
+        UsageService(record, ListEvents(directory, usage), list_limits, sealer),
+        SummaryService(SummarizeUsage(directory, PostgresSummaries(engine), ledger, catch_up), sealer),
+        WatchService(WatchUsage(directory, watching)),
         CheckService(CheckQuota(directory, ledger, view, catch_up), list_limits, sealer),
         ConsumeService(ConsumeQuota(lanes, directory, first, Refusals(ledger)), sealer),
         ReserveService(Reservations(lanes, directory, ledger, first), sealer),
@@ -190,11 +224,40 @@ async def _build(settings: Settings, stack: AsyncExitStack) -> _Parts:
         CustomerService(ManageCustomers(customers, directory, catch_up), sealer),
         TermsService(ChangeTerms(customers, directory, catch_up)),
         GrantService(Grants(lanes, directory, PostgresGrants(engine)), sealer),
+        NotificationService(webhooks.manage, sealer),
+        CorrectionService(CorrectUsage(lanes, directory, corrections), UsageHistory(corrections), sealer),
+        BackfillService(ManageBackfills(PostgresBackfills(engine), directory, _accept(settings)), sealer),
     ]
     return _Parts(
-        methods(servicers, interceptors), admission, lanes, due_holds(ledger, lanes), due_grants(ledger, lanes),
-        directory, view, usage, engine,
+        methods(servicers, interceptors), admission, watching, lanes, due_holds(ledger, lanes),
+        due_grants(ledger, lanes), ApplyBackfills(PostgresBackfillQueue(engine), lanes, directory), directory, view,
+        usage, engine, webhooks,
     )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class _Webhooks:
+    """What sends news."""
+
+    manage: ManageEndpoints
+    deliver: Deliver
+    looks_after: LookAfterOutbox
+
+
+async def _webhooks(settings: Settings, engine: AsyncEngine, directory: Directory, stack: AsyncExitStack) -> _Webhooks:
+    """Deliveries have connections of their own: neither commits nor queries wait for them."""
+    pool = await connect.commit_pool(settings.postgres_url, _WEBHOOK_CONNECTIONS)
+    stack.callback(pool.terminate)
+    sender = WebhookSender(settings.webhook_allow_private)
+    stack.push_async_callback(sender.close)
+    deliveries = PostgresDeliveries(engine)
+    manage = ManageEndpoints(PostgresEndpoints(engine), deliveries, directory, sender, settings.webhook_allow_private)
+    first, longest = settings.webhook_retry_seconds, settings.webhook_retry_most_seconds
+    back_off = BackOff(int(first * period.SECOND), int(longest * period.SECOND), settings.webhook_tries)
+    deliver = Deliver(PostgresQueues(pool), sender, manage.turn_off, back_off, TALLY)
+    stack.push_async_callback(deliver.stop)
+    keep_days, dead_days = settings.outbox_keep_days, settings.dead_letters_keep_days
+    return _Webhooks(manage, deliver, LookAfterOutbox(deliveries, TALLY, keep_days, dead_days))
 
 
 def _accept(settings: Settings) -> AcceptWindow:
@@ -210,11 +273,16 @@ def _start_workers(settings: Settings, parts: _Parts, stack: AsyncExitStack) -> 
 
     listener = DefinitionListener(settings.postgres_url, parts.directory.forget, missed)
     sweep, upkeep = SweepView(parts.usage, parts.view), Upkeep(parts.engine, _accept(settings).age)
+    deliver, outbox = parts.webhooks.deliver, parts.webhooks.looks_after
     for worker in (
         Loop("sweep", _SWEEP_SECONDS, sweep.sweep),
         Loop("expire", _EXPIRE_SECONDS, parts.holds.begin),
         Loop("grants", _EXPIRE_SECONDS, parts.grants.begin),
+        Loop("backfill", _EXPIRE_SECONDS, parts.backfills.work),
         Loop("upkeep", _UPKEEP_SECONDS, upkeep.keep_house),
+        Loop("webhooks", _WEBHOOK_SECONDS, deliver.begin, deliver.hurry),
+        Loop("outbox", _UPKEEP_SECONDS, outbox.forget),
+        Loop("queues", _STAND_SECONDS, outbox.tell),
         listener,
     ):
         worker.start()

@@ -22,9 +22,17 @@ from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
 from metergate.adapters.postgres.connect import plain_url
-from metergate.v1 import catalog_pb2, customer_pb2, error_reason_pb2, quota_pb2, usage_pb2
+from metergate.v1 import (
+    backfill_pb2,
+    catalog_pb2,
+    customer_pb2,
+    error_reason_pb2,
+    notification_pb2,
+    quota_pb2,
+    usage_pb2,
+)
 
-FILES = (usage_pb2, quota_pb2, catalog_pb2, customer_pb2)
+FILES = (usage_pb2, backfill_pb2, quota_pb2, catalog_pb2, customer_pb2, notification_pb2)
 METHODS: dict[str, MethodDescriptor] = {
     method.name: method
     for file in FILES
@@ -148,9 +156,16 @@ class Caller:
         header = f"Bearer {self.key}" if authorization is None else authorization
         metadata = (("authorization", header),) if header else ()
         self.called.add(method)
-        call = self.channel.unary_unary(path_of(METHODS[method]), encoded, response_type(method).FromString)
+        path, decode = path_of(METHODS[method]), response_type(method).FromString
         try:
-            response = await call(request, timeout=deadline, metadata=metadata)
+            if METHODS[method].server_streaming:  # the first message, and that there is one
+                stream = self.channel.unary_stream(path, encoded, decode)(request, timeout=deadline, metadata=metadata)
+                response = await anext(aiter(stream))
+                stream.cancel()
+            else:
+                response = await self.channel.unary_unary(path, encoded, decode)(
+                    request, timeout=deadline, metadata=metadata
+                )
         except grpc.aio.AioRpcError as error:
             answer = read_failure(error)
             assert answer.reason or answer.code in _WITHOUT_ANSWER or _too_large(answer), f"{method}: {answer}"

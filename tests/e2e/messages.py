@@ -32,11 +32,14 @@ CATALOG: dict[str, Any] = {
     "default_plan": "default",
 }
 
+NOBODY_LISTENS = "http://127.0.0.1:9/"
+
 
 @dataclass(frozen=True)
 class Ids:
     """What requests name that the server made: three reservations, leases to go on with and to return, one that is
-    forfeited, a decision, and a grant."""
+    forfeited, a decision, a grant, webhook endpoints to go on with and to take away, and backfills: one to go on with,
+    one to throw away, one to commit and one that is committed."""
 
     extended: str = "r_1"
     committed: str = "r_2"
@@ -46,6 +49,12 @@ class Ids:
     forfeited: str = "l_3"
     decision: str = "d_1"
     grant: str = "g_1"
+    endpoint: str = "we_1"
+    removed: str = "we_2"
+    backfill: str = "b_1"
+    discarded: str = "b_2"
+    applied: str = "b_3"
+    reverted: str = "b_4"
 
 
 def good_requests(ids: Ids = Ids()) -> dict[str, Message]:
@@ -54,10 +63,29 @@ def good_requests(ids: Ids = Ids()) -> dict[str, Message]:
     fields: dict[str, dict[str, Any]] = {
         "RecordUsage": {"event": {**_EVENT, "time": stamp(-5)}, "include_limits": True},
         "BatchRecordUsage": {"events": [_EVENT, {**_EVENT, "id": "e-2"}], "backfill": True},
+        "AmendUsage": {
+            "event": {**_EVENT, "amount": "2"}, "reason": "x", "backfill": True, "request_id": "amend-1",
+        },
+        "VoidUsage": {"id": "e-2", "source": "api", "reason": "x", "expected_version": 1, "request_id": "void-1"},
+        "GetUsageHistory": {"id": "e-1", "source": "api", "page_size": 1},
+        "OpenBackfill": {
+            "reason": "x", "replace": {"customers": ["acme"], "types": ["calls"], **span}, "request_id": "open-1",
+        },
+        "LoadBackfill": {"id": ids.backfill, "events": [{**_USE, "id": "b-1", "time": stamp(-9e6)}]},
+        "PreviewBackfill": {"id": ids.backfill, "page_size": 1},
+        "CommitBackfill": {"id": ids.applied},
+        "DiscardBackfill": {"id": ids.discarded},
+        "RevertBackfill": {"id": ids.reverted},
+        "GetBackfill": {"id": ids.backfill},
+        "ListBackfills": {"state": "BACKFILL_STATE_OPEN", "page_size": 1},
+        "ListBackfillProblems": {"id": ids.backfill, "page_size": 1},
         "GetUsageSummary": {
             "customer": "acme", "meters": ["calls"], "granularity": "GRANULARITY_HOUR", "time_zone": "Asia/Kathmandu",
-            "group_by": ["region", "subject"], "filters": {"region": "eu"}, **span,
+            "group_by": ["region", "subject", "other"], "filters": {"region": "eu"},
+            "filters_any": {"other": {"values": ["", "a"]}}, "top": 5, "compare": True,
+            "projection": "PROJECTION_METHOD_LINEAR", **span,
         },
+        "WatchUsage": {"customer": "acme", "after_seq": 0, "types": ["calls"], "meters": ["calls"]},
         "ListUsageEvents": {"customer": "acme", "subject": "acme-a", "type": "calls", "page_size": 5, **span},
         "CheckQuota": {"subject": "acme-a", "amounts": _AMOUNTS},
         "BatchCheckQuota": {"checks": [{"subject": "acme-a", "amounts": _AMOUNTS}] * 2},
@@ -122,6 +150,20 @@ def good_requests(ids: Ids = Ids()) -> dict[str, Message]:
         "VoidGrant": {"grant_id": ids.grant},
         "ListGrants": {"customer": "acme", "meter": "calls", "include_ended": True, "page_size": 1},
         "ListGrantMoves": {"customer": "acme", "meter": "calls", "grant_id": ids.grant, "page_size": 1},
+        "CreateEndpoint": {
+            "endpoint": {"url": NOBODY_LISTENS, "types": ["usage.recorded"], "description": "x"},
+            "request_id": "hook-1",
+        },
+        "UpdateEndpoint": {
+            "endpoint": {"id": ids.endpoint, "url": NOBODY_LISTENS, "types": ["limit.exceeded"], "description": "x"},
+            "update_mask": {"paths": ["url", "types", "description"]}, "request_id": "hook-2",
+        },
+        "DeleteEndpoint": {"id": ids.removed, "request_id": "hook-3"},
+        "ListEndpoints": {},
+        "RotateEndpointSecret": {"id": ids.endpoint, "request_id": "hook-4"},
+        "SendTestEvent": {"id": ids.endpoint},
+        "ListDeliveries": {"endpoint": ids.endpoint, "customer": "acme", "state": "STATE_DEAD", "page_size": 1},
+        "ReplayDeliveries": {"endpoint": ids.endpoint, "customer": "acme", **span},
     }  # fmt: skip
     return {method: request_type(method)(**one) for method, one in fields.items()}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +19,7 @@ from tests.e2e.calls import METHODS, encoded, path_of, read_failure, request_typ
 from tests.e2e.messages import (
     CATALOG,
     NASTY,
+    NOBODY_LISTENS,
     Ids,
     broken,
     good_requests,
@@ -26,6 +28,7 @@ from tests.e2e.messages import (
     with_each_number,
     with_each_text,
 )
+from metergate.v1 import backfill_pb2
 from tests.server import Server
 
 BOUNDED = settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
@@ -44,8 +47,14 @@ class Blocking:
         return self._call(method, request_type(method)(**fields))
 
     def _call(self, method: str, request: Message | bytes) -> Any:
-        call = self.channel.unary_unary(path_of(METHODS[method]), encoded, response_type(method).FromString)
-        return call(request, timeout=10, metadata=(("authorization", f"Bearer {self.key}"),))
+        path, decode = path_of(METHODS[method]), response_type(method).FromString
+        metadata = (("authorization", f"Bearer {self.key}"),)
+        if not METHODS[method].server_streaming:
+            return self.channel.unary_unary(path, encoded, decode)(request, timeout=10, metadata=metadata)
+        stream = self.channel.unary_stream(path, encoded, decode)(request, timeout=10, metadata=metadata)
+        first = next(stream)
+        stream.cancel()
+        return first
 
     def reason(self, method: str, request: Message | bytes) -> str:
         """The reason of the failure, "" where there is none. What P12 forbids fails here, and faults of ours do."""
@@ -81,7 +90,13 @@ def _made(calls: Blocking) -> Ids:
     reservations = [calls.must("ReserveQuota", subject="acme-a", amounts=amounts) for _ in range(3)]
     leases = [calls.must("AcquireLease", subject="acme-a", holder="h", **lease).lease.id for _ in range(3)]
     grant = calls.must("CreateGrant", customer="acme", meter="calls", amount="1").grant.id
-    return Ids(*[one.reservation.id for one in reservations], *leases, reservations[0].decision.decision_id, grant)
+    hooks = [calls.must("CreateEndpoint", endpoint={"url": NOBODY_LISTENS}).endpoint.id for _ in range(2)]
+    backfills = [calls.must("OpenBackfill").backfill.id for _ in range(4)]
+    calls.must("CommitBackfill", id=backfills[-1])
+    while calls.must("GetBackfill", id=backfills[-1]).backfill.state == backfill_pb2.BACKFILL_STATE_COMMITTING:
+        time.sleep(0.05)
+    held = [one.reservation.id for one in reservations]
+    return Ids(*held, *leases, reservations[0].decision.decision_id, grant, *hooks, *backfills)
 
 
 @pytest.fixture(scope="module", autouse=True)

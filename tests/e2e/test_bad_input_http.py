@@ -122,7 +122,7 @@ async def test_p12_bodies_that_are_no_request(http: httpx.AsyncClient, what: str
     assert (status, reason) == (400, "MESSAGE_MALFORMED")
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", [name for name, method in METHODS.items() if not method.server_streaming])
 async def test_p12_bytes_that_are_no_message(http: httpx.AsyncClient, method: str) -> None:
     for content in (b"\xff" * 50, b"\x0a\xff", b"\x0b" * 300):
         response = await http.post(

@@ -12,13 +12,14 @@ import pytest
 from metergate import wiring
 from metergate.domain.access import new_key, parse_key
 from tests.e2e.calls import METHODS, Caller, caller, eventually, request_type, total, used
+from tests.e2e.messages import NOBODY_LISTENS
 from tests.server import Server
 
 METER = {"name": "calls", "dimensions": ["region"]}
 PLAN = {"name": "default", "limits": [{"meter": "calls", "max": "100"}]}
 EVENT = {"id": "spy", "type": "calls", "subject": "acme"}
 # What a foreign key may do is done to its own tenant; all other methods must find nothing.
-WRITES = {"ApplyCatalog", "SetLimit", "RecordUsage", "BatchRecordUsage"}
+WRITES = {"ApplyCatalog", "SetLimit", "RecordUsage", "BatchRecordUsage", "CreateEndpoint"}
 
 
 def _other_last(text: str) -> str:
@@ -105,6 +106,7 @@ async def _furnish(api: Caller) -> dict[str, str]:
     await api("ReleaseReservation", reservation_id=reserved.reservation.id)
     await api("ReturnLease", lease_id=leased.lease.id)
     held = {"r": reserved.reservation.id, "l": leased.lease.id, "d": reserved.decision.decision_id}
+    held["w"] = (await api("CreateEndpoint", endpoint={"url": NOBODY_LISTENS})).endpoint.id
     held["g"] = (await api("CreateGrant", customer="acme", meter="calls", amount="1", request_id="first")).grant.id
     return {"write": written.token} | held | {name: page.next_page_token for name, page in pages.items()}
 
@@ -134,6 +136,22 @@ async def test_p9_a_foreign_key_sees_nothing(api: Caller, foreign: Caller) -> No
         ("GetUsageSummary", {"customer": "acme"}, "CUSTOMER_NOT_FOUND"),
         ("GetUsageSummary", {"subject": "acme-key"}, "SUBJECT_NOT_FOUND"),
         ("GetUsageSummary", {"customer": "acme", "token": tokens["write"]}, "TOKEN_INVALID"),
+        ("WatchUsage", {"customer": "acme", "after_seq": 0}, "CUSTOMER_NOT_FOUND"),
+        ("WatchUsage", {"subject": "acme-key"}, "SUBJECT_NOT_FOUND"),
+        ("AmendUsage", {"event": {**EVENT, "id": "e0", "source": tokens["service"]}}, "EVENT_NOT_FOUND"),
+        ("VoidUsage", {"id": "e0", "source": tokens["service"]}, "EVENT_NOT_FOUND"),
+        ("VoidUsage", {"id": "e0", "customer": "acme", "count_time": stamp(0)}, "EVENT_NOT_FOUND"),
+        ("GetUsageHistory", {"id": "e0", "source": tokens["service"]}, "EVENT_NOT_FOUND"),
+        ("OpenBackfill", {"replace": {"customers": ["acme"]}}, "CUSTOMER_NOT_FOUND"),
+        ("OpenBackfill", {"replace": {"subjects": ["acme-key"]}}, "SUBJECT_NOT_FOUND"),
+        ("LoadBackfill", {"id": tokens["b"], "events": [EVENT]}, "BACKFILL_NOT_FOUND"),
+        *[
+            (method, {"id": tokens["b"]}, "BACKFILL_NOT_FOUND")
+            for method in (
+                "PreviewBackfill", "CommitBackfill", "DiscardBackfill", "RevertBackfill", "GetBackfill",
+                "ListBackfillProblems",
+            )
+        ],
         ("ListUsageEvents", {"customer": "acme"}, "CUSTOMER_NOT_FOUND"),
         ("ListUsageEvents", {"page_token": tokens["ListUsageEvents"]}, "TOKEN_INVALID"),
         ("CheckQuota", ask, "SUBJECT_NOT_FOUND"),
@@ -150,6 +168,12 @@ async def test_p9_a_foreign_key_sees_nothing(api: Caller, foreign: Caller) -> No
         ("ReturnLease", {"lease_id": tokens["l"]}, "LEASE_NOT_FOUND"),
         ("ReleaseLease", {"lease_id": tokens["l"]}, "LEASE_NOT_FOUND"),
         ("ExplainDecision", {"decision_id": tokens["d"]}, "TOKEN_INVALID"),
+        ("UpdateEndpoint", {"endpoint": {"id": tokens["w"], "disabled": True}}, "ENDPOINT_NOT_FOUND"),
+        ("DeleteEndpoint", {"id": tokens["w"]}, "ENDPOINT_NOT_FOUND"),
+        ("RotateEndpointSecret", {"id": tokens["w"]}, "ENDPOINT_NOT_FOUND"),
+        ("SendTestEvent", {"id": tokens["w"]}, "ENDPOINT_NOT_FOUND"),
+        ("ListDeliveries", {"endpoint": tokens["w"]}, "ENDPOINT_NOT_FOUND"),
+        ("ReplayDeliveries", {"endpoint": tokens["w"]}, "ENDPOINT_NOT_FOUND"),
     ]
     for method, request, reason in asked:
         answer = await foreign.refused(method, **request)
@@ -166,7 +190,9 @@ async def test_p9_a_foreign_key_sees_nothing(api: Caller, foreign: Caller) -> No
     catalog = await foreign("GetCatalog")
     assert (len(catalog.catalog.meters), len(catalog.catalog.plans), catalog.version) == (0, 0, 0)
     assert not (await foreign("ListCustomers")).customers
+    assert not (await foreign("ListEndpoints")).endpoints
     assert not (await foreign("ListLimitEvents")).events
+    assert not (await foreign("ListBackfills")).backfills
     assert not (await foreign("ListUsageEvents")).events
     assert not (await foreign("ListUsageEvents", subject="acme-key")).events
     assert foreign.called == set(METHODS) - WRITES
@@ -185,6 +211,8 @@ async def test_p9_what_a_foreign_key_does_stays_with_its_tenant(api: Caller, for
     other = {"id": "e1", "type": "calls", "subject": "acme-key", "amount": "40"}
     [receipt] = (await foreign("BatchRecordUsage", events=[other])).receipts
     assert receipt.outcome == 1
+    await foreign("CreateEndpoint", endpoint={"url": NOBODY_LISTENS})
+    assert len((await api("ListEndpoints")).endpoints) == 1
     assert foreign.called >= WRITES
 
     assert (await total(foreign, "calls"), await used(foreign, "calls", "acme-key")) == ("41", "41")

@@ -23,6 +23,7 @@ LIMITS: dict[str, list[dict[str, Any]]] = {
         {"name": "regions", "max": "45", "per_labels": ["region"]},
         {"name": "soft", "max": "1", "policy": "POLICY_SOFT"},
         {"name": "grace", "max": "20", "policy": "POLICY_GRACE", "grace": "30"},
+        {"name": "timed", "max": "20", "policy": "POLICY_GRACE", "grace_period": {"seconds": HOUR}},
         {"name": "shadow", "max": "2", "shadow": True},
     ],
     "a rolling window": [

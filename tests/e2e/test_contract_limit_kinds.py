@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from metergate.v1 import catalog_pb2 as pb
-from tests.e2e.calls import Caller
+from tests.e2e.calls import Caller, eventually
 
 HOUR = timedelta(hours=1)
 _ids = itertools.count()
@@ -186,6 +186,61 @@ async def test_p2_grace_allows_a_stated_overrun(api: Caller) -> None:
     assert not (await _consume(api, "0.000000000001")).allowed
 
 
+async def test_p2_grace_allows_any_overrun_for_a_stated_time(api: Caller) -> None:
+    hour = {"policy": "POLICY_GRACE", "grace_period": {"seconds": 3600}}
+    await _apply(api, {"name": "ever", "max": "10", "kind": "LIMIT_KIND_LIFETIME", **hour})
+    [before] = (await _consume(api, "9")).limits
+    assert not before.HasField("grace_end_time")
+    decision = await _consume(api, "51")
+    [limit] = decision.limits
+    assert (decision.allowed, limit.policy, limit.overrun, limit.remaining) == (True, pb.POLICY_GRACE, "50", "0")
+    ahead = limit.grace_end_time.ToMicroseconds() - decision.as_of.ToMicroseconds()
+    assert ahead == 3600 * 1_000_000
+    checked = await _check(api, "1000")
+    assert (checked.allowed, checked.limits[0].grace_end_time) == (True, limit.grace_end_time)
+    [listed] = (await api("ListLimits", subject="acme")).limits
+    assert listed.grace_end_time == limit.grace_end_time
+    [fired] = (await api("ListLimitEvents", customer="acme")).events
+    assert (fired.limit, fired.threshold, fired.create_time) == ("ever", 100, decision.as_of)
+
+
+async def test_p2_grace_refuses_when_its_time_is_over(api: Caller) -> None:
+    second = {"policy": "POLICY_GRACE", "grace": "20", "grace_period": {"seconds": 1}}
+    await _apply(api, {"name": "ever", "max": "10", "kind": "LIMIT_KIND_LIFETIME", **second})
+    [limit] = (await _consume(api, "12")).limits
+
+    async def over() -> bool:
+        return not (await _check(api, "1")).allowed
+
+    await eventually(over, within=30)
+    refused = await _consume(api, "1")
+    assert (refused.allowed, refused.binding_limit) == (False, "ever")
+    assert refused.limits[0].grace_end_time == limit.grace_end_time
+    assert refused.as_of.ToMicroseconds() >= limit.grace_end_time.ToMicroseconds()
+    explained = await api("ExplainDecision", decision_id=refused.decision_id)
+    assert (explained.confirmed, explained.decision) == (True, refused)
+
+
+async def test_p2_what_is_recorded_takes_from_a_rate(api: Caller) -> None:
+    await _apply(
+        api, {"name": "rate", "max": "1", "kind": "LIMIT_KIND_RATE", "length": {"seconds": 3600}, "burst": "5"}
+    )
+    await _use(api, "4")
+    refused = await _consume(api, "2")
+    assert (refused.allowed, refused.limits[0].would_fit[:1], refused.limits[0].used[:1]) == (False, "1", "3")
+    await _use(api, "10")
+    [limit] = (await _check(api)).limits
+    assert (limit.remaining, limit.overrun[:1]) == ("0", "8")
+
+
+async def test_a_shadow_rate_says_that_it_would_have_refused(api: Caller) -> None:
+    rate = {"name": "rate", "max": "1", "kind": "LIMIT_KIND_RATE", "length": {"seconds": 3600}, "burst": "5"}
+    await _apply(api, {**rate, "shadow": True})
+    decisions = [await _consume(api, amount) for amount in ("4", "2", "1")]
+    assert [decision.allowed for decision in decisions] == [True] * 3
+    assert [decision.limits[0].would_refuse for decision in decisions] == [False, True, False]
+
+
 async def test_a_shadow_limit_says_what_it_would_have_refused(api: Caller) -> None:
     await _apply(api, {"name": "shadow", "max": "10", "shadow": True}, {"name": "real", "max": "20"})
 
@@ -225,7 +280,7 @@ KINDS: list[dict[str, Any]] = [
     {"kind": "LIMIT_KIND_ANCHORED", "period": "PERIOD_YEAR"},
     {"kind": "LIMIT_KIND_FIXED", "length": LENGTH, "when_view_gone": "WHEN_VIEW_GONE_DENY"},
     {"kind": "LIMIT_KIND_ROLLING", "length": LENGTH, "sub_windows": 60, "shadow": True},
-    {"kind": "LIMIT_KIND_LIFETIME", "policy": "POLICY_GRACE", "grace": "0.5"},
+    {"kind": "LIMIT_KIND_LIFETIME", "policy": "POLICY_GRACE", "grace": "0.5", "grace_period": {"seconds": 86_400}},
     {"kind": "LIMIT_KIND_RATE", "length": LENGTH, "burst": "2.5", "when_view_gone": "WHEN_VIEW_GONE_ALLOW"},
     {"kind": "LIMIT_KIND_RATE", "length": {"seconds": 1}, "policy": "POLICY_SOFT"},
     {"kind": "LIMIT_KIND_CONCURRENCY", "thresholds": [1000]},
@@ -269,6 +324,12 @@ async def test_a_changed_limit_says_what_changed(api: Caller) -> None:
         ({"grace": "1"}, "grace"),
         ({"grace": "1e3", "policy": "POLICY_GRACE"}, "grace"),
         ({"policy": "POLICY_GRACE"}, "grace"),
+        ({"grace_period": LENGTH}, "grace_period"),
+        ({"grace_period": {}, "policy": "POLICY_GRACE"}, "grace_period"),
+        ({"grace_period": {"seconds": -1}, "policy": "POLICY_GRACE"}, "grace_period"),
+        ({"grace_period": {"seconds": 1, "nanos": 1000}, "policy": "POLICY_GRACE"}, "grace_period"),
+        ({"grace_period": LENGTH, "policy": "POLICY_GRACE", "max": "unlimited"}, "grace_period"),
+        ({"grace_period": LENGTH, "policy": "POLICY_GRACE", "kind": "LIMIT_KIND_CONCURRENCY"}, "grace_period"),
         ({"kind": "LIMIT_KIND_ROLLING"}, "length"),
         ({"kind": "LIMIT_KIND_ROLLING", "length": {"seconds": -60}}, "length"),
         ({"kind": "LIMIT_KIND_ROLLING", "length": {"seconds": 10**15}}, "length"),

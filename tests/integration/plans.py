@@ -12,11 +12,16 @@ import asyncpg
 from metergate.adapters.postgres import connect
 from metergate.adapters.postgres.ledger import PostgresLedger
 from metergate.app.catch_up import CatchUp
+from metergate.domain.meter import Meter
 
+_MEASURE = {name: Meter(name, "llm", value=name, dimensions=("model",)).measure for name in ("in", "out")}
+_METERS = f"unnest('{{in,out}}'::text[], '{{{_MEASURE['in']},{_MEASURE['out']}}}'::text[])"
 _DEFINITIONS = """
 INSERT INTO tenant (tenant) VALUES ('t'), ('u') ON CONFLICT DO NOTHING;
-INSERT INTO meter (tenant, name, event_type, aggregation, value, dimensions, allow_negative, unit, description, since)
-SELECT t, m, 'llm', 'sum', m, '{model}', false, '', '', 1 FROM unnest('{t,u}'::text[]) t, unnest('{in,out}'::text[]) m;
+INSERT INTO meter (tenant, name, event_type, aggregation, value, dimensions, allow_negative, unit, description, since,
+    measure)
+SELECT t, m, 'llm', 'sum', m, '{model}', false, '', '', 1, measure
+FROM unnest('{t,u}'::text[]) t, {meters} AS m(m, measure);
 UPDATE tenant SET catalog_version = 1, metering_version = 1;
 INSERT INTO customer_head (tenant, customer, seq, metering_version)
 SELECT t, 'c' || n, 5, 1 FROM unnest('{t,u}'::text[]) t, generate_series(0, {customers} - 1) n ON CONFLICT DO NOTHING;
@@ -38,12 +43,12 @@ INSERT INTO usage_event
     (tenant, customer, seq, counted_at, recorded_at, time, source, id, type, subject, values, labels)
 SELECT 't', customer, 5, at, now(), at, 'api', id, 'llm', customer, '{"in": 3, "out": 4}', '{"model": "m"}'
 FROM made""",
-    """
+    f"""
 INSERT INTO usage_rollup AS r
-SELECT 't', customer, meter, date_bin('15 minutes', at, 'epoch'::timestamptz), customer, '{"model": "m"}',
+SELECT 't', customer, measure, date_bin('15 minutes', at, 'epoch'::timestamptz), customer, '{{"model": "m"}}',
     count(*), count(*) * 3
-FROM made, unnest('{in,out}'::text[]) meter GROUP BY 2, 3, 4
-ON CONFLICT (tenant, customer, meter, quarter, subject, dimensions)
+FROM made, {_METERS} AS m(meter, measure) GROUP BY 2, 3, 4
+ON CONFLICT (tenant, customer, measure, quarter, subject, dimensions)
 DO UPDATE SET count = r.count + excluded.count, sum = r.sum + excluded.sum""",
     """
 INSERT INTO usage_counter
@@ -67,7 +72,7 @@ async def fill(postgres_url: str, ids: int, customers: int, already: int = 0) ->
     connection = await asyncpg.connect(connect.plain_url(postgres_url))
     try:
         if not already:
-            await connection.execute(_DEFINITIONS.replace("{customers}", str(customers)))
+            await connection.execute(_DEFINITIONS.replace("{customers}", str(customers)).replace("{meters}", _METERS))
         async with connection.transaction():
             await connection.execute(_IDS, already, ids, customers)
             for statement in _FILL:

@@ -13,6 +13,8 @@ import asyncpg
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from metergate.adapters.postgres import connect
+from metergate.adapters.postgres.backfill import PostgresBackfillQueue, PostgresBackfills
+from metergate.adapters.postgres.corrections import PostgresCorrections
 from metergate.adapters.postgres.customers import PostgresCustomers
 from metergate.adapters.postgres.definitions import PostgresCatalogs
 from metergate.adapters.postgres.explain import PostgresExplain
@@ -21,8 +23,11 @@ from metergate.adapters.postgres.keys import PostgresKeys
 from metergate.adapters.postgres.ledger import PostgresLedger
 from metergate.adapters.postgres.limit_events import PostgresLimitEvents
 from metergate.adapters.postgres.reconcile import Reconciler
+from metergate.adapters.postgres.summaries import PostgresSummaries
 from metergate.adapters.postgres.usage import PostgresUsage
 from metergate.adapters.redis.view import RedisView
+from metergate.app.backfill.apply import ApplyBackfills
+from metergate.app.backfill.manage import ManageBackfills
 from metergate.app.catalog.apply import ApplyCatalog
 from metergate.app.catch_up import CatchUp
 from metergate.app.customer.grants import Grants
@@ -30,6 +35,7 @@ from metergate.app.customer.manage import ManageCustomers
 from metergate.app.customer.terms import ChangeTerms
 from metergate.app.directory import Directory
 from metergate.app.due import WhatIsDue, due_grants, due_holds
+from metergate.app.ports.readers import Known
 from metergate.app.quota.check import Amount, CheckQuota, Question
 from metergate.app.quota.consume import ConsumeQuota
 from metergate.app.quota.decisions import FirstDecisions
@@ -41,11 +47,14 @@ from metergate.app.quota.refusals import Refusals
 from metergate.app.quota.reserve import Reservations
 from metergate.app.stores import Customer
 from metergate.app.sweep import SweepView
+from metergate.app.usage.asked import SummaryRequest
 from metergate.app.usage.commit import UsageCommitter
+from metergate.app.usage.correct import Correction, CorrectUsage, Done
+from metergate.app.usage.history import UsageHistory
 from metergate.app.usage.lane import Lanes
 from metergate.app.usage.list_events import ListEvents
 from metergate.app.usage.record import Recorded, RecordUsage
-from metergate.app.usage.summarize import SummarizeUsage, Summary, SummaryRequest
+from metergate.app.usage.summarize import SummarizeUsage, Summary
 from metergate.domain.access import Principal, new_key
 from metergate.domain.answer import Answer
 from metergate.domain.catalog import Catalog
@@ -98,6 +107,24 @@ class Process:
     limit_events: ListLimitEvents
     grants: Grants
     due: WhatIsDue
+    corrections: CorrectUsage
+    histories: UsageHistory
+    backfills: ManageBackfills
+    applying: ApplyBackfills
+
+    async def amend(
+        self, id: str, new: Event, request_id: str = "", backfill: bool = False, expected: int = 0, source: str = "api"
+    ) -> Done:
+        """Amends an event."""
+        digest = new.digest + source.encode() + id.encode()
+        asked = Correction(source, id, new, "wrong", request_id, digest, backfill, expected)
+        return await self.corrections.correct(PRINCIPAL, asked)
+
+    async def void(self, id: str, request_id: str = "", expected: int = 0, source: str = "api") -> Done:
+        """Voids an event."""
+        digest = source.encode() + id.encode()
+        asked = Correction(source, id, None, "wrong", request_id, digest, False, expected)
+        return await self.corrections.correct(PRINCIPAL, asked)
 
     async def add(self, *events: Event | Receipt, backfill: bool = False) -> Recorded:
         """Records events."""
@@ -179,7 +206,10 @@ class Process:
         granularity: Period | None = fields.get("granularity")
         request = SummaryRequest(
             customer, fields.get("subject", ""), meters, fields.get("start"), fields.get("end"), granularity,
-            fields.get("time_zone", ""), fields.get("group_by", ()), fields.get("filters", {}),
+            fields.get("time_zone", ""), fields.get("group_by", ()),
+            {name: (one,) if isinstance(one, str) else one for name, one in fields.get("filters", {}).items()},
+            fields.get("top", 0), fields.get("compare", False), fields.get("projection"),
+            Known(fields.get("known_seq"), fields.get("known_at")),
         )  # fmt: skip
         return await self.summaries.summarize(PRINCIPAL, request)
 
@@ -225,13 +255,17 @@ async def process(
         yield Process(
             engine, pool, view, directory, ledger, usage, record,
             CheckQuota(directory, ledger, view, catch_up), ApplyCatalog(catalogs, directory),
-            ManageCustomers(customers, directory, catch_up), SummarizeUsage(directory, usage, ledger, catch_up),
+            ManageCustomers(customers, directory, catch_up),
+            SummarizeUsage(directory, PostgresSummaries(engine), ledger, catch_up),
             ListEvents(directory, usage), ListLimits(directory, ledger, catch_up), SweepView(usage, view), catch_up,
             ConsumeQuota(lanes, directory, first, Refusals(ledger)), Reservations(lanes, directory, ledger, first),
             Leases(lanes, directory, ledger, first), due_holds(ledger, lanes),
             ExplainDecision(directory, PostgresExplain(engine)), ChangeTerms(customers, directory, catch_up),
             ListLimitEvents(directory, PostgresLimitEvents(engine)),
             Grants(lanes, directory, PostgresGrants(engine)), due_grants(ledger, lanes),
+            CorrectUsage(lanes, directory, PostgresCorrections(engine)), UsageHistory(PostgresCorrections(engine)),
+            ManageBackfills(PostgresBackfills(engine), directory, accept or AcceptWindow()),
+            ApplyBackfills(PostgresBackfillQueue(engine), lanes, directory),
         )  # fmt: skip
     finally:
         await lanes.drain()

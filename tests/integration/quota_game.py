@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
+from metergate.app.customer.terms import CustomerUpdate
 from metergate.app.sweep import SweepView
 from metergate.domain.catalog import Catalog, Plan
-from metergate.domain.period import HOUR, MINUTE, SECOND
+from metergate.domain.errors import MetergateError
+from metergate.domain.period import DAY, HOUR, MINUTE, SECOND
 from metergate.domain.quantity import to_text
-from tests.integration.processes import TENANT, settle
+from tests.integration.processes import PRINCIPAL, TENANT, settle
 from tests.integration.quota_lease_moves import LeaseMoves
 from tests.integration.quota_oracle import Figures
-from tests.integration.quota_table import CUSTOMERS, METERS, MOST, STEPS, SUBJECTS, limits
+from tests.integration.quota_table import CUSTOMERS, MEMBERS, METERS, MOST, POOL, STEPS, SUBJECTS, caught, limits
 from tests.integration.views import command
 
 
@@ -26,6 +28,7 @@ class Game(LeaseMoves):
             (10, self.record), (16, self.consume), (10, self.reserve), (3, self.extend), (8, self.commit),
             (4, self.release), (10, self.acquire), (14, self.sync), (3, self.operator_release), (3, self.expire),
             (6, self.step_clock), (4, self.change_limits), (2, self.assign), (3, self.override), (1, self.restart),
+            (3, self.join), (2, self.anchor),
             (2, self.flush), (5, self.burst), (3, self.explain),
         ]  # fmt: skip
 
@@ -106,6 +109,40 @@ class Game(LeaseMoves):
             rng.choice(names), None if most is None else to_text(most), start, end, customer=customer
         )
         self.oracle.overrides[customer] = made.overrides
+        done = await self.consume()
+        await settle([player.process for player in self.players])
+        self.may_change = True
+        return done
+
+    async def join(self) -> str:
+        """A customer shares the pool's limits, or no more; not while it holds capacity."""
+        customer, pool = self.rng.choice(MEMBERS), self.rng.choice([POOL, POOL, ""])
+        holds = any(
+            held.customer == customer and any(share.left for share in held.shares)
+            for held in self.oracle.holds.values()
+        )
+        done = await caught(self.process.terms.assign_pool(PRINCIPAL, customer, pool))
+        if isinstance(done, MetergateError):
+            assert (done.reason.value, holds) == ("POOL_NOT_POSSIBLE", True)
+            self.may_change = False
+            return "held"
+        assert not holds or pool == self.oracle.pools.get(customer, "")
+        self.oracle.pools[customer] = pool
+        consumed = await self.consume()
+        await settle([player.process for player in self.players])
+        self.may_change = True
+        return consumed
+
+    async def anchor(self) -> str:
+        """A subscription begins, at some moment, or ends: anchored windows and those of fixed length are others."""
+        customer = self.rng.choice(list(CUSTOMERS))
+        now = await self.process.now()
+        at = self.rng.choice([None, now - self.rng.randint(0, 400 * DAY), now - now % SECOND + 20 * SECOND])
+        update = CustomerUpdate(anchor=at, no_anchor=at is None)
+        await self.process.terms.update(PRINCIPAL, customer, update)
+        self.oracle.anchors.pop(customer, None)
+        if at is not None:
+            self.oracle.anchors[customer] = at
         done = await self.consume()
         await settle([player.process for player in self.players])
         self.may_change = True

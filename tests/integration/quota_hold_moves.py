@@ -51,15 +51,18 @@ class HoldMoves(UsageMoves):
         assert hold.end_at == at + ttl
         self.oracle.take(asks, at)
         shares = [Share(wish.meter, wish.labels, wish.amount) for wish in wishes]
-        self.oracle.holds[hold.id] = Held(hold.id, "reservation", customer, subject, at, at + ttl, shares)
+        pool = self.oracle.pools.get(customer, "")
+        self.oracle.holds[hold.id] = Held(hold.id, "reservation", customer, subject, at, at + ttl, shares, pool)
         self.requests[request_id] = (hold.id, body)
         self.verify_decision(answer, asks)
         return "partly" if partial else "allowed"
 
     def what_is_left(self, customer: str, at: int, wishes: Sequence[Wish]) -> list[Wish]:
         """As much of each wish as fits beside those before it."""
-        trial = Held("trial", "reservation", customer, wishes[0].subject, at, at, [])
-        tats = dict(self.oracle.tats)
+        trial = Held(
+            "trial", "reservation", customer, wishes[0].subject, at, at, [], self.oracle.pools.get(customer, "")
+        )
+        rates = dict(self.oracle.rates)
         self.oracle.holds["trial"] = trial
         fitting = []
         for wish in wishes:
@@ -69,7 +72,7 @@ class HoldMoves(UsageMoves):
             self.oracle.take(self.oracle.asks(customer, at, [fit]), at)
             fitting.append(fit)
         del self.oracle.holds["trial"]
-        self.oracle.tats = tats
+        self.oracle.rates = rates
         return fitting
 
     async def extend(self) -> str:
@@ -124,6 +127,7 @@ class HoldMoves(UsageMoves):
         for one, first in zip(events, known, strict=True):
             if first is None:
                 self.oracle.post(one, held.counted_at)
+        self.oracle.pay(answer.now)
         if held.state == "open":
             held.end("committed")
         assert hold_of(answer).state.value == held.state

@@ -48,7 +48,8 @@ class LeaseMoves(HoldMoves):
             assert 0 < granted <= wish.amount
             assert room is None or granted <= room
             assert hold.end_at == end_at
-            held = Held(hold.id, "lease", customer, subject, at, end_at, [Share(meter, {}, granted)])
+            pool = self.oracle.pools.get(customer, "")
+            held = Held(hold.id, "lease", customer, subject, at, end_at, [Share(meter, {}, granted)], pool)
             self.oracle.holds[hold.id] = held
             self.requests[request_id] = (hold.id, body)
             self.may_change = True

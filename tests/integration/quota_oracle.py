@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from fractions import Fraction
+from itertools import product
 from typing import NamedTuple
 
 from metergate.domain.catalog import Catalog
@@ -31,6 +32,7 @@ class Fact(NamedTuple):
     event: Event
     customer: str
     counted_at: int
+    pool: str
 
 
 class Wish(NamedTuple):
@@ -78,6 +80,7 @@ class Held:
     counted_at: int
     end_at: int
     shares: list[Share]
+    pool: str = ""
     state: str = "open"
 
     @property
@@ -85,6 +88,10 @@ class Held:
         if self.kind == "reservation":
             return "reserved"
         return "forfeited" if self.state == "forfeited" else "leased"
+
+    @property
+    def settled(self) -> Decimal:
+        return sum((share.settled for share in self.shares), ZERO)
 
     def end(self, state: str) -> None:
         self.state = state
@@ -94,6 +101,21 @@ class Held:
     def counts_at(self, time: int) -> int:
         """When usage that settles it counts."""
         return self.counted_at if self.kind == "reservation" else min(max(time, self.counted_at), self.end_at - 1)
+
+
+class Debt(NamedTuple):
+    """What a fact used of a meter beyond what was held for it, and when."""
+
+    wish: Wish
+    customer: str
+    counted_at: int
+
+
+class Pace(NamedTuple):
+    """A rate's state: when all that was taken will have been paid off, at so many microseconds a unit."""
+
+    tat: Fraction
+    interval: Fraction
 
 
 class Ask(NamedTuple):
@@ -114,8 +136,12 @@ class Oracle:
     owners: dict[str, str] = field(default_factory=dict)
     plans: dict[str, str] = field(default_factory=dict)
     zones: dict[str, str] = field(default_factory=dict)
-    tats: dict[CounterKey, Fraction] = field(default_factory=dict)
+    rates: dict[CounterKey, Pace] = field(default_factory=dict)
+    reached: dict[tuple[CounterKey, str], int] = field(default_factory=dict)
+    debts: list[Debt] = field(default_factory=list)
     overrides: dict[str, tuple[Override, ...]] = field(default_factory=dict)
+    pools: dict[str, str] = field(default_factory=dict)
+    anchors: dict[str, int] = field(default_factory=dict)
 
     def values(self, event: Event) -> dict[str, Decimal]:
         """What the event adds to which meters."""
@@ -143,12 +169,14 @@ class Oracle:
         for fact in self.facts.values():
             for meter, value in self.values(fact.event).items():
                 one = (fact.event.subject, fact.event.labels, fact.counted_at, "used", value)
-                uses.setdefault((fact.customer, meter), []).append(one)
+                for owner in {fact.customer, fact.pool or fact.customer}:
+                    uses.setdefault((owner, meter), []).append(one)
         for hold in self.holds.values():
             for share in hold.shares:
                 if share.left:
                     mine = (hold.subject, share.labels, hold.counted_at, hold.column, share.left)
-                    uses.setdefault((hold.customer, share.meter), []).append(mine)
+                    for owner in {hold.customer, hold.pool or hold.customer}:
+                        uses.setdefault((owner, share.meter), []).append(mine)
         found = {}
         for key in keys:
             sums = dict.fromkeys(Figures._fields, ZERO)
@@ -170,17 +198,18 @@ class Oracle:
             yield replace(limit, max=max(mine, key=lambda one: one.start).max) if mine else limit
 
     def asks(self, customer: str, at: int, wishes: Sequence[Wish]) -> list[Ask]:
-        """What is asked of the limits in force. What two wishes ask of one counter is added up."""
+        """What is asked of the limits in force, and of the pool's. What two wishes ask of one counter is added up."""
         found: dict[tuple[str, CounterKey], Ask] = {}
-        for wish in wishes:
-            for limit in self.limits(customer, at, wish.meter):
+        owners = [customer, self.pools[customer]] if self.pools.get(customer) else [customer]
+        for owner, wish in product(owners, wishes):
+            for limit in self.limits(owner, at, wish.meter):
                 filter_ = limit.filter_of(wish.labels)
                 if filter_ is None:
                     continue
                 subject = limit.subject_of(wish.subject)
                 keys = tuple(
-                    CounterKey(customer, wish.meter, subject, filter_, window.start, window.end)
-                    for window in limit.windows(self.zones[customer], at)
+                    CounterKey(owner, wish.meter, subject, filter_, window.start, window.end)
+                    for window in limit.windows(self.zones[owner], at, self.anchors.get(owner))
                 )
                 before = found.get((limit.name, keys[-1]))
                 amount = wish.amount + (before.amount if before else 0)
@@ -195,11 +224,30 @@ class Oracle:
         if limit.kind is Kind.RATE:
             if not limit.max:
                 return ZERO
-            ahead = max(self.tats.get(ask.keys[-1], Fraction(0)) - now, Fraction(0)) / interval(limit)
+            ahead = max(self.tat(ask.keys[-1], limit, now) - now, Fraction(0)) / interval(limit)
             return burst(limit) - Decimal(math.ceil(ahead * 10**12)).scaleb(-12)
         total = [sum(column, ZERO) for column in zip(*self.figures(ask.keys).values(), strict=True)]
         taken = total[1] if limit.kind is Kind.CONCURRENCY else sum(total, ZERO)
+        if limit.grace_period is not None:
+            at = self.reached.get((ask.keys[-1], limit.name))
+            if not limit.max or (at is not None and now >= at + limit.grace_period):
+                return limit.max - taken
+            if limit.grace is None:
+                return None
         return limit.max + (limit.grace or 0) - taken
+
+    def heir(self, key: CounterKey) -> Pace | None:
+        """The state of a rate, or of one of another length where it has none of its own."""
+        others = [(pace.tat, one.start, pace) for one, pace in self.rates.items() if one[:4] == key[:4]]
+        return self.rates.get(key) or (max(others)[2] if others else None)
+
+    def tat(self, key: CounterKey, limit: Limit, now: int) -> Fraction:
+        """When what was taken will have been paid off under this limit: as an amount it is the same."""
+        pace = self.heir(key)
+        if pace is None or pace.interval == interval(limit) or pace.tat <= now:
+            return pace.tat if pace else Fraction(0)
+        as_amount = Fraction(math.ceil((pace.tat - now) / pace.interval * interval(limit) * 10**24), 10**24)
+        return now + min(as_amount, max(pace.tat - now, Fraction(burst(limit)) * interval(limit)))
 
     def room(self, customer: str, at: int, wish: Wish) -> Decimal | None:
         """How much of one wish fits; None = all."""
@@ -216,24 +264,37 @@ class Oracle:
         for limit, keys, amount in asks:
             if limit.kind is not Kind.RATE or not limit.max or not amount:
                 continue
-            after = max(self.tats.get(keys[-1], Fraction(0)), Fraction(now)) + Fraction(amount) * interval(limit)
+            after = max(self.tat(keys[-1], limit, now), Fraction(now)) + Fraction(amount) * interval(limit)
             if not limit.shadow or after - now <= Fraction(burst(limit)) * interval(limit):
-                self.tats[keys[-1]] = after
+                self.rates[keys[-1]] = Pace(after, interval(limit))
+
+    def pay(self, now: int) -> None:
+        """What the facts of one commit took, in order of time, from the rates in force."""
+        for debt in sorted(self.debts, key=lambda debt: debt.counted_at):
+            for limit, keys, amount in self.asks(debt.customer, now, [debt.wish]):
+                if limit.kind is not Kind.RATE or not limit.max or not amount:
+                    continue
+                fills = math.ceil(Fraction(burst(limit)) * interval(limit))
+                if debt.counted_at >= now - max(limit.length, fills):
+                    since = max(self.tat(keys[-1], limit, now), Fraction(min(debt.counted_at, now)))
+                    self.rates[keys[-1]] = Pace(since + Fraction(amount) * interval(limit), interval(limit))
+        self.debts.clear()
 
     # --- what happens -------------------------------------------------------------------------------------------------
     def post(self, event: Event, counted_at: int) -> str:
         """An event that was accepted; why it settled nothing, "" where it did or had nothing to."""
         customer = self.owners[event.subject]
-        self.facts[event.source, event.id] = Fact(event, customer, counted_at)
+        self.facts[event.source, event.id] = Fact(event, customer, counted_at, self.pools.get(customer, ""))
         hold = self.holds.get(event.settles)
-        if not event.settles:
-            return ""
-        if hold is None or hold.customer != customer:
-            return "unknown"
-        reasons = ["other"]
+        held = None if hold is None or hold.customer != customer else hold
+        reasons = ["other" if held else "unknown"]
         for meter, value in self.values(event).items():
-            reasons.append(self._settle(hold, event, meter, value))
-        return "" if "" in reasons else reasons[-1]
+            before = held.settled if held else ZERO
+            if held:
+                reasons.append(self._settle(held, event, meter, value))
+            beyond = value - (held.settled if held else ZERO) + before
+            self.debts.append(Debt(Wish(event.subject, meter, beyond, event.labels), customer, counted_at))
+        return "" if "" in reasons or not event.settles else reasons[-1]
 
     def _settle(self, hold: Held, event: Event, meter: str, value: Decimal) -> str:
         reason = "other"

@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from metergate.app.sweep import SweepView
 from metergate.domain.answer import Answer
@@ -22,27 +22,34 @@ from metergate.domain.quota import CounterKey, Kind, Limit, Policy, Scope
 from metergate.domain.usage import Event
 from tests.integration.processes import PRINCIPAL, Process, heard
 from tests.integration.quota_clock import StepClock
-from tests.integration.quota_oracle import ZERO, Ask, Figures, Held, Oracle
+from tests.integration.quota_oracle import ZERO, Ask, Figures, Held, Oracle, Pace
 
 METERS = (
     Meter("calls", "calls", dimensions=("region",)),
     Meter("requests", "llm", "count", dimensions=("model",)),
     Meter("tokens", "llm", value="tokens", dimensions=("model",)),
 )
-CUSTOMERS = {"acme": "UTC", "berlin": "Europe/Berlin"}
-SUBJECTS = {"acme": "acme", "alice": "acme", "berlin": "berlin"}
+CUSTOMERS = {"acme": "UTC", "berlin": "Europe/Berlin", "group": "Asia/Kathmandu"}
+SUBJECTS = {"acme": "acme", "alice": "acme", "berlin": "berlin", "group": "group"}
+POOL, MEMBERS = "group", ("acme", "berlin")
 LABELS: list[dict[str, str]] = [{}, {"region": "eu"}, {"model": "a"}, {"region": "eu", "model": "b", "other": "x"}]
 KINDS = [
     *[(Kind.CALENDAR, 0, Period.MONTH)] * 3, (Kind.CALENDAR, 0, Period.DAY), (Kind.CALENDAR, 0, Period.HOUR),
+    (Kind.ANCHORED, 0, Period.MONTH), (Kind.ANCHORED, 0, Period.DAY),
     (Kind.FIXED, 10 * MINUTE, Period.MONTH), (Kind.ROLLING, 20 * MINUTE, Period.MONTH),
-    (Kind.LIFETIME, 0, Period.MONTH), (Kind.RATE, MINUTE, Period.MONTH), (Kind.CONCURRENCY, 0, Period.MONTH),
+    (Kind.LIFETIME, 0, Period.MONTH), (Kind.RATE, MINUTE, Period.MONTH),
+    (Kind.RATE, 2 * MINUTE, Period.MONTH), (Kind.CONCURRENCY, 0, Period.MONTH),
 ]  # fmt: skip
-LASTING = KINDS[:7]  # on which there are leases
+REACHED_ONCE = (Kind.CALENDAR, Kind.ANCHORED, Kind.FIXED, Kind.LIFETIME)
+LASTING = KINDS[:9]  # on which there are leases
 MOST = [None, *[Decimal(most) for most in ("0", "1", "7", "10.5", "40", "100", "100", "1000", "1000")]]
 AMOUNTS = ["", "1", "1", "2", "3", "0.5", "7", "30", "0", "0.000000000001"]
 STEPS = [-HOUR, -MINUTE, -5 * SECOND, SECOND, 15 * SECOND, 45 * SECOND, 45 * SECOND, 11 * MINUTE, HOUR]
 HEARD_MOST = 5.0  # seconds in which all processes hear of a commit, on a busy machine
 TABLES = ("usage_event", "usage_id", "usage_rollup", "usage_counter", "hold", "hold_move", "customer_head")
+
+
+_T = TypeVar("_T")
 
 
 class Answered(NamedTuple):
@@ -70,15 +77,19 @@ def limits(rng: random.Random) -> tuple[Limit, ...]:
             rate = kind is Kind.RATE
             if rate and any(one.kind is Kind.RATE and one.meter == meter.name for one in made):
                 continue
-            policy = rng.choice([*[Policy.HARD] * 6, Policy.SOFT, Policy.HARD if rate else Policy.GRACE])
+            policy = rng.choice([*[Policy.HARD] * 6, Policy.SOFT, *[Policy.HARD if rate else Policy.GRACE] * 2])
             (dimension,) = meter.dimensions
             labels, per = rng.choice([*[((), ())] * 4, (((dimension, "eu"),), ()), ((), (dimension,))])
+            most = rng.choice(MOST)
+            timed = policy is Policy.GRACE and kind in REACHED_ONCE and most is not None and rng.random() < 0.7
             made.append(
                 Limit(
-                    f"{meter.name}/{number}", meter.name, rng.choice(MOST), period, policy,
+                    f"{meter.name}/{number}", meter.name, most, period, policy,
                     rng.choice([Scope.CUSTOMER, Scope.CUSTOMER, Scope.SUBJECT]), labels, per, kind, length,
                     sub_windows=4 if kind is Kind.ROLLING else 10, burst=Decimal(20) if rate else None,
-                    grace=Decimal(5) if policy is Policy.GRACE else None, shadow=rng.random() < 0.1,
+                    grace=Decimal(5) if policy is Policy.GRACE and rng.random() < (0.5 if timed else 1) else None,
+                    grace_period=rng.choice([30 * SECOND, 10 * MINUTE]) if timed else None,
+                    shadow=rng.random() < 0.1,
                 )
             )  # fmt: skip
     return tuple(made)
@@ -133,15 +144,29 @@ class Table:
         expected = self.oracle.figures(kept)
         assert kept == expected, [(key, kept[key], expected[key]) for key in kept if kept[key] != expected[key]]
 
-        tats = await self.rates()
-        assert tats == {key: tat for key, tat in self.oracle.tats.items() if key in tats}
+        rates = await self.rates()
+        heirs = {key: self.oracle.heir(key) for key in rates}
+        assert rates == heirs, [(key, rates[key], heirs[key]) for key in rates if rates[key] != heirs[key]]
+        self.oracle.rates |= rates  # those whose counters were born with the state of another
+        await self.adopt_reached()
 
-    async def rates(self) -> dict[CounterKey, Fraction]:
+    async def rates(self) -> dict[CounterKey, Pace]:
         """The states of all rates."""
         rows = await self.process.fetch(
-            "SELECT customer, meter, subject, filter, start_at, end_at, tat FROM usage_counter WHERE tat <> 0"
+            "SELECT customer, meter, subject, filter, start_at, end_at, tat, pace FROM usage_counter WHERE tat <> 0"
         )
-        return {CounterKey(*row[:6]): Fraction(row[6]) for row in rows}
+        return {CounterKey(*row[:6]): Pace(Fraction(row[6]), Fraction(row[7])) for row in rows}
+
+    async def adopt_reached(self) -> None:
+        """When limits with a grace of time were reached: once in each window, and not before they were."""
+        rows = await self.process.fetch(
+            "SELECT customer, meter, subject, filter, start_at, end_at, limit_name, recorded_at, taken >= max "
+            "FROM limit_event WHERE threshold = 100"
+        )
+        told = {(CounterKey(*row[:6]), row[6]): row[7] for row in rows}
+        assert all(row[8] for row in rows)
+        assert told.items() >= self.oracle.reached.items()
+        self.oracle.reached = told
 
     async def verify_holds(self, one: Process) -> None:
         rows = await one.fetch(
@@ -183,9 +208,12 @@ class Table:
 
     def wrong(self, subject: str, meter: str, labels: dict[str, str], state: LimitState) -> str:
         """What a limit's state says and the oracle does not."""
-        customer, limit = SUBJECTS[subject], state.limit
+        customer, limit = state.pool or SUBJECTS[subject], state.limit
+        if state.pool not in ("", self.oracle.pools.get(SUBJECTS[subject], "")):
+            return f"{limit.name} is of the pool {state.pool}"
         at = state.window.end - 1 if state.window.end < LATEST else 0
-        whose, windows = limit.subject_of(subject), limit.windows(CUSTOMERS[customer], at)
+        zone, anchor = self.oracle.zones[customer], self.oracle.anchors.get(customer)
+        whose, windows = limit.subject_of(subject), limit.windows(zone, at, anchor)
         filter_ = state.filter or limit.filter_of(labels) or ""
         keys = [CounterKey(customer, meter, whose, filter_, one.start, one.end) for one in windows]
         expected = [sum(column, ZERO) for column in zip(*self.oracle.figures(keys).values(), strict=True)]
@@ -204,7 +232,10 @@ class Table:
             columns = zip(*[figures[key] for key in touch.keys], strict=True)
             assert list(state.figures[:4]) == [sum(column, ZERO) for column in columns], touch.limit.name
         assert answer.decision.allowed == answer.allowed
-        self.answered.append(Answered(answer.seq, [ask.keys for ask in asks], figures))
+        customer = answer.demand.customer
+        # What a pool's counters were is told by the clock, which steps here.
+        mine = [ask.keys for ask in asks if ask.keys[0].customer == customer and customer != POOL]
+        self.answered.append(Answered(answer.seq, mine, figures))
 
     def some_hold(self, kind: str) -> Held | None:
         """One that is open, mostly."""
@@ -241,7 +272,7 @@ def hold_of(answer: Answer) -> Hold:
     return answer.hold
 
 
-async def caught(call: Awaitable[Answer]) -> Answer | MetergateError:
+async def caught(call: Awaitable[_T]) -> _T | MetergateError:
     """The answer, or the error."""
     try:
         return await call

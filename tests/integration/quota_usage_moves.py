@@ -59,29 +59,33 @@ class UsageMoves(Table):
                 events.append(self.some_event(rng.choice(["", "", "r_none"]), now=now))
         done = await process.add(*events)
         after = await process.now()
-        outcomes = []
+        outcomes, committed_at = [], 0
         for one, receipt in zip(events, done.receipts, strict=True):
             outcomes.append(receipt.outcome.value)
             if first := self.oracle.facts.get((one.source, one.id)):
                 assert receipt.outcome.value == ("duplicate" if first.event.digest == one.digest else "conflict")
                 continue
             assert receipt.outcome.value == "accepted"
-            counted_at = await self.adopt(process, one, before, after)
+            counted_at, recorded_at = await self.adopt(process, one, before, after)
+            if recorded_at != committed_at:
+                self.oracle.pay(committed_at)
+                committed_at = recorded_at
             assert receipt.unsettled == self.oracle.post(one, counted_at), one
+        self.oracle.pay(committed_at)
         self.may_change = "accepted" in outcomes
         return " ".join(sorted(set(outcomes)))
 
-    async def adopt(self, process: Process, one: Event, before: int, after: int) -> int:
-        """When an event counts, which must be as it has to."""
-        ((counted_at,),) = await process.fetch(
-            "SELECT counted_at FROM usage_event WHERE source = $1 AND id = $2", one.source, one.id
+    async def adopt(self, process: Process, one: Event, before: int, after: int) -> tuple[int, int]:
+        """When an event counts, which must be as it has to, and when it was recorded."""
+        ((counted_at, recorded_at),) = await process.fetch(
+            "SELECT counted_at, recorded_at FROM usage_event WHERE source = $1 AND id = $2", one.source, one.id
         )
         low, high = (before, after) if one.time is None else (one.time, one.time)
         held = self.oracle.holds.get(one.settles)
         if held is not None and held.customer == SUBJECTS[one.subject]:
             low, high = held.counts_at(low), held.counts_at(high)
         assert low <= counted_at <= high
-        return int(counted_at)
+        return counted_at, recorded_at
 
     def known(self, unit: Sequence[Event]) -> str:
         """What becomes of a unit some of whose ids are known: "repeat", a reason, or "" where none is."""
@@ -127,6 +131,7 @@ class UsageMoves(Table):
             self.oracle.take(asks, at)
             for one in unit:
                 self.oracle.post(one, at)
+            self.oracle.debts.clear()  # taken already
         self.verify_decision(answer, asks)
         return "allowed" if answer.allowed else "refused"
 
@@ -147,7 +152,9 @@ class UsageMoves(Table):
             if one.id in admitted:
                 ((at,),) = await self.process.fetch("SELECT counted_at FROM usage_event WHERE id = $1", one.id)
                 self.oracle.post(one, at)
-        self.oracle.tats |= await self.rates()  # whose order is the server's
+        self.oracle.debts.clear()
+        self.oracle.rates |= await self.rates()  # whose order is the server's
+        await self.adopt_reached()
         for one, answer in zip(sent, answers, strict=True):
             asks = self.oracle.asks(SUBJECTS[subject], answer.now, self.oracle.wishes([one]))
             if not answer.allowed and one.id not in admitted:

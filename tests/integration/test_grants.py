@@ -242,7 +242,8 @@ async def test_what_is_taken_back_is_gone_and_nothing_follows(clocked: tuple[Pro
     await one.due.finish()
     voided = (await one.grants.void(PRINCIPAL, first.id))[0].grant
     assert (voided.id, voided.state, voided.lost) == (f"{first.id}.2", State.VOIDED, 10)
-    assert (await one.grants.void(PRINCIPAL, voided.id))[0].grant == voided
+    for id_ in (voided.id, first.id):  # a repeat answers as the first did
+        assert (await one.grants.void(PRINCIPAL, id_))[0].grant == voided
     for id_, reason in (("g_none", Reason.GRANT_NOT_FOUND), (single.id, Reason.GRANT_ENDED)):
         with pytest.raises(MetergateError) as error:
             await one.grants.void(PRINCIPAL, id_)
@@ -308,7 +309,7 @@ async def test_p4_a_decision_is_explained_with_its_grants(one: Process) -> None:
     after = await one.consume(event("3", amount="5"))
     content = [[GRANTED.name, KEY[1:4], [[KEY.start, KEY.end]], "", "21"]]
     for answer, burned in ((refused, 0), (after, 5)):
-        figures = [str(figure) for figure in state(answer).figures]
+        figures = [str(figure) for figure in state(answer).figures[:6]]
         explained = await one.explain.explain(
             PRINCIPAL, ["acme", answer.seq, answer.at, answer.allowed, "default", [[*content[0], figures]]], 10
         )
@@ -337,7 +338,7 @@ async def test_p4_a_pool_has_grants_that_its_members_use_up(one: Process, two: P
     await grant(one, "5")
     content = [
         [GRANTED.name, ["acme", *KEY[1:4]], [[KEY.start, KEY.end]], "", "1",
-         [str(figure) for figure in refused.decision.states[1].figures]]
+         [str(figure) for figure in refused.decision.states[1].figures[:6]]]
     ]  # fmt: skip
     explained = await one.explain.explain(PRINCIPAL, ["member", refused.seq, refused.at, False, "default", content], 10)
     assert explained.confirmed

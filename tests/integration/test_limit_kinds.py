@@ -29,6 +29,8 @@ LIMITS = (
     replace(HARD, name="f", kind=Kind.RATE, length=DAY, burst=Decimal("2.5")),
     replace(HARD, name="g", kind=Kind.RATE, length=SECOND, when_view_gone=WhenViewGone.DENY),
     replace(HARD, name="h", kind=Kind.CONCURRENCY, policy=Policy.SOFT),
+    replace(HARD, name="i", policy=Policy.GRACE, grace_period=90 * SECOND),
+    replace(HARD, name="j", policy=Policy.GRACE, grace=Decimal(1), grace_period=30 * DAY),
 )
 
 
@@ -56,9 +58,14 @@ async def test_what_was_applied_is_what_is_loaded(one: Process) -> None:
     assert not (await one.catalogs.apply(PRINCIPAL, catalog(*LIMITS), dry_run=False)).changes
 
 
-async def test_the_view_keeps_the_state_of_a_rate_to_its_last_digit(view: View) -> None:
+async def test_the_view_keeps_the_state_of_a_rate_to_its_last_digit_and_when_limits_were_reached(view: View) -> None:
     tat = Decimal(f"{NOW}.{'123456789012' * 3}")
-    both = {key(): Figures(Decimal(5), tat=tat), key("b"): Figures(tat=tat)}
+    pace, reached = Decimal("333333.333333333333333333333334"), (("calls/month", NOW), ("a_b.c-d/e", NOW + 1))
+    both = {
+        key(): Figures(Decimal(5), tat=tat),
+        key("b"): Figures(tat=tat, pace=pace),
+        key("c"): Figures(Decimal(7), reached=reached),
+    }
     await view.view.publish("t", 1, NOW, [Publication("acme", 0, 1, both, ())])
     assert await view.view.read("t", 1, list(both), {}) == [Seen(figures, NOW) for figures in both.values()]
 

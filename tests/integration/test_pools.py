@@ -16,6 +16,7 @@ from metergate.domain.meter import Meter
 from metergate.domain.period import MINUTE, Period
 from metergate.domain.quota import Limit
 from metergate.domain.work import Want
+from metergate.rpc.quota.verdict import _content
 from tests.integration.conftest import Start
 from tests.integration.processes import PRINCIPAL, Process, event, heard
 
@@ -161,3 +162,18 @@ async def test_a_new_meter_counts_the_pools_old_events_too(one: Process) -> None
     assert binding(await one.consume(event("2", "jobs", subject="b", amount="3"))) == ("g", "j")
     assert (await one.consume(event("3", "jobs", subject="b", amount="2"))).allowed
     assert await one.differences() == []
+
+
+async def test_p4_what_a_pool_uses_itself_is_explained_with_what_its_members_used(one: Process) -> None:
+    """Whose events have an order of their own, far behind the pool's."""
+    await begin(one)
+    for number in range(4):
+        await consume(one, f"b{number}", "b", 1)
+    first = await consume(one, "g", "g", 5)
+    await consume(one, "late", "a", 7)
+    again = await consume(one, "g", "g", 5)
+    assert first.decision is not None
+    assert again.decision is not None
+    assert first.decision.states[0].figures.used == again.decision.states[0].figures.used == 9
+    explained = await one.explain.explain(PRINCIPAL, _content(first, first.decision), 10)
+    assert (explained.confirmed, explained.behind[0].count) == (True, 5)

@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 
 from metergate.domain.catalog import Catalog, Plan
-from metergate.domain.meter import Meter
+from metergate.domain.meter import LabelFilter, Meter, Op
 from metergate.domain.period import DAY, MINUTE, Period
 from metergate.domain.quota import Limit
 from tests.integration.processes import TENANT, Process, event
@@ -74,9 +74,19 @@ async def test_p4_a_meter_that_is_gone_leaves_no_difference_and_comes_back_whole
     assert await full.differences() == []
 
 
+# Filters and scales, and all that rollups keep.
+ODD = (
+    Meter("gb", "llm", "max", value="in", scale=Decimal("0.000000000931322574615478515625"), dimensions=("model",)),
+    Meter("eu", "llm", "latest", filters=(LabelFilter("region", Op.IN, ("a", "ü")),), allow_negative=True),
+    Meter("not", "http", "min", value="out", filters=(LabelFilter("model", Op.NOT, ("", 'q"\\')),)),
+    Meter("begins", "http", "avg", filters=(LabelFilter("model", Op.PREFIX, ('q"', "ü")),)),
+    Meter("models", "llm", "unique", value="model"),
+)
+
+
 async def test_p4_python_and_sql_count_alike(one: Process, rng: random.Random) -> None:
     """Rollups made event by event in Python are those that Postgres makes of all events at once."""
-    await one.apply(EVERY_KIND)
+    await one.apply(Catalog((*EVERY_KIND.meters, *ODD)))
     numbers = ["", "0", "1", "-1", "0.000000000001", "-0.5", "999999999999999999.999999999999", "12.340"]
     now = await one.now()
     for _ in range(4):
@@ -92,11 +102,11 @@ async def test_p4_python_and_sql_count_alike(one: Process, rng: random.Random) -
             ]
         )  # fmt: skip
     rollups = (
-        "SELECT customer, meter, quarter, subject, dimensions::text, count, sum FROM usage_rollup "
-        "ORDER BY customer, meter, quarter, subject, dimensions"
+        "SELECT customer, measure, quarter, subject, dimensions::text, count, sum, min, max, last_at, last_key, last "
+        "FROM usage_rollup ORDER BY customer, measure, quarter, subject, dimensions"
     )
     made_in_python = await one.fetch(rollups)
-    assert len({row[1] for row in made_in_python}) == len(EVERY_KIND.meters)
+    assert len({row[1] for row in made_in_python}) == len(EVERY_KIND.meters) + len(ODD) - 1  # UNIQUE has none
     await one.fetch("UPDATE customer_head SET metering_version = 0")
     await one.catch_up.bring_up(TENANT, ["acme", "ü"])
     assert await one.fetch(rollups) == made_in_python

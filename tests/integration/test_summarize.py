@@ -16,6 +16,7 @@ from metergate.domain.catalog import Catalog
 from metergate.domain.errors import MetergateError, Reason
 from metergate.domain.meter import Meter
 from metergate.domain.period import DAY, HOUR, MINUTE, QUARTER, Period, Window
+from metergate.domain.summary import Projecting
 from tests.integration.processes import Process, event
 
 TOKENS = Meter("tokens", "llm", value="tokens", dimensions=("model", "region"), allow_negative=True)
@@ -163,9 +164,18 @@ async def test_groups_come_largest_first_and_of_nothing_there_is_one_empty_serie
         ({"start": 0, "end": 366 * DAY, "granularity": Period.MINUTE}, Reason.TOO_MANY_POINTS, "granularity"),
         ({"start": 0, "end": period.LATEST, "granularity": Period.HOUR}, Reason.TOO_MANY_POINTS, "granularity"),
         ({"start": 0, "end": DAY, "time_zone": "Mars/Olympus"}, Reason.FIELD_INVALID, "time_zone"),
-        ({"group_by": ("nothing",)}, Reason.FIELD_INVALID, "group_by"),
-        ({"filters": {"nothing": "x"}}, Reason.FIELD_INVALID, "filters"),
-        ({"filters": {"subject": "x"}}, Reason.FIELD_INVALID, "filters"),
+        ({"group_by": ("",)}, Reason.FIELD_INVALID, "group_by"),
+        ({"group_by": tuple("abcdefghijk")}, Reason.FIELD_INVALID, "group_by"),
+        ({"filters": {"": "x"}}, Reason.FIELD_INVALID, "filters"),
+        ({"filters": {"model": ()}}, Reason.FIELD_INVALID, "filters"),
+        ({"top": 5}, Reason.FIELD_INVALID, "top"),
+        ({"top": -1, "group_by": ("model",)}, Reason.FIELD_INVALID, "top"),
+        ({"top": 1_001, "group_by": ("model",)}, Reason.FIELD_INVALID, "top"),
+        ({"known_seq": 1, "known_at": 1}, Reason.FIELD_INVALID, "known_at_time"),
+        ({"known_seq": 0}, Reason.FIELD_INVALID, "known_at_seq"),
+        ({"known_seq": 1_000}, Reason.FIELD_INVALID, "known_at_seq"),
+        ({"known_at": period.LATEST}, Reason.FIELD_INVALID, "known_at_time"),
+        ({"known_seq": 1, "projection": Projecting.LINEAR}, Reason.FIELD_INVALID, "projection"),
         ({"customer": "nobody"}, Reason.CUSTOMER_NOT_FOUND, ""),
         ({"customer": "", "subject": "nobody"}, Reason.SUBJECT_NOT_FOUND, ""),
         ({"customer": "acme", "subject": "acme"}, Reason.FIELD_INVALID, "customer"),

@@ -8,6 +8,7 @@ import zoneinfo
 from datetime import datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
+from random import Random
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from metergate.domain import period
 from metergate.domain.decision import ask_of, look_at
 from metergate.domain.period import DAY, HOUR, LATEST, MINUTE, SECOND, Period, Weekday, Window
-from metergate.domain.quota import Figures, Kind, Limit, Policy, advance, crossed, fits, taken
+from metergate.domain.quota import Figures, Kind, Limit, Policy, advance, carried, crossed, fits, owe, taken
 from tests.property.test_period_properties import ZONES, instants, zones
 
 NOW = 1_795_000_123_456_789
@@ -171,6 +172,63 @@ def _sums(admitted: list[tuple[int, Decimal]]) -> list[tuple[int, Decimal]]:
 
 
 columns = st.builds(Figures, *[st.integers(0, 200).map(Decimal)] * 4)
+
+
+@given(
+    maxima, lengths, st.none() | amounts, st.lists(st.tuples(st.integers(0, 20), amounts), max_size=12), st.randoms()
+)
+def test_facts_of_a_rate_come_to_the_same_in_any_order_and_take_no_more_than_they_are(
+    most: Decimal, length: int, burst: Decimal | None, facts: list[tuple[int, Decimal]], random: Random
+) -> None:
+    limit = Limit("l", "m", most, kind=Kind.RATE, length=length, burst=burst)
+    behind = [(NOW - tenth * length // 10, amount) for tenth, amount in facts]
+    owing = owe(limit, Figures(), behind, NOW)
+    random.shuffle(behind)
+    assert owe(limit, Figures(), behind, NOW) == owing
+    assert limit.rate is not None
+    at_least = sum((amount for at, amount in behind if at == NOW), Decimal(0))
+    in_time = sum((amount for at, amount in behind if at >= NOW - limit.rate.remembers), Decimal(0))
+    left, full = limit.rate.left(owing.tat, NOW), limit.rate.burst
+    assert full - in_time <= left <= full - at_least
+
+
+@given(maxima, lengths, st.none() | amounts, maxima, lengths, st.none() | amounts, st.decimals(0, 300, places=3))
+def test_a_changed_rate_has_taken_the_same_or_as_much_as_is_waited_for(
+    most: Decimal, length: int, burst: Decimal | None, next_most: Decimal, next_length: int,
+    next_burst: Decimal | None, amount: Decimal,
+) -> None:  # fmt: skip
+    before = Limit("l", "m", most, kind=Kind.RATE, length=length, burst=burst)
+    after = Limit("l", "m", next_most, kind=Kind.RATE, length=next_length, burst=next_burst)
+    owing = owe(before, Figures(), [(NOW, amount)], NOW)
+    new = after.rate
+    assert new is not None
+    found = carried(after, owing, NOW)
+    rest = new.burst - new.left(found.tat, NOW)
+    assert rest <= amount + Decimal("0.000000000001")  # rounded up, which errs towards refusing
+    waiting = max(owing.tat - NOW, new.burst * new.interval) if amount else Decimal(0)
+    assert found.tat - NOW <= waiting or found == owing
+    if rest < amount:
+        assert found.tat - NOW == waiting
+    assert carried(after, found, NOW) == found
+    assert carried(before, owing, NOW) is owing
+
+
+@given(columns, amounts, st.none() | st.integers(1, 50).map(Decimal), st.none() | st.integers(-20, 20))
+def test_p2_a_grace_of_time_admits_until_it_is_over(
+    figures: Figures, amount: Decimal, grace: Decimal | None, began: int | None
+) -> None:
+    """And no more than its overrun, where it has one; then the maximum holds."""
+    limit = Limit("l", "m", Decimal(300), policy=Policy.GRACE, grace=grace, grace_period=10 * SECOND)
+    if began is not None:
+        figures = figures._replace(reached=(("other", NOW - DAY), ("l", NOW - began * SECOND)))
+    after, over = taken(limit, figures) + amount, began is not None and began >= 10
+    state = look_at(ask_of(limit, limit.windows("UTC", NOW), "", amount, [figures]), NOW)
+    assert state.fits is (after <= 300 or (not over and (grace is None or after <= 300 + grace)))
+    assert state.grace_ends_at == (None if began is None else NOW + (10 - began) * SECOND)
+    if not state.fits:
+        assert state.would_fit is not None
+        assert fits(limit, figures, state.would_fit, NOW)
+        assert not fits(limit, figures, state.would_fit + Decimal("0.000000000001"), NOW)
 
 
 @given(

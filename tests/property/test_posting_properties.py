@@ -97,7 +97,7 @@ def test_p4_rollups_are_the_sum_over_the_rows(batch: list[Event]) -> None:
     for meter in METERS:
         parts = [(row, meter.contribution(row.event)) for row in posting.rows if row.event.type == meter.event_type]
         counted = [(row, value) for row, value in parts if value is not None]
-        rollups = {key: value for key, value in posting.rollups.items() if key.meter == meter.name}
+        rollups = {key: value for key, value in posting.rollups.items() if key.measure == meter.measure}
         assert sum(count for count, _ in rollups.values()) == len(counted)
         assert sum((total for _, total in rollups.values()), ZERO) == sum((value for _, value in counted), ZERO)
         for key, (count, total) in rollups.items():

@@ -14,12 +14,12 @@ from metergate.cli import profiles
 from metergate.cli.errors import CliError
 from metergate.cli.profiles import Profile
 from metergate.cli.rpc_errors import to_cli_error
-from metergate.v1 import catalog_pb2, customer_pb2, quota_pb2, usage_pb2
+from metergate.v1 import backfill_pb2, catalog_pb2, customer_pb2, notification_pb2, quota_pb2, usage_pb2
 
 M = TypeVar("M", bound=Message)
 TIMEOUT_SECONDS = 30.0
 _TLS = {"https": True, "grpcs": True, "http": False, "grpc": False}
-_FILES = (catalog_pb2, customer_pb2, quota_pb2, usage_pb2)
+_FILES = (backfill_pb2, catalog_pb2, customer_pb2, notification_pb2, quota_pb2, usage_pb2)
 # Every call can be repeated: usage has ids, changes carry a request_id, the rest reads.
 _RETRIES = (
     '{"methodConfig": [{"name": [{}], "retryPolicy": {"maxAttempts": 3, "initialBackoff": "0.1s", "maxBackoff": "1s",'

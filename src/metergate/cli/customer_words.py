@@ -15,7 +15,8 @@ def in_words(customer: pb.Customer) -> str:
     """The customer in one line."""
     name = f" ({customer.name})" if customer.name else ""
     words = f"{customer.id}{name} is on {customer.plan or 'the default plan'}, in {customer.time_zone or 'UTC'}"
-    return f"{words}, anchored at {times.show(customer.anchor_time)}" if customer.HasField("anchor_time") else words
+    words += f", anchored at {times.show(customer.anchor_time)}" if customer.HasField("anchor_time") else ""
+    return f"{words}, and shares the limits of {customer.pool}" if customer.pool else words
 
 
 def override_table(overrides: Iterable[pb.LimitOverride]) -> Table:

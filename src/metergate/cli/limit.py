@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from metergate.cli import limit_window, messages
+from metergate.cli import limit_window, messages, times
 from metergate.cli.changes import print_changes
 from metergate.cli.connection import connect
 from metergate.cli.options import pairs, request_id
@@ -42,6 +42,9 @@ def set_limit(
     name: Annotated[str, typer.Option(help="The limit's name; by default METER and its window.")] = "",
     soft: Annotated[bool, typer.Option("--soft", help="Allow what passes the limit, and show it as overrun.")] = False,
     grace: Annotated[str, typer.Option(metavar="AMOUNT", help="Allow an overrun of up to this.")] = "",
+    grace_period: Annotated[
+        str, typer.Option(metavar="TIME", help="Allow an overrun for so long after the limit is reached, such as 1h.")
+    ] = "",
     shadow: Annotated[bool, typer.Option("--shadow", help="Decide and count, but never refuse.")] = False,
     threshold: Annotated[
         list[int] | None,
@@ -53,13 +56,14 @@ def set_limit(
     per_label: Annotated[list[str] | None, typer.Option(help="Each value of this label has its own window.")] = None,
 ) -> None:
     """Makes or changes one limit of a plan."""
-    if soft and grace:
-        raise typer.BadParameter("soft allows any overrun.", param_hint="--grace")
+    if soft and (grace or grace_period):
+        raise typer.BadParameter("soft allows any overrun.", param_hint="--grace" if grace else "--grace-period")
+    policy = Policy.POLICY_SOFT if soft else Policy.POLICY_GRACE if grace or grace_period else Policy.POLICY_HARD
     limit = Limit(
         name=name,
         meter=meter,
         max=most,
-        policy=Policy.POLICY_SOFT if soft else Policy.POLICY_GRACE if grace else Policy.POLICY_HARD,
+        policy=policy,
         scope=f"SCOPE_{scope.upper()}",
         labels=pairs(label or [], "--label"),
         per_labels=per_label or [],
@@ -71,6 +75,8 @@ def set_limit(
         thresholds=threshold or [],
         when_view_gone=f"WHEN_VIEW_GONE_{when_view_gone.upper()}",
     )
+    if grace_period:
+        limit.grace_period.FromTimedelta(limit_window.length(grace_period, "--grace-period"))
     chosen = {"--anchored": anchored, "--rolling": rolling, "--rate": rate, "--concurrent": concurrent}
     options = [option for option, given in chosen.items() if given]
     if most == limit_window.GRANTS:
@@ -95,7 +101,7 @@ def in_words(answer: SetLimitResponse) -> str:
         messages.enum_name(limit, "policy"),
         *([grouped(limit.max)] if limit.max else []),
         limit_window.in_words(limit),
-        *([f"and {grouped(limit.grace)} of grace"] if limit.grace else []),
+        *([f"and {_grace(limit)} of grace"] if limit.grace or limit.HasField("grace_period") else []),
         f"per {messages.enum_name(limit, 'scope')}",
         f"on plan {answer.plan!r}",
     ]
@@ -103,3 +109,10 @@ def in_words(answer: SetLimitResponse) -> str:
     each = ", ".join(limit.per_labels)
     tail = (f" where {only}" if only else "") + (f" for each {each}" if each else "")
     return f"{limit.name}: {' '.join(words)}{tail}"
+
+
+def _grace(limit: Limit) -> str:
+    """ "20", "1h" or "20 for 1h"."""
+    words = [grouped(limit.grace)] if limit.grace else []
+    words += [times.show_length(limit.grace_period)] if limit.HasField("grace_period") else []
+    return " for ".join(words)

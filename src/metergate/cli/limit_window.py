@@ -37,7 +37,7 @@ def fill_in(limit: pb.Limit, per: str, options: Sequence[str]) -> None:
     elif option in ("--rolling", "--rate"):
         limit.kind = pb.LIMIT_KIND_ROLLING if option == "--rolling" else pb.LIMIT_KIND_RATE
         default = "1s" if option == "--rate" else ""
-        limit.length.FromTimedelta(_length(_LENGTHS.get(per, per) or default))
+        limit.length.FromTimedelta(length(_LENGTHS.get(per, per) or default))
     elif not per or per in PERIODS:
         limit.kind = pb.LIMIT_KIND_ANCHORED if option == "--anchored" else pb.LIMIT_KIND_CALENDAR
         limit.MergeFrom(pb.Limit(period=f"PERIOD_{(per or 'month').upper()}"))
@@ -47,7 +47,7 @@ def fill_in(limit: pb.Limit, per: str, options: Sequence[str]) -> None:
         limit.kind = pb.LIMIT_KIND_LIFETIME
     else:
         limit.kind = pb.LIMIT_KIND_FIXED
-        limit.length.FromTimedelta(_length(per))
+        limit.length.FromTimedelta(length(per))
 
 
 def fill_in_grants(limit: pb.Limit, per: str, options: Sequence[str]) -> None:
@@ -58,12 +58,13 @@ def fill_in_grants(limit: pb.Limit, per: str, options: Sequence[str]) -> None:
     limit.max = ""
 
 
-def _length(text: str) -> timedelta:
+def length(text: str, option: str = "--per") -> timedelta:
+    """A length of time that an option gives. Raises a usage error."""
     try:
         return times.duration_option(text)
     except CliError as error:
         message = f"{text!r} has no fixed length: write 90s, 10m, 2h or 30d."
-        raise typer.BadParameter(message, param_hint="--per") from error
+        raise typer.BadParameter(message, param_hint=option) from error
 
 
 def in_words(limit: pb.Limit) -> str:

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from metergate.app.ports.ledger import LedgerUnavailableError
-from metergate.cli import catalog, customer, doctor, key, limit, migrate, quota, serve, usage
+from metergate.cli import backfill, catalog, customer, doctor, key, limit, migrate, quota, serve, usage, webhook
 from metergate.cli.errors import CliError, sentence
 from metergate.cli.screen import screen
 from metergate.domain.errors import MetergateError
@@ -32,7 +32,9 @@ app.add_typer(limit.app, name="limit")
 app.add_typer(catalog.app, name="catalog")
 app.add_typer(customer.app, name="customer")
 app.add_typer(usage.app, name="usage")
+app.add_typer(backfill.app, name="backfill")
 app.add_typer(quota.app, name="quota")
+app.add_typer(webhook.app, name="webhook")
 
 
 @app.callback()

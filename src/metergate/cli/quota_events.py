@@ -48,7 +48,7 @@ def _row(event: LimitEvent) -> tuple[str, ...]:
         times.show(event.create_time),
         event.customer,
         f"{event.limit} [{', '.join(whose)}]" if whose else event.limit,
-        f"{event.threshold}%",
+        f"{event.threshold}%" if event.threshold else "exceeded",
         grouped(event.taken),
         grouped(event.max),
         times.show(event.window.start_time) if event.HasField("window") else "",

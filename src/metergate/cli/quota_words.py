@@ -23,7 +23,9 @@ def in_words(decision: Decision) -> str:
     if not decision.limits:
         return "allowed · no limit" if decision.allowed else f"refused · {decision.reason}"
     limit = shown_limit(decision)
-    if decision.allowed:
+    if limit.unknown:
+        words = ["allowed" if decision.allowed else f"refused by {decision.binding_limit}", "not looked up"]
+    elif decision.allowed:
         words = ["allowed", f"{grouped(limit.used)} used"]
         words += [f"{grouped(getattr(limit, name))} {name}" for name in HELD if _is_some(getattr(limit, name))]
         words.append(f"{grouped(limit.remaining)} left" if limit.remaining else "unlimited")

@@ -7,22 +7,29 @@ that from the first admission to the last figures only grow, and what was refuse
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from metergate.domain.catalog import Catalog
 from metergate.domain.decision import AnsweredBy, Ask, Decision, ask_of, decide, look_at, total
+from metergate.domain.distinct import Numbers, new_ones
 from metergate.domain.errors import MetergateError, Reason
 from metergate.domain.hold import Column
 from metergate.domain.override import changes_at
 from metergate.domain.period import LATEST, Window
 from metergate.domain.posting import Head
 from metergate.domain.quantity import ONE, ZERO, add
-from metergate.domain.quota import CounterKey, Figures, Kind, Limit, advance, fits
+from metergate.domain.quota import CounterKey, Figures, Kind, Limit, advance, fits, keeps, most_of
 from metergate.domain.work import Want
 
 USED = "used"
+
+
+# Touches of a demand, by their places.
+Passed = frozenset[int]
+_NONE: Passed = frozenset()
+_RATE = Kind.RATE  # looked up once: each admission asks for it
 
 
 class Touch(NamedTuple):
@@ -42,14 +49,16 @@ class Asked(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """What is asked together: the limits that it touches, and what it would add to which counter. Other limits are in
-    force from `changes_at` on."""
+    """What is asked together: the limits that it touches, and what it would add to which counter: to one of a UNIQUE
+    meter if none of its values (`values`, with the number of events of each) were there. Other limits are in force
+    from `changes_at` on."""
 
     customer: str
     asked: tuple[Asked, ...]
     touches: tuple[Touch, ...]
     amounts: Mapping[CounterKey, Decimal]
     changes_at: int = LATEST
+    values: Mapping[CounterKey, Mapping[str, int]] = field(default_factory=dict)
 
 
 def demand(
@@ -60,9 +69,11 @@ def demand(
     now = at if now is None else now
     touches: dict[tuple[str, CounterKey], Touch] = {}
     amounts: dict[CounterKey, Decimal] = {}
+    values: dict[CounterKey, dict[str, int]] = {}
     for head in accounts:
-        _touch(head, catalog, at, asked, now, touches, amounts)
-    made = Demand(accounts[0].customer, tuple(asked), tuple(touches.values()), amounts)
+        _touch(head, catalog, at, asked, now, touches, amounts, values)
+    amounts |= {key: Decimal(len(mine)) for key, mine in values.items()}
+    made = Demand(accounts[0].customer, tuple(asked), tuple(touches.values()), amounts, LATEST, values)
     changing = [changes_at(head.overrides, now) for head in accounts if head.overrides]
     return replace(made, changes_at=min(changing)) if changing else made
 
@@ -75,8 +86,9 @@ def _touch(
     now: int,
     touches: dict[tuple[str, CounterKey], Touch],
     amounts: dict[CounterKey, Decimal],
+    values: dict[CounterKey, dict[str, int]],
 ) -> None:
-    customer, zone, anchor = head.customer, head.time_zone, head.anchor
+    customer, zone, anchor, unique = head.customer, head.time_zone, head.anchor, catalog.unique_meters
     for subject, (meter, amount, labels) in asked:
         mine: set[CounterKey] = set()
         for limit in catalog.limits_for(head, meter, now):
@@ -93,23 +105,35 @@ def _touch(
         for key in mine:  # two limits may share a counter, which counts the amount once
             before = amounts.get(key)
             amounts[key] = amount if before is None else add(before, amount)
+        if unique and meter in unique and amount:
+            value = catalog.meter_of[meter].item(subject, labels)
+            for key in mine:
+                numbers = values.setdefault(key, {})
+                numbers[value] = numbers.get(value, 0) + 1
 
 
 class Running:
-    """The counters while a commit decides: each admission sees those before it."""
+    """The counters while a commit decides: each admission sees those before it. `standing` are the numbers of events of
+    the values of UNIQUE counters, as far as they are asked for."""
 
-    def __init__(self, figures: Mapping[CounterKey, Figures], now: int) -> None:
+    def __init__(self, figures: Mapping[CounterKey, Figures], now: int, standing: Numbers | None = None) -> None:
         self.figures = dict(figures)
         self._now = now
+        self._standing = {key: dict(numbers) for key, numbers in standing.items()} if standing else {}
 
     def of(self, touch: Touch) -> Figures:
         """What counts against a limit."""
         keys = touch.keys
         return self.figures[keys[0]] if len(keys) == 1 else total([self.figures[key] for key in keys])
 
+    def amounts(self, demand: Demand) -> Mapping[CounterKey, Decimal]:
+        """What it would add now: to UNIQUE counters as much as there are values in it that are new there."""
+        new = {key: new_ones(self._standing[key], mine) for key, mine in demand.values.items()}
+        return {**demand.amounts, **new}
+
     def admits(self, demand: Demand) -> bool:
         """Whether all of it fits."""
-        amounts, now = demand.amounts, self._now
+        amounts, now = self.amounts(demand) if demand.values else demand.amounts, self._now
         for touch in demand.touches:  # noqa: SIM110  all() costs a generator for each admission
             if not fits(touch.limit, self.of(touch), amounts[touch.keys[-1]], now):
                 return False
@@ -124,25 +148,47 @@ class Running:
                 left = would_fit
         return left
 
-    def take(self, demand: Demand, column: Column | None = None) -> None:
-        """Adds it to the counters: to a hold's column, or to what is used."""
-        running, place = self.figures, Figures._fields.index(column or USED)
+    def take(self, demand: Demand, column: Column | None = None) -> Passed:
+        """Adds it to the counters: to a hold's column, or to what is used. Returns which of its touches are those of
+        shadow limits that would have refused it."""
+        running, place, passed = self.figures, Figures._fields.index(column or USED), _NONE
+        amounts = self.amounts(demand) if demand.values else demand.amounts
         for touch in demand.touches:
-            if touch.limit.kind is Kind.RATE:
+            limit = touch.limit
+            if limit.shadow and not self._keeps(touch, amounts[touch.keys[-1]]):
+                passed |= {demand.touches.index(touch)}
+            if limit.kind is _RATE:
                 key = touch.keys[-1]
-                running[key] = advance(touch.limit, running[key], demand.amounts[key], self._now)
-        for key, amount in demand.amounts.items():
-            columns = [*running[key]]
+                running[key] = advance(limit, running[key], amounts[key], self._now)
+        for key, numbers in demand.values.items():
+            standing = self._standing[key]
+            for value, number in numbers.items():
+                standing[value] = standing.get(value, 0) + number
+        for key, amount in amounts.items():
+            columns: list[Any] = [*running[key]]
             columns[place] = add(columns[place], amount)
             running[key] = Figures(*columns)
+        return passed
+
+    def _keeps(self, touch: Touch, amount: Decimal) -> bool:
+        figures = self.of(touch)
+        most = most_of(touch.limit, figures)
+        return most is None or keeps(touch.limit, most, figures, amount, self._now)
 
 
 def _ask(touch: Touch, amount: Decimal, figures: Mapping[CounterKey, Figures]) -> Ask:
     return ask_of(touch.limit, touch.windows, touch.keys[-1].filter, amount, [figures[key] for key in touch.keys])
 
 
-def conclude(demand: Demand, allowed: bool, figures: Mapping[CounterKey, Figures], plan: str, now: int) -> Decision:
-    """The decision, with figures that hold what was admitted already."""
+def conclude(
+    demand: Demand,
+    allowed: bool,
+    figures: Mapping[CounterKey, Figures],
+    plan: str,
+    now: int,
+    passed: Passed = _NONE,
+) -> Decision:
+    """The decision, with figures that hold what was admitted already, past the shadow limits of these touches."""
     asks = [_ask(touch, ZERO if allowed else demand.amounts[touch.keys[-1]], figures) for touch in demand.touches]
     decision = decide(asks, plan, now, now, AnsweredBy.LEDGER)
     for state, touch in zip(decision.states, demand.touches, strict=True):
@@ -154,6 +200,8 @@ def conclude(demand: Demand, allowed: bool, figures: Mapping[CounterKey, Figures
             state.fits = True
             if state.would_fit is not None:
                 state.would_fit = demand.amounts[touch.keys[-1]]
+        for number in passed:
+            decision.states[number].would_refuse = True
     return decision
 
 
@@ -163,8 +211,9 @@ def only_grows(catalog: Catalog, want: Want) -> None:
     if meter is None:
         name = want.meter[:80]
         raise MetergateError(Reason.METER_NOT_FOUND, f"no meter is called {name!r}", {"meter": name})
-    if not meter.only_grows:
-        message = f"capacity of meter {meter.name!r} cannot be held: it can shrink"
+    if not meter.can_be_held:
+        why = "what it will add is not known before" if meter.only_grows else "it can shrink"
+        message = f"capacity of meter {meter.name!r} cannot be held: {why}"
         raise MetergateError(Reason.METER_CAN_SHRINK, message, {"meter": meter.name})
 
 

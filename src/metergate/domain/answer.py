@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from metergate.domain.admission import Demand
+from metergate.domain.admission import Demand, Passed
+from metergate.domain.correction import Corrected, Elsewhere
 from metergate.domain.decision import Decision
 from metergate.domain.errors import MetergateError
 from metergate.domain.granting import Granted
@@ -21,7 +22,7 @@ class Answer:
     `decision` is None where it was taken before (`repeated`), at `seq`, in the windows of `at`: it is worked out again
     from the ledger as it was; and where what was admitted wants no details. `recall` is what a lease's holder shall
     have given back in all. `now` is the ledger's clock at the commit, `catalog_version` that under which it was
-    decided.
+    decided. `passed` are the demand's touches of shadow limits that would have refused it.
     """
 
     demand: Demand
@@ -36,6 +37,7 @@ class Answer:
     recall: Decimal = ZERO
     now: int = 0
     catalog_version: int = 0
+    passed: Passed = frozenset()
 
 
-Result = Receipt | Answer | Granted | MetergateError | None
+Result = Receipt | Answer | Granted | Corrected | Elsewhere | MetergateError | None

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
 
 from metergate.domain.admission import (
     Asked,
     Demand,
+    Passed,
     Running,
     conclude,
     demand,
     only_grows,
 )
 from metergate.domain.answer import Answer, Result
-from metergate.domain.counting import Counted, Place, move, needed, places_of
+from metergate.domain.correction import correct
+from metergate.domain.counting import Counted, Place, hit, move, needed, pace, places_of
 from metergate.domain.decision import Decision
+from metergate.domain.distinct import Numbers, moves_of, told_apart, values_of
 from metergate.domain.errors import MetergateError, Reason, invalid
 from metergate.domain.granting import Granting, counter_of, limit_of
 from metergate.domain.hold import Column, Hold, Kind, Part, State
@@ -23,12 +27,23 @@ from metergate.domain.holding import Kept, change
 from metergate.domain.leasing import Leasing
 from metergate.domain.meter import Meter
 from metergate.domain.period import LATEST
-from metergate.domain.posting import Known, Ledger, Posting, again, append, contributions, post, shifted
+from metergate.domain.posting import (
+    Known,
+    Ledger,
+    Posting,
+    Use,
+    accepted,
+    again,
+    append,
+    contributions,
+    post,
+    shifted,
+)
 from metergate.domain.quantity import ZERO
-from metergate.domain.quota import CounterKey, Figures, Limit
+from metergate.domain.quota import REACHED, CounterKey, Figures, Limit
 from metergate.domain.threshold import LimitEvent, Told, reached
 from metergate.domain.usage import Event, Outcome, Receipt, compare, conflict
-from metergate.domain.work import Acquire, Consume, Fact, Mark, OnGrants, Reserve, Want, Work
+from metergate.domain.work import Acquire, Consume, Correct, Fact, Load, Mark, OnGrants, Reserve, Want, Work
 
 _ASKING = (Consume, Reserve, Acquire)
 
@@ -47,6 +62,9 @@ class Batch:
         self._same: dict[object, Demand] = {}
         self._parts: dict[int, list[list[tuple[Meter, Decimal]]]] = {}
         self._granting = Granting(ledger, self.posting)
+        self._standing: Numbers = {}
+        self._running: Running | None = None
+        self.value_moves: Numbers = {}
 
     def begin(self) -> None:
         """Decides on facts and on holds that there are, and works out what the admissions ask."""
@@ -59,6 +77,11 @@ class Batch:
                 asking.append((place, work))
             elif isinstance(work, Fact):
                 (self.results[place],) = post((work,), self.ledger, self.posting)
+            elif isinstance(work, Load):
+                fact = Fact(work.event, work.customer, backfill=True)
+                (self.results[place],) = post((fact,), self.ledger, self.posting)
+            elif isinstance(work, Correct):
+                self.results[place] = correct(work, self.ledger, self.posting)
             elif not isinstance(work, OnGrants):
                 self._keep(place, work)
         for place, work in asking:
@@ -119,7 +142,7 @@ class Batch:
         known = [ledger.known.get((event.source, event.id)) for event in work.events]
         if not any(known):
             for event in work.events:
-                if event.time is not None and (error := ledger.accept.check(event.time, ledger.now, False)):
+                if error := accepted(event, ledger):
                     raise error
             self._demands[place] = self._demand(work.customer, asked)
             return
@@ -163,7 +186,7 @@ class Batch:
         meter_of = self.ledger.catalog.meter_of
         places = {
             place
-            for (owner, meter), uses in self.posting.uses.items()
+            for (owner, meter), uses in self.posting.all_uses.items()
             for place in places_of(owner, meter_of[meter], uses)
         }
         places.update(counter_of(pair)[:4] for pair in self.ledger.grants)
@@ -182,7 +205,7 @@ class Batch:
 
     def oldest(self) -> int:
         """The instant after which the windows of those counters end."""
-        times = [use.counted_at for uses in self.posting.uses.values() for use in uses]
+        times = [use.counted_at for uses in self.posting.all_uses.values() for use in uses]
         times += [shift.counted_at for shift in shifted(self.posting, self.ledger)]
         times += [touch.keys[0].end - 1 for asked in self._demands.values() for touch in asked.touches]
         times += [self.ledger.now] if self._demands or self.ledger.grants else []
@@ -200,32 +223,76 @@ class Batch:
                     keys[key] = touch.limit
         return keys
 
-    def finish(self, counters: Mapping[CounterKey, Figures]) -> dict[CounterKey, Figures]:
-        """Decides on the admissions, in order of arrival. Returns the counters that change."""
+    def sought(self, counters: Collection[CounterKey]) -> dict[CounterKey, set[str]]:
+        """The values of UNIQUE counters whose numbers of events `finish` has to know."""
+        catalog, now = self.ledger.catalog, self.ledger.now
+        if not catalog.unique_meters:
+            return {}
+        uses = {pair: [*mine] for pair, mine in self.posting.sightings.items()}
+        for asked in {id(one): one for one in self._demands.values()}.values():
+            for subject, (meter, amount, labels) in asked.asked:
+                if meter in catalog.unique_meters:
+                    for account in self.ledger.accounts(asked.customer):
+                        uses.setdefault((account.customer, meter), []).append(Use(now, subject, labels, amount))
+        return values_of(counters, uses, catalog.meter_of)
+
+    def finish(
+        self, counters: Mapping[CounterKey, Figures], standing: Numbers | None = None
+    ) -> dict[CounterKey, Figures]:
+        """Decides on the admissions, in order of arrival; `standing` are the numbers of what is `sought`. Returns the
+        counters that change; those of `recounted` are to be counted anew once the rows are written. Then call
+        `conclude`."""
+        self._standing = standing or {}
         granting = self._granting if self.ledger.grants else None
         if granting:
             counters, granted = granting.open(self.works, counters)
             for place, result in granted.items():
                 self.results[place] = result
         self.counters = counters
-        before = move(counters, self.posting.uses, shifted(self.posting, self.ledger))
+        before, standing_then = self._moved(counters)
+        pace(before, counters, self.posting, self.ledger)
         if not self._demands:
-            self._conclude({})
             return granting.close(counters, before) if granting else before
-        running = Running({**counters, **before}, self.ledger.now)
+        running = self._running = Running({**counters, **before}, self.ledger.now, standing_then)
         for place in sorted(self._demands):
             try:
                 self._admit(place, self.works[place], running)
             except MetergateError as error:
                 self.results[place] = error
-        moved = move(counters, self.posting.uses, shifted(self.posting, self.ledger))
+        moved, _ = self._moved(counters)
         for key, figures in running.figures.items():
-            if figures.tat != counters[key].tat:
-                moved[key] = moved.get(key, counters[key])._replace(tat=figures.tat)
+            if (figures.tat, figures.pace) != (counters[key].tat, counters[key].pace):
+                moved[key] = moved.get(key, counters[key])._replace(tat=figures.tat, pace=figures.pace)
         if granting:
             moved = granting.close(counters, moved)
-        self._conclude({**counters, **moved})
         return moved
+
+    def _moved(self, counters: Mapping[CounterKey, Figures]) -> tuple[dict[CounterKey, Figures], Numbers]:
+        """The counters that change by what the posting holds so far, and the numbers of values then."""
+        changed = move(counters, self.posting.uses, shifted(self.posting, self.ledger))
+        if not self.posting.sightings:
+            return changed, self._standing
+        self.value_moves = moves_of(counters, self.posting.sightings, self.ledger.catalog.meter_of)
+        distinct, numbers = told_apart(counters, self._standing, self.value_moves)
+        return changed | distinct, numbers
+
+    def recounted(self) -> list[CounterKey]:
+        """The counters of other meters that do not add up in which something changes."""
+        return hit(self.counters, self.posting.recounts) if self.posting.recounts else []
+
+    def with_grace(self, changed: dict[CounterKey, Figures]) -> dict[CounterKey, Figures]:
+        """The counters that change, with limits that are reached by now and have a grace of time."""
+        graced = self.ledger.catalog.graced
+        if not graced:
+            return changed
+        figures, written = {**self.counters, **changed}, self.posting.customers & self.ledger.heads.keys()
+        keys = [key for key in figures if key.meter in graced and key.customer in written]
+        for event in reached(self.ledger, figures, keys, lambda key, name: _told(figures, key, name)):
+            key = event.key
+            if event.threshold == REACHED and key in figures and event.limit in graced[key.meter]:
+                before = changed.get(key, figures[key])
+                changed[key] = before._replace(reached=(*before.reached, (event.limit, self.ledger.now)))
+        return changed
 
     def limit_events(self, changed: Mapping[CounterKey, Figures], told: Told) -> list[LimitEvent]:
         """The thresholds that are reached by what the changed counters are after the commit, and were not told."""
@@ -253,11 +320,11 @@ class Batch:
                 return self._same_batch(work, asked)
         if not running.admits(asked):
             return Answer(asked, False, head.seq, ledger.now)
-        running.take(asked)
+        passed = running.take(asked)
         for event, parts in zip(work.events, self._parts[place], strict=True):
             append(posting, ledger, event, work.customer, ledger.now, parts)
         receipts = [Receipt(event.id, Outcome.ACCEPTED) for event in work.events]
-        return Answer(asked, True, head.seq + 1, ledger.now, receipts=receipts)
+        return Answer(asked, True, head.seq + 1, ledger.now, receipts=receipts, passed=passed)
 
     def _same_batch(self, work: Consume, asked: Demand) -> Answer:
         """Its ids were recorded earlier in this very commit."""
@@ -283,14 +350,14 @@ class Batch:
         asked = self._demand(work.customer, [Asked(work.subject, want) for want in wants])
         if not running.admits(asked):
             return Answer(asked, False, head.seq, now)
-        running.take(asked, Column.RESERVED)
+        passed = running.take(asked, Column.RESERVED)
         parts = tuple([Part(want.meter, want.labels, want.amount) for want in wants])
         hold = Hold(
             work.id, Kind.RESERVATION, work.customer, work.subject, "", head.seq + 1, now, now + work.ttl,
             State.OPEN, parts, work.digest, head.pool,
         )  # fmt: skip
         self.posting.holds[hold.id] = hold
-        return Answer(asked, True, head.seq + 1, now, hold=hold)
+        return Answer(asked, True, head.seq + 1, now, hold=hold, passed=passed)
 
     def _leasing(self) -> Leasing:
         """Made where it is needed: one that were kept would hold the batch in a circle, until a collection."""
@@ -312,11 +379,14 @@ class Batch:
             return self._before(work, found)
         return self._leasing().acquire(work, self._demands[place], running)
 
-    def _conclude(self, figures: Mapping[CounterKey, Figures]) -> None:
-        """The decisions, by what the counters are after the commit."""
+    def conclude(self, changed: Mapping[CounterKey, Figures]) -> None:
+        """The decisions, by what the counters are after the commit, those that changed and the others."""
+        if not any(isinstance(answer, Answer) for answer in self.results):
+            return
+        figures = {**self.counters, **changed}
         catalog, heads, now = self.ledger.catalog, self.ledger.heads, self.ledger.now
         written = self.posting.customers
-        made: dict[tuple[int, bool], Decision] = {}
+        made: dict[tuple[int, bool, Passed], tuple[Demand, Decision]] = {}
         for work, answer in zip(self.works, self.results, strict=True):
             if not isinstance(answer, Answer):
                 continue
@@ -328,10 +398,17 @@ class Batch:
             answer.seq = head.seq + (asked.customer in written)
             if answer.allowed and isinstance(work, Consume) and not work.details:
                 continue
-            key = (id(asked), answer.allowed)
+            key = (id(asked), answer.allowed, answer.passed)
             if key not in made:
-                made[key] = conclude(asked, answer.allowed, figures, catalog.plan_in_force(head.plan), now)
-            answer.decision = made[key]
+                if asked.values and not answer.allowed and self._running is not None:
+                    asked = replace(asked, amounts=self._running.amounts(asked))
+                plan = catalog.plan_in_force(head.plan)
+                made[key] = asked, conclude(asked, answer.allowed, figures, plan, now, answer.passed)
+            answer.demand, answer.decision = made[key]
+
+
+def _told(figures: Mapping[CounterKey, Figures], key: CounterKey, limit: str) -> tuple[int, ...]:
+    return (REACHED,) if key in figures and limit in dict(figures[key].reached) else ()
 
 
 def _partly_known(events: Sequence[Event], known: Sequence[bool]) -> MetergateError:

@@ -9,14 +9,17 @@ from dataclasses import dataclass, field, fields, replace
 from decimal import Decimal
 from enum import StrEnum
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
+from metergate.domain.aggregation import AGGREGATIONS, Rolls
 from metergate.domain.errors import MetergateError, Reason, Violation
-from metergate.domain.meter import AGGREGATIONS, Meter
+from metergate.domain.meter import LEVEL, PERCENTILE, UNIQUE, LabelFilter, Meter, Op, Shape
+from metergate.domain.news import NewsKind
 from metergate.domain.override import Terms, overridden
 from metergate.domain.period import DAY, SECOND, Period, Weekday, length_to_text
 from metergate.domain.quantity import to_text
 from metergate.domain.quota import DEFAULT_SUB_WINDOWS, Kind, Limit, Policy, Scope, text_of_max
+from metergate.domain.retention import ClosedMonth
 from metergate.domain.usage import MAX_LABEL_VALUE
 
 DEFAULT_PLAN = "default"
@@ -28,6 +31,10 @@ MAX_THRESHOLDS = 20
 THRESHOLD_MAX = 1_000  # percent
 LENGTH_MAX = 3_660 * DAY
 SUB_WINDOWS_MIN, SUB_WINDOWS_MAX = 2, 60
+SCALE_MAX = Decimal(10) ** 18
+SCALE_PLACES = 30
+MAX_FILTERS = 10
+MAX_FILTER_VALUES = 100
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./\-]{0,63}")
 _TYPE_MAX = 128
 _WORDS_MAX = 256  # bytes of a unit or a display name
@@ -41,6 +48,15 @@ class Plan:
     name: str
     limits: tuple[Limit, ...] = ()
     display_name: str = ""
+
+
+class Reading(NamedTuple):
+    """A measure that is read by `meter`, with the meters that it is of, each with whether it only counts: those by which
+    something moves (or one, where there are none), and all of them."""
+
+    meter: Meter
+    moving: tuple[tuple[Meter, bool], ...]
+    all: tuple[tuple[Meter, bool], ...]
 
 
 class Action(StrEnum):
@@ -71,11 +87,49 @@ class Catalog:
     default_plan: str = DEFAULT_PLAN
     version: int = 0
     metering_version: int = field(default=0, compare=False)
+    # The kinds of news that some webhook endpoint is told of: commits write them to the outbox.
+    outbox_kinds: frozenset[str] = field(default=frozenset(), compare=False)
+    # Months of events that were dropped; closing balances stand for them.
+    closed: tuple[ClosedMonth, ...] = field(default=(), compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "meters", _shaped(_led(self.meters), self.plans))
+        object.__setattr__(self, "plans", _sliding(self.plans, self.meters))
 
     @cached_property
     def meter_of(self) -> dict[str, Meter]:
         """The meters by name."""
         return {meter.name: meter for meter in self.meters}
+
+    @cached_property
+    def measure_of(self) -> dict[str, Meter]:
+        """The meters that move rollups, by their measure."""
+        return {meter.measure: meter for meter in self.meters if meter.leads}
+
+    @cached_property
+    def accept_ages(self) -> dict[str, int]:
+        """How old a new event may be, in microseconds, by event type, where all meters that count it have such a
+        window: as old as the longest of them says. No event type stands for those that no meter names."""
+        ages = {}
+        for event_type, meters in self.meters_of_type.items():
+            windows = [meter.accept_window for meter in meters if meter.accept_window is not None]
+            if len(windows) == len(meters):
+                ages[event_type] = max(windows)
+        return ages
+
+    @cached_property
+    def readings_of_type(self) -> dict[str, tuple[Reading, ...]]:
+        """What is read from events of each type: each measure once, however many meters share it."""
+        by_measure: dict[str, list[Meter]] = {}
+        for meter in self.meters:
+            by_measure.setdefault(meter.measure, []).append(meter)
+        by_type: dict[str, tuple[Reading, ...]] = {}
+        for meters in by_measure.values():
+            moving = [meter for meter in meters if meter.leads or meter.shapes] or meters[:1]
+            pairs = [tuple([(meter, meter.how.counts) for meter in some]) for some in (moving, meters)]
+            event_type = meters[0].event_type
+            by_type[event_type] = (*by_type.get(event_type, ()), Reading(meters[0], *pairs))
+        return by_type
 
     @cached_property
     def meters_of_type(self) -> dict[str, tuple[Meter, ...]]:
@@ -84,6 +138,11 @@ class Catalog:
         for meter in self.meters:
             by_type[meter.event_type] = (*by_type.get(meter.event_type, ()), meter)
         return by_type
+
+    @cached_property
+    def unique_meters(self) -> frozenset[str]:
+        """The UNIQUE meters that have counters: those whose values have to be told apart by a commit."""
+        return frozenset([meter.name for meter in self.meters if meter.aggregation == UNIQUE and meter.shapes])
 
     @cached_property
     def plan_of(self) -> dict[str, Plan]:
@@ -117,14 +176,38 @@ class Catalog:
 
     @cached_property
     def thresholds_look_back(self) -> int | None:
-        """How long after its end a window may still count for a limit with thresholds; None where no limit has any."""
-        found = [limit.looks_back for plan in self.plans for limit in plan.limits if limit.thresholds]
+        """How long after its end a window may still count for a limit that is watched; None where none is."""
+        found = [limit.looks_back for plan in self.plans for limit in plan.limits if self.watches(limit)]
         return max(found, default=None)
+
+    @cached_property
+    def tells_overruns(self) -> bool:
+        """Whether somebody is told when an overrun begins."""
+        return NewsKind.EXCEEDED in self.outbox_kinds
+
+    def watches(self, limit: Limit) -> bool:
+        """Whether it makes events when it is reached in part, or passed."""
+        return bool(limit.fires) or (self.tells_overruns and limit.can_overrun)
 
     @cached_property
     def granted_meters(self) -> frozenset[str]:
         """The meters on which grants limit somebody: those whose use burns grants."""
         return frozenset([limit.meter for plan in self.plans for limit in plan.limits if limit.kind is Kind.GRANTS])
+
+    @cached_property
+    def rated_meters(self) -> frozenset[str]:
+        """The meters whose use takes from somebody's rate."""
+        return frozenset([limit.meter for plan in self.plans for limit in plan.limits if limit.kind is Kind.RATE])
+
+    @cached_property
+    def graced(self) -> dict[str, tuple[str, ...]]:
+        """By meter, the names of limits with a grace of time, of whatever plan."""
+        found: dict[str, dict[str, None]] = {}
+        for plan in self.plans:
+            for limit in plan.limits:
+                if limit.grace_period is not None:
+                    found.setdefault(limit.meter, {})[limit.name] = None
+        return {meter: tuple(names) for meter, names in found.items()}
 
     def check(self) -> None:
         """Raises CATALOG_INVALID with a violation for each contradiction."""
@@ -158,6 +241,8 @@ class Catalog:
             plans=tuple(sorted(new.plans, key=lambda plan: plan.name)),
             version=version,
             metering_version=max(self.metering_version, newest),
+            outbox_kinds=self.outbox_kinds,
+            closed=self.closed,
         )
 
     def with_limit(self, plan_name: str, limit: Limit) -> Catalog:
@@ -173,6 +258,67 @@ class Catalog:
         if self.default_plan not in {plan_name, *self.plan_of}:
             plans.append(Plan(self.default_plan))
         return replace(self, meters=meters, plans=(*plans, replace(plan, limits=tuple(limits))))
+
+
+def _led(meters: Sequence[Meter]) -> tuple[Meter, ...]:
+    """The meters with one of each measure leading. It is one that reads values, where there is one: the sum is kept
+    for it, and the number of events for all."""
+    leaders: dict[str, Meter] = {}
+    extremes: set[str] = set()
+    for meter in meters:
+        if meter.how.rolls is Rolls.NOTHING:
+            continue
+        if meter.how.rolls is Rolls.EXTREMES:
+            extremes.add(meter.measure)
+        leader = leaders.get(meter.measure)
+        if leader is None or (leader.how.counts and not meter.how.counts):
+            leaders[meter.measure] = meter
+    return tuple([_led_by(meter, leaders.get(meter.measure) is meter, meter.measure in extremes) for meter in meters])
+
+
+def _led_by(meter: Meter, leads: bool, extremes: bool) -> Meter:
+    extremes = leads and extremes
+    return (
+        meter if (leads, extremes) == (meter.leads, meter.extremes) else replace(meter, leads=leads, extremes=extremes)
+    )
+
+
+def _shaped(meters: Sequence[Meter], plans: Sequence[Plan]) -> tuple[Meter, ...]:
+    """The meters with the shapes of the counters that their limits have."""
+    shapes: dict[str, set[Shape]] = {}
+    for plan in plans:
+        for limit in plan.limits:
+            shapes.setdefault(limit.meter, set()).add(limit.shape)
+    return tuple(
+        [
+            replace(meter, shapes=tuple(sorted(shapes[meter.name].union(meter.shapes))))
+            if not shapes.get(meter.name, set()).issubset(meter.shapes)
+            else meter
+            for meter in meters
+        ]
+    )
+
+
+def _sliding(plans: Sequence[Plan], meters: Sequence[Meter]) -> tuple[Plan, ...]:
+    """The plans with their limits told which of them slide."""
+    whole = {meter.name for meter in meters if not meter.how.additive}
+    return tuple(
+        [
+            replace(plan, limits=tuple([_slid(limit, limit.meter in whole) for limit in plan.limits]))
+            if any(limit.slides is not _slides(limit, limit.meter in whole) for limit in plan.limits)
+            else plan
+            for plan in plans
+        ]
+    )
+
+
+def _slides(limit: Limit, whole: bool) -> bool:
+    return whole and limit.kind is Kind.ROLLING
+
+
+def _slid(limit: Limit, whole: bool) -> Limit:
+    slides = _slides(limit, whole)
+    return limit if limit.slides is slides else replace(limit, slides=slides)
 
 
 def _check(catalog: Catalog) -> Iterable[Violation]:
@@ -217,8 +363,52 @@ def _check_meter(where: str, meter: Meter) -> Iterable[Violation]:
             yield Violation(f"{where}.dimensions", f"{name[:80]!r} is not a label key")
     if len(meter.value.encode()) > 64 or (meter.value and not meter.value.isprintable()):
         yield Violation(f"{where}.value", "must be printable, at most 64 bytes")
+    yield from _check_reading(where, meter)
     yield from _check_words(f"{where}.unit", meter.unit, _WORDS_MAX)
     yield from _check_words(f"{where}.description", meter.description, _DESCRIPTION_MAX)
+
+
+def _check_reading(where: str, meter: Meter) -> Iterable[Violation]:
+    """What of an event it reads, and what its aggregation needs to be told."""
+    if not 0 < meter.scale <= SCALE_MAX or -_exponent(meter.scale) > SCALE_PLACES:
+        yield Violation(f"{where}.scale", f"must be more than 0 and have at most {SCALE_PLACES} decimal places")
+    elif meter.scale != 1 and meter.how.counts:
+        yield Violation(f"{where}.scale", f"has no meaning for {meter.aggregation}: each event counts as one")
+    if len(meter.filters) > MAX_FILTERS:
+        yield Violation(f"{where}.filters", f"at most {MAX_FILTERS} are allowed")
+    for place, filter_ in enumerate(meter.filters):
+        yield from _check_filter(f"{where}.filters[{place}]", filter_)
+    for field_, given, of in (
+        ("percentile", meter.percentile, PERCENTILE),
+        ("level_unit", meter.level_unit, LEVEL),
+    ):
+        if (given is not None) != (meter.aggregation == of):
+            yield Violation(f"{where}.{field_}", f"must be given for {of.upper()} meters, and only for them")
+    if meter.percentile is not None and not 0 < meter.percentile <= 100:
+        yield Violation(f"{where}.percentile", "must be more than 0 and at most 100")
+    if meter.aggregation == UNIQUE and meter.allow_negative:
+        yield Violation(f"{where}.allow_negative", "has no meaning for UNIQUE: it counts values of a label")
+    if meter.accept_window is not None and not SECOND <= meter.accept_window <= LENGTH_MAX:
+        yield Violation(f"{where}.accept_window", f"must be 1s to {length_to_text(LENGTH_MAX)}")
+
+
+def _exponent(number: Decimal) -> int:
+    exponent = number.normalize().as_tuple().exponent
+    return exponent if isinstance(exponent, int) else 0
+
+
+def _check_filter(where: str, filter_: LabelFilter) -> Iterable[Violation]:
+    if not filter_.label or not filter_.label.isprintable() or len(filter_.label.encode()) > 64:
+        yield Violation(f"{where}.label", f"{filter_.label[:80]!r} is not a label key")
+    if not 0 < len(filter_.values) <= MAX_FILTER_VALUES or len(set(filter_.values)) < len(filter_.values):
+        yield Violation(f"{where}.values", f"must be 1 to {MAX_FILTER_VALUES}, each once")
+    elif filter_.op is Op.EQUALS and len(filter_.values) > 1:
+        yield Violation(f"{where}.values", "EQUALS compares with one value: use IN for several")
+    for value in filter_.values:
+        if len(value.encode()) > MAX_LABEL_VALUE or any(character < " " or character == "\x7f" for character in value):
+            yield Violation(f"{where}.values", f"{value[:80]!r} is not a label's value")
+        elif not value and filter_.op is Op.PREFIX:
+            yield Violation(f"{where}.values", "every value begins with nothing")
 
 
 def _check_words(where: str, text: str, most: int) -> Iterable[Violation]:
@@ -248,6 +438,7 @@ def _check_limit(where: str, limit: Limit, meter: Meter | None) -> Iterable[Viol
 
 
 _OF_A_LENGTH = (Kind.FIXED, Kind.ROLLING, Kind.RATE)
+_REACHED_ONCE = (Kind.CALENDAR, Kind.ANCHORED, Kind.FIXED, Kind.LIFETIME)
 
 
 def _check_window(where: str, limit: Limit) -> Iterable[Violation]:
@@ -289,18 +480,40 @@ def _check_policy(where: str, limit: Limit, meter: Meter) -> Iterable[Violation]
         yield Violation(f"{where}.policy", "there is no grace beyond grants: grant more")
     elif rate and limit.policy is Policy.GRACE:
         yield Violation(f"{where}.policy", "a rate has no grace: give it a larger burst")
-    elif (limit.policy is Policy.GRACE) != (limit.grace is not None):
-        yield Violation(f"{where}.grace", "must be given with the policy GRACE, and only with it")
-    elif limit.grace is not None and limit.grace <= 0:
-        yield Violation(f"{where}.grace", "must be more than 0")
-    grows = meter.aggregation in AGGREGATIONS and AGGREGATIONS[meter.aggregation].grows and not meter.allow_negative
-    if grows:
+    else:
+        yield from _check_grace(where, limit)
+    if meter.aggregation == LEVEL:
+        yield Violation(f"{where}.meter", "a level grows with time by itself: limit it by a LATEST or MAX meter")
+        return
+    if meter.only_grows and not meter.can_be_held and limit.kind in (Kind.RATE, Kind.CONCURRENCY, Kind.GRANTS):
+        yield Violation(f"{where}.kind", f"{limit.kind} needs a SUM or COUNT meter")
+    if meter.only_grows:
         return
     if limit.policy is not Policy.SOFT:
         policy = limit.policy.name
         yield Violation(f"{where}.policy", f"{policy} needs a meter that only grows, and {meter.name!r} can shrink")
     if limit.kind in (Kind.RATE, Kind.CONCURRENCY, Kind.GRANTS):
         yield Violation(f"{where}.kind", f"{limit.kind} needs a meter that only grows, and {meter.name!r} can shrink")
+
+
+def _check_grace(where: str, limit: Limit) -> Iterable[Violation]:
+    if limit.policy is Policy.GRACE and limit.grace is None and limit.grace_period is None:
+        yield Violation(f"{where}.grace", "must be given with the policy GRACE, or grace_period")
+    if limit.grace is not None and limit.policy is not Policy.GRACE:
+        yield Violation(f"{where}.grace", "must be given with the policy GRACE only")
+    elif limit.grace is not None and limit.grace <= 0:
+        yield Violation(f"{where}.grace", "must be more than 0")
+    if limit.grace_period is None:
+        return
+    place = f"{where}.grace_period"
+    if limit.policy is not Policy.GRACE:
+        yield Violation(place, "must be given with the policy GRACE only")
+    if not SECOND <= limit.grace_period <= LENGTH_MAX or limit.grace_period % SECOND:
+        yield Violation(place, f"must be whole seconds, from 1s to {length_to_text(LENGTH_MAX)}")
+    if limit.kind not in _REACHED_ONCE:
+        yield Violation(place, f"where the kind is {limit.kind} there is no window in which it is first reached")
+    if limit.max is None:
+        yield Violation(place, "needs a maximum that is reached")
 
 
 def _check_rates(where: str, limits: Sequence[Limit]) -> Iterable[Violation]:
@@ -332,7 +545,8 @@ def _check_thresholds(where: str, limit: Limit) -> Iterable[Violation]:
 
 def changes(old: Catalog, new: Catalog) -> list[Change]:
     """What applying `new` over `old` does: meters, then plans and their limits, then the default plan."""
-    found = list(_compare("meter", old.meter_of, new.meter_of, ignore=("since", "shapes")))
+    ignored = ("since", "shapes", "leads", "extremes", "measure", "how")
+    found = list(_compare("meter", old.meter_of, new.meter_of, ignore=ignored))
     found += _compare("plan", old.plan_of, new.plan_of, ignore=("limits",))
     for name in sorted({**old.plan_of, **new.plan_of}):
         before = old.plan_of[name].limits if name in old.plan_of else ()
@@ -340,6 +554,7 @@ def changes(old: Catalog, new: Catalog) -> list[Change]:
         found += _compare(
             "limit", {f"{name}/{limit.name}": limit for limit in before},
             {f"{name}/{limit.name}": limit for limit in after},
+            ignore=("slides",),
         )  # fmt: skip
     if old.default_plan != new.default_plan:
         difference = f"default_plan: {old.default_plan} -> {new.default_plan}"
@@ -370,9 +585,15 @@ def _shown(name: str, value: Any) -> str:
     if name == "max":
         return text_of_max(value)
     if isinstance(value, tuple):
-        return "[" + ", ".join("=".join(one) if isinstance(one, tuple) else str(one) for one in value) + "]"
-    if name == "length":
+        return "[" + ", ".join(_shown_part(one) for one in value) + "]"
+    if name in ("length", "accept_window", "grace_period"):
         return length_to_text(value) if value else "none"
     if isinstance(value, Decimal):
         return to_text(value)
     return "none" if value is None else str(value) or "''"
+
+
+def _shown_part(part: Any) -> str:
+    if isinstance(part, LabelFilter):
+        return f"{part.label} {part.op} {'|'.join(part.values)}"
+    return "=".join(part) if isinstance(part, tuple) else str(part)

@@ -12,10 +12,24 @@ from typing import NamedTuple
 from metergate.domain import period, quantity
 from metergate.domain.period import Window, span
 from metergate.domain.quantity import CONTEXT, ZERO
-from metergate.domain.quota import Figures, Kind, Limit, Policy, WhenViewGone, fits, keeps, most_of, taken
+from metergate.domain.quota import (
+    Figures,
+    Kind,
+    Limit,
+    Policy,
+    WhenViewGone,
+    carried,
+    fits,
+    grace_ends_at,
+    keeps,
+    most_of,
+    most_with_grace,
+    taken,
+)
 
 # Looked up once: a state is made for each limit of each answer.
 _CALENDAR, _ANCHORED, _FIXED, _RATE = Kind.CALENDAR, Kind.ANCHORED, Kind.FIXED, Kind.RATE
+_add, _ENDLESS = CONTEXT.add, Decimal("Infinity")
 _NEVER_RESET = (Kind.LIFETIME, Kind.CONCURRENCY, Kind.GRANTS)
 
 
@@ -50,8 +64,9 @@ class LimitState:
 
     `resets_at` is when it next frees something, and `frees_at` when the amount fits that does not fit now; both are
     instants, None where none is known (lifetime and concurrency limits, and grants). `would_refuse`: a shadow limit
-    that would have refused. `unknown`: the view was away and the figures were not looked up. `pool`: whose limit it
-    is, where it isn't the customer's own.
+    that would have refused. `unknown`: the figures were not looked up, since the view was away, or are not told by
+    anything: those of a rate as it was. `pool`: whose limit it is, where it isn't the customer's own. `grace_ends_at`:
+    when a grace of time is over, where it has begun.
     """
 
     limit: Limit
@@ -68,6 +83,7 @@ class LimitState:
     would_refuse: bool = False
     unknown: bool = False
     pool: str = ""
+    grace_ends_at: int | None = None
 
 
 class AnsweredBy(StrEnum):
@@ -106,6 +122,9 @@ def look_at(ask: Ask, now: int) -> LimitState:
     """The state of one limit for one ask at that instant."""
     limit, window, filter_, amount, figures, _ = ask
     kind, most = limit.kind, most_of(limit, figures)
+    if kind is _RATE and figures.pace:
+        figures = carried(limit, figures, now)
+        ask = ask._replace(figures=figures)
     one_window = kind is _CALENDAR or kind is _ANCHORED or kind is _FIXED
     resets_at = window.end if one_window else _resets_at(ask, now)
     if most is None:
@@ -121,7 +140,7 @@ def look_at(ask: Ask, now: int) -> LimitState:
         filter_,
         figures,
         remaining=left,
-        would_fit=amount if fit else _room(limit, left, over),
+        would_fit=amount if fit else max(quantity.subtract(_add(left, _grace(limit, most, figures, now)), over), ZERO),
         overrun=over,
         exhausted_in=_exhausted_in(figures.used, left, window, now) if one_window else None,
         fits=fit,
@@ -131,7 +150,10 @@ def look_at(ask: Ask, now: int) -> LimitState:
         state.frees_at = _frees_at(ask, now)
         state.resets_at = state.frees_at if kind is _RATE else resets_at
     elif limit.shadow:
-        state.would_refuse = over > (limit.grace or ZERO) or not keeps(limit, most, figures, amount, now)
+        over_all = over > _grace(limit, most, figures, now)
+        state.would_refuse = over_all or not keeps(limit, most, figures, amount, now)
+    if limit.grace_period is not None:
+        state.grace_ends_at = grace_ends_at(limit, figures)
     return state
 
 
@@ -152,11 +174,12 @@ def _left(limit: Limit, most: Decimal, figures: Figures, now: int) -> Decimal:
     return limit.rate.left(figures.tat, now) if limit.rate else ZERO
 
 
-def _room(limit: Limit, left: Decimal, over: Decimal) -> Decimal:
-    """What fits yet: under GRACE, more than is left."""
-    if limit.grace is None:
-        return left
-    return max(quantity.subtract(CONTEXT.add(left, limit.grace), over), ZERO)
+def _grace(limit: Limit, most: Decimal, figures: Figures, now: int) -> Decimal:
+    """What fits beyond what is left: without end while time is all that bounds a grace."""
+    if limit.policy is not Policy.GRACE:
+        return ZERO
+    top = most_with_grace(limit, most, figures, now)
+    return _ENDLESS if top is None else quantity.subtract(top, most)
 
 
 def _resets_at(ask: Ask, now: int) -> int | None:
@@ -188,7 +211,7 @@ def _frees_at(ask: Ask, now: int) -> int | None:
     for window, part in parts:
         if fits(limit, figures, amount, now):
             break
-        figures = figures.plus(Figures(*[one.copy_negate() for one in part]))
+        figures = figures.plus(Figures.of([one.copy_negate() for one in part[:4]]))
         end = window.end + limit.length
     return end
 
@@ -210,6 +233,14 @@ def blind(ask: Ask) -> LimitState:
     allows = limit.when_view_gone is WhenViewGone.ALLOW or never_refuses or not amount
     fit = amount if allows else ZERO
     return LimitState(limit, window, filter_, Figures(), None, fit, ZERO, None, allows, None, unknown=True)
+
+
+def without_figures(state: LimitState) -> LimitState:
+    """The state of a limit that is decided, but whose figures nothing tells any more."""
+    return LimitState(
+        state.limit, state.window, state.filter, Figures(), None, None, ZERO, None, state.fits, None,
+        would_refuse=state.would_refuse, unknown=True, pool=state.pool,
+    )  # fmt: skip
 
 
 def decide(asks: Sequence[Ask], plan: str, now: int, as_of: int, answered_by: AnsweredBy) -> Decision:

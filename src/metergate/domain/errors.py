@@ -54,6 +54,17 @@ class Reason(StrEnum):
     POOL_NOT_POSSIBLE = auto()
     GRANT_NOT_FOUND = auto()
     GRANT_ENDED = auto()
+    EVENT_NOT_FOUND = auto()
+    EVENT_VOIDED = auto()
+    EVENT_CHANGED = auto()
+    BACKFILL_NOT_FOUND = auto()
+    BACKFILL_CLOSED = auto()
+    ENDPOINT_NOT_FOUND = auto()
+    TOO_MANY_ENDPOINTS = auto()
+    ADDRESS_REFUSED = auto()
+    ENDPOINT_DISABLED = auto()
+    TOO_EXPENSIVE = auto()
+    EVENTS_DROPPED = auto()
 
 
 @dataclass(frozen=True, slots=True)

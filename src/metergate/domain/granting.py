@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
@@ -16,6 +16,7 @@ from metergate.domain.period import LIFETIME
 from metergate.domain.posting import NOBODY, Head, Ledger, Posting
 from metergate.domain.quantity import ZERO
 from metergate.domain.quota import CounterKey, Figures, Kind, Limit
+from metergate.domain.usage import Event
 from metergate.domain.work import (
     Acquire,
     CreateGrant,
@@ -53,7 +54,11 @@ def limit_of(meter: str) -> Limit:
 
 
 def touched(
-    works: Sequence[Work], heads: Mapping[str, Head], holds: Mapping[str, Hold], catalog: Catalog
+    works: Sequence[Work],
+    heads: Mapping[str, Head],
+    holds: Mapping[str, Hold],
+    catalog: Catalog,
+    corrected: Iterable[tuple[str, Event]] = (),
 ) -> tuple[set[Pair], set[Pair], set[str]]:
     """The accounts that the works may move or decide by, those among them that have to be there, and the ids of grants
     that they name. Where no limit is of the kind GRANTS, nothing but works on grants touches any. What is used counts
@@ -75,12 +80,23 @@ def touched(
                 for meter in catalog.meters_of_type.get(event.type, ()):
                     if meter.name in meters:
                         pairs.add((work.customer, meter.name))
+    pairs |= _corrected(corrected, heads, catalog)
     for hold in holds.values():  # an event may name a hold of somebody else's, and a hold a pool that was left
         for part in hold.parts:
             if part.meter in meters:
                 pairs |= {(owner, part.meter) for owner in (hold.customer, hold.pool) if owner in heads}
     pairs |= {(heads[customer].pool, meter) for customer, meter in pairs if heads[customer].pool}
     return pairs, named, ids
+
+
+def _corrected(uses: Iterable[tuple[str, Event]], heads: Mapping[str, Head], catalog: Catalog) -> set[Pair]:
+    """The accounts of whose use falls, or moves to somebody else."""
+    return {
+        (customer, meter.name)
+        for customer, event in uses
+        for meter in catalog.meters_of_type.get(event.type, ())
+        if customer in heads and meter.name in catalog.granted_meters
+    }
 
 
 def with_granted(accounts: Mapping[Pair, Account], counters: dict[CounterKey, Figures]) -> dict[CounterKey, Figures]:
@@ -202,7 +218,7 @@ class Granting:
         )  # fmt: skip
 
     def _running(self, account: Account, id_: str) -> Grant:
-        """The grant of that id, or the one that has followed it.
+        """The grant of that id, or the one that has followed it and is not over, or was taken back.
 
         Raises:
             MetergateError: GRANT_NOT_FOUND, GRANT_ENDED.
@@ -211,8 +227,8 @@ class Granting:
         if asked is None:
             raise not_found(id_)
         series = [one for one in account.grants if one.series == asked.series]
-        for one in series:
-            if not one.over:
+        for one in sorted(series, key=lambda one: one.over):
+            if not one.over or one.state is State.VOIDED:
                 return one
         if asked.state is State.ENDED:
             message = "the grant has ended, and nothing of it is left to take back"

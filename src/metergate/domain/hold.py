@@ -96,7 +96,7 @@ class Hold:
 
     def figures(self, part: Part) -> Figures:
         """What a part adds to the counters."""
-        return Figures()._replace(**{self.column: part.outstanding})
+        return Figures().having(self.column, part.outstanding)
 
     def window_time(self, time: int | None, now: int) -> int:
         """The instant by which usage that settles it counts: a lease's within its life, a reservation's when it was
@@ -134,6 +134,14 @@ def settle(hold: Hold, meter: Meter, subject: str, labels: Mapping[str, str], va
                 return _with_part(hold, place, part._replace(settled=add(part.settled, taken))), ""
             reason = "nothing left"
     return hold, reason
+
+
+def settled_between(before: Hold, after: Hold) -> Decimal:
+    """What usage took out of the hold."""
+    taken = ZERO
+    for old, new in zip(before.parts, after.parts, strict=True):
+        taken = add(taken, subtract(new.settled, old.settled))
+    return taken
 
 
 def same_dimensions(meter: Meter, first: Mapping[str, str], second: Mapping[str, str]) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from metergate.domain import lease
 from metergate.domain.errors import MetergateError, Reason, invalid
 from metergate.domain.hold import Hold, Kind, State, end, forfeit
-from metergate.domain.posting import Ledger, Posting, again, contributions, post
+from metergate.domain.posting import Ledger, Posting, accepted, again, contributions, post
 from metergate.domain.quantity import ZERO, to_text
 from metergate.domain.usage import Event, Outcome, Receipt, compare, conflict
 from metergate.domain.work import Expire, Extend, Fact, Mark, OnHold, Release, Settle, WriteOff
@@ -100,7 +100,7 @@ def _refusals(events: tuple[Event, ...], ledger: Ledger, posting: Posting) -> It
             if receipt.error is not None:
                 yield receipt.error
         elif key not in posting.fresh:
-            if event.time is not None and (error := ledger.accept.check(event.time, ledger.now, False)):
+            if error := accepted(event, ledger):
                 yield error
             parts = contributions(event, ledger.catalog)
             if isinstance(parts, MetergateError):

@@ -50,14 +50,14 @@ class Leasing:
         asked = self._demand(work.customer, [Asked(work.subject, want)])
         if not amount or not running.admits(asked):
             return Answer(asked, False, head.seq, now)
-        running.take(asked, Column.LEASED)
+        passed = running.take(asked, Column.LEASED)
         self._holders[pair] = holders
         hold = Hold(
             work.id, Kind.LEASE, work.customer, work.subject, work.holder, head.seq + 1, now, end_at,
             State.OPEN, (Part(want.meter, want.labels, amount),), work.digest, head.pool,
         )  # fmt: skip
         self._posting.holds[hold.id] = hold
-        return Answer(asked, True, head.seq + 1, now, hold=hold)
+        return Answer(asked, True, head.seq + 1, now, hold=hold, passed=passed)
 
     def _lease_end(self, asked: Demand, running: Running) -> int:
         """When a lease on these limits ends.

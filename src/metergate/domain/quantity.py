@@ -7,7 +7,7 @@ round, so that an inexact result is an error and never a wrong figure.
 from __future__ import annotations
 
 import re
-from decimal import Context, Decimal, DivisionByZero, Inexact, InvalidOperation, Overflow, Rounded
+from decimal import ROUND_DOWN, Context, Decimal, DivisionByZero, Inexact, InvalidOperation, Overflow, Rounded
 
 from metergate.domain.errors import MetergateError, Reason, invalid
 
@@ -15,6 +15,8 @@ CONTEXT = Context(prec=100, traps=[Inexact, InvalidOperation, DivisionByZero, Ov
 # Forecasts are the one place where a quotient may be cut; they are shown and never counted.
 _FORECAST = Context(prec=30, traps=[InvalidOperation, DivisionByZero, Overflow])
 _FORECAST.traps[Rounded] = False
+_FORECAST_PLACES = Decimal("1e-12")
+_CUT = Context(prec=60, traps=[InvalidOperation])
 
 ZERO = Decimal(0)
 ONE = Decimal(1)
@@ -23,6 +25,7 @@ add = CONTEXT.add
 subtract = CONTEXT.subtract
 
 _PLAIN = re.compile(r"-?[0-9]{1,18}(?:\.[0-9]{1,12})?")
+_SCALE = re.compile(r"[0-9]{1,18}(?:\.[0-9]{1,30})?")
 
 
 def parse(text: str, field: str) -> Decimal:
@@ -33,6 +36,18 @@ def parse(text: str, field: str) -> Decimal:
     """
     if _PLAIN.fullmatch(text) is None:
         raise _not_plain(text, field)
+    return Decimal(text)
+
+
+def parse_scale(text: str, field: str) -> Decimal:
+    """A factor: as `parse`, with up to 30 places, so that 2 to the -30 is exact.
+
+    Raises:
+        MetergateError: QUANTITY_INVALID, naming `field`.
+    """
+    if _SCALE.fullmatch(text) is None:
+        description = "must be a plain decimal of at most 18 digits before and 30 after the point"
+        raise invalid(field, description, Reason.QUANTITY_INVALID, value=text[:60])
     return Decimal(text)
 
 
@@ -60,3 +75,9 @@ def to_text(quantity: Decimal) -> str:
 def proportion(part: Decimal, whole: Decimal, of: int) -> int:
     """`of × part ÷ whole`, cut to a whole number; for forecasts only."""
     return int(_FORECAST.divide(_FORECAST.multiply(part, Decimal(of)), whole))
+
+
+def estimate(part: Decimal, of: int, whole: int) -> Decimal:
+    """`of × part ÷ whole`, cut to 12 places; for forecasts only."""
+    scaled = _FORECAST.divide(_FORECAST.multiply(part, Decimal(of)), Decimal(whole))
+    return scaled.quantize(_FORECAST_PLACES, rounding=ROUND_DOWN, context=_CUT)

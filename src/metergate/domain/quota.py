@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 from typing import NamedTuple
@@ -17,7 +17,8 @@ from metergate.domain.rate import Rate
 
 
 class Policy(StrEnum):
-    """What happens at a limit: HARD refuses, SOFT allows and shows the overrun, GRACE allows a stated overrun."""
+    """What happens at a limit: HARD refuses, SOFT allows and shows the overrun, GRACE allows an overrun up to a stated
+    amount, for a stated time, or both."""
 
     HARD = "hard"
     SOFT = "soft"
@@ -54,8 +55,9 @@ class WhenViewGone(StrEnum):
 
 
 # Looked up once: `fits` is asked for each admission.
-_SOFT, _RATE, _CONCURRENCY, _GRANTS, _add = Policy.SOFT, Kind.RATE, Kind.CONCURRENCY, Kind.GRANTS, CONTEXT.add
-_HUNDRED = Decimal(100)
+_SOFT, _GRACE, _RATE, _CONCURRENCY, _GRANTS = Policy.SOFT, Policy.GRACE, Kind.RATE, Kind.CONCURRENCY, Kind.GRANTS
+_add, _HUNDRED = CONTEXT.add, Decimal(100)
+REACHED = 100  # the threshold, in percent, at which a limit is reached
 DEFAULT_SUB_WINDOWS = 10
 
 
@@ -68,9 +70,11 @@ class Limit:
 
     `period` is of CALENDAR and ANCHORED windows, `week_start` of calendar weeks. `length`, in microseconds, is that of
     FIXED and ROLLING windows and of a RATE's period: a rate admits `max` per `length`, and `burst` (None = `max`) at
-    once. `sub_windows` is into how many a ROLLING window is cut. GRACE allows an overrun of `grace`.
+    once. `sub_windows` is into how many a ROLLING window is cut. GRACE allows an overrun of `grace`, until
+    `grace_period`, in microseconds, has passed since the limit was first reached in the window; None = no such bound.
     A `shadow` limit decides and counts, and never refuses. `thresholds` are percents of `max`.
-    `overridden`: `max` is the customer's own, in the place of the plan's.
+    `overridden`: `max` is the customer's own, in the place of the plan's. `slides`: the meter does not add up, and
+    neither would the parts of a ROLLING window: each of its positions has a counter of its own.
     """
 
     name: str
@@ -91,20 +95,30 @@ class Limit:
     thresholds: tuple[int, ...] = ()
     when_view_gone: WhenViewGone = WhenViewGone.LEDGER
     overridden: bool = False
+    slides: bool = field(default=False, compare=False)
+    grace_period: int | None = None
+
+    @property
+    def fires(self) -> tuple[int, ...]:
+        """The thresholds that are told: a grace of time begins with that of 100 percent."""
+        if self.grace_period is None or REACHED in self.thresholds:
+            return self.thresholds
+        return (*self.thresholds, REACHED)
 
     def windows(self, time_zone: str, at: int, anchor: int | None = None) -> tuple[Window, ...]:
         """The windows whose counters are added up at that instant; the last one holds it.
 
-        There is one, but for ROLLING. Without the customer's anchor, ANCHORED windows are those of the calendar, and
-        FIXED ones begin in 1970. The window of rates, concurrency limits and grants covers all time; that of a rate
-        begins its `length` before 1970, which keeps rates of different lengths apart.
+        There is one, but for ROLLING (see `slides`). Without the customer's anchor, ANCHORED windows are those of the
+        calendar, and FIXED ones begin in 1970. The window of rates, concurrency limits and grants covers all time; that
+        of a rate begins its `length` before 1970, which keeps rates of different lengths apart.
         """
         kind = self.kind
         if kind is Kind.CALENDAR or (kind is Kind.ANCHORED and anchor is None):
             start = WEEKDAYS[self.week_start] if self.period is Period.WEEK else 0
             return (period.window_at(self.period, time_zone, at, start),)
         if kind is Kind.ROLLING:
-            return period.rolling_at(self.length, self.sub_windows, at)
+            parts = period.rolling_at(self.length, self.sub_windows, at)
+            return (period.span(parts),) if self.slides else parts
         if kind is Kind.FIXED:
             return (period.fixed_at(self.length, anchor or 0, at),)
         if kind is Kind.ANCHORED and anchor is not None:
@@ -121,7 +135,12 @@ class Limit:
     @property
     def looks_back(self) -> int:
         """How long, in microseconds, a window still counts after its end: a sub-window as long as the rolling one."""
-        return self.length if self.kind is Kind.ROLLING else 0
+        return self.length if self.kind is Kind.ROLLING and not self.slides else 0
+
+    @property
+    def can_overrun(self) -> bool:
+        """Whether what is taken can pass `max`: not where it is a pace, or what grants hold."""
+        return self.max is not None and self.kind is not Kind.RATE
 
     @property
     def window_name(self) -> str:
@@ -192,7 +211,8 @@ class CounterKey(NamedTuple):
 class Figures(NamedTuple):
     """What a counter holds. `tat` is a rate's state, 0 for all else: an instant in microseconds, with a fraction of up
     to 36 places that must be kept (a numeric column): see `rate`. `granted` is what grants allow in all, in the
-    customer's own counter of all time: see `grant`."""
+    customer's own counter of all time: see `grant`. `pace` is the interval of the rate that left `tat`, 0 = that of
+    now. `reached` says when limits with a grace of time were first reached in the window, by their names."""
 
     used: Decimal = ZERO
     reserved: Decimal = ZERO
@@ -200,6 +220,8 @@ class Figures(NamedTuple):
     forfeited: Decimal = ZERO
     tat: Decimal = ZERO
     granted: Decimal = ZERO
+    pace: Decimal = ZERO
+    reached: tuple[tuple[str, int], ...] = ()
 
     @property
     def taken(self) -> Decimal:
@@ -210,7 +232,16 @@ class Figures(NamedTuple):
 
     def plus(self, other: Figures) -> Figures:
         """Both together; of rates and grants there is nothing to add up."""
-        return Figures(*[CONTEXT.add(mine, others) for mine, others in zip(self[:4], other[:4], strict=True)])
+        return Figures.of([CONTEXT.add(mine, others) for mine, others in zip(self[:4], other[:4], strict=True)])
+
+    def having(self, column: str, amount: Decimal) -> Figures:
+        """The same with that amount in one column."""
+        return self._replace(**{column: amount})  # type: ignore[arg-type]
+
+    @classmethod
+    def of(cls, numbers: Iterable[Decimal]) -> Figures:
+        """Those that these numbers, in their order, say; the rest is nothing."""
+        return cls(*numbers)  # type: ignore[arg-type]
 
 
 def text_of_max(most: Decimal | None) -> str:
@@ -240,15 +271,43 @@ def keeps(limit: Limit, most: Decimal, figures: Figures, amount: Decimal, now: i
     """Whether the amount keeps the limit, whatever happens when it does not."""
     if limit.kind is _RATE:
         rate = limit.rate
-        return not amount or (rate is not None and rate.conforms(figures.tat, amount, now))
-    held, reserved, leased, forfeited, _, _ = figures
+        return not amount or (rate is not None and rate.conforms(carried(limit, figures, now).tat, amount, now))
+    held, reserved, leased, forfeited, _, _, _, _ = figures
     if limit.kind is _CONCURRENCY:
         held = reserved
     elif reserved or leased or forfeited:
         held = figures.taken
-    if limit.grace is not None:
-        most = _add(most, limit.grace)
-    return _add(held, amount) <= most or not amount
+    top = most if limit.policy is not _GRACE else most_with_grace(limit, most, figures, now)
+    return top is None or _add(held, amount) <= top or not amount
+
+
+def grace_ends_at(limit: Limit, figures: Figures) -> int | None:
+    """When the time of a limit's grace is over; None where it has none, or was not reached yet in this window."""
+    if limit.grace_period is not None:
+        for name, at in figures.reached:
+            if name == limit.name:
+                return at + limit.grace_period
+    return None
+
+
+def most_with_grace(limit: Limit, most: Decimal, figures: Figures, now: int) -> Decimal | None:
+    """The most that is let in by a limit of GRACE; None = anything, as yet. A limit of 0 has no grace of time: there
+    is no moment at which it is reached."""
+    if limit.grace_period is not None:
+        ends_at = grace_ends_at(limit, figures)
+        if not most or (ends_at is not None and now >= ends_at):
+            return most
+        if limit.grace is None:
+            return None
+    return most if limit.grace is None else _add(most, limit.grace)
+
+
+def carried(limit: Limit, figures: Figures, now: int) -> Figures:
+    """A rate's counter with the state that another rate left there, under this one."""
+    rate = limit.rate if figures.pace else None
+    if rate is None or rate.interval == figures.pace:
+        return figures
+    return figures._replace(tat=rate.carried(figures.tat, figures.pace, now), pace=rate.interval)
 
 
 def advance(limit: Limit, figures: Figures, amount: Decimal, now: int) -> Figures:
@@ -257,20 +316,30 @@ def advance(limit: Limit, figures: Figures, amount: Decimal, now: int) -> Figure
     What a shadow rate would have refused changes nothing in it, as a refused request would not have.
     """
     rate = limit.rate if limit.kind is _RATE else None
-    if rate is None or not amount:
+    if rate is None or not amount or (limit.shadow and not keeps(limit, rate.most, figures, amount, now)):
         return figures
-    if limit.shadow and not rate.conforms(figures.tat, amount, now):
+    tat = carried(limit, figures, now).tat
+    return figures._replace(tat=rate.after(tat, amount, now), pace=rate.interval)
+
+
+def owe(limit: Limit, figures: Figures, facts: Iterable[tuple[int, Decimal]], now: int) -> Figures:
+    """A rate's counter after facts, each an instant and an amount, which take from it whatever is left."""
+    rate = limit.rate
+    if rate is None:
         return figures
-    return figures._replace(tat=rate.after(figures.tat, amount, now))
+    before = carried(limit, figures, now).tat
+    tat = rate.after_facts(before, facts, now)
+    return figures if tat == before else figures._replace(tat=tat, pace=rate.interval)
 
 
 def crossed(limit: Limit, before: Figures, after: Figures) -> tuple[int, ...]:
     """The thresholds that lie above what was taken before and not above what is taken after, in order."""
-    if not limit.thresholds or not limit.max:
+    fires = limit.fires
+    if not fires or not limit.max:
         return ()
     low, high = taken(limit, before), taken(limit, after)
     if high <= low:
         return ()
-    whole = [(CONTEXT.multiply(limit.max, percent), percent) for percent in map(Decimal, sorted(limit.thresholds))]
+    whole = [(CONTEXT.multiply(limit.max, percent), percent) for percent in map(Decimal, sorted(fires))]
     low, high = CONTEXT.multiply(low, _HUNDRED), CONTEXT.multiply(high, _HUNDRED)
     return tuple([int(percent) for most, percent in whole if low < most <= high])

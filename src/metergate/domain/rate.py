@@ -6,10 +6,14 @@ cost, the tat lies at most `burst × interval` ahead of now. A tat in the past m
 
 The interval is rounded up once, in its 24th place; costs are exact multiples of it. So a burst fits to the last unit,
 costs add up to the same however an amount is cut up, and no rounding ever admits more than the rate.
+
+Facts take too, and may take more than there is: then nothing is admitted until that was paid off. When a rate changes,
+what was taken of it goes on as an amount, at the new pace.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import ROUND_CEILING, Context, Decimal, InvalidOperation
 from functools import lru_cache
 from typing import NamedTuple
@@ -58,6 +62,38 @@ class Rate(NamedTuple):
         if ahead <= 0:
             return self.burst
         return subtract(self.burst, _up(_UP.divide(ahead, self.interval), _PLACES_OF_QUANTITY))
+
+    @property
+    def remembers(self) -> int:
+        """How long, in microseconds, what happened concerns it: a period, or as long as all of the burst takes to come
+        back. What facts took that came in later than that was paid off meanwhile."""
+        return max(self.length, int(multiply(self.burst, self.interval).to_integral_value(ROUND_CEILING)))
+
+    def after_facts(self, tat: Decimal, facts: Iterable[tuple[int, Decimal]], now: int) -> Decimal:
+        """The tat when these amounts were used at these instants, whether they conform or not.
+
+        Each takes as it would have taken then, in order of time; what is put in the place of something else takes the
+        difference, and nothing is given back. One that came in late may have been paid off by pauses that a tat does
+        not tell: it errs towards refusing, for no longer than what it `remembers`.
+        """
+        used: dict[int, Decimal] = {}
+        for at, amount in facts:
+            used[at] = add(used.get(at, ZERO), amount)
+        for at, amount in sorted(used.items()):
+            if amount > 0 and at >= now - self.remembers:
+                tat = self.after(tat, amount, min(at, now))
+        return tat
+
+    def carried(self, tat: Decimal, interval: Decimal, now: int) -> Decimal:
+        """The tat under this rate of a state that one of that interval left behind: the same amount is taken.
+
+        A slower rate lets nobody wait for longer than he would have before, or than an empty bucket takes to fill.
+        """
+        ahead = subtract(tat, Decimal(now))
+        if ahead <= 0 or interval == self.interval:
+            return tat
+        as_amount = _up(_UP.divide(multiply(ahead, self.interval), interval), _PLACES_OF_INTERVAL)
+        return add(Decimal(now), min(as_amount, max(ahead, multiply(self.burst, self.interval))))
 
     def conforms_at(self, tat: Decimal, amount: Decimal) -> int:
         """The first instant at which the amount conforms if nothing else is admitted. What is more than the burst

@@ -144,15 +144,60 @@ class DueGrants(NamedTuple):
 OnGrants = CreateGrant | VoidGrant | DueGrants
 """Works on a customer's grants on one meter."""
 
-_WITHOUT_HOLDS = Consume | OnGrants
+
+class Correct(NamedTuple):
+    """A recorded event to take back, and the content to put in its place (None = nothing).
+
+    `customer` is for whom it is thought to count, `left_pool` for which pool as well, and `to` whose the new content's
+    subject is. `expected` is the version that has to stand, 0 = any. `restores` brings a content back, of a voided
+    event too, at `counted_at`. `digest` stands for the request of `service` that has `request_id`. `hint` says for whom
+    and when an event counts whose id is forgotten. `staged` is the backfill that it is a part of, or that it `reverts`.
+    """
+
+    source: str
+    id: str
+    customer: str
+    to: str
+    event: Event | None
+    reason: str = ""
+    service: str = ""
+    key_id: str = ""
+    request_id: str = ""
+    digest: bytes = b""
+    backfill: bool = False
+    expected: int = 0
+    left_pool: str = ""
+    restores: bool = False
+    counted_at: int | None = None
+    hint: tuple[str, int] | None = None
+    staged: str = ""
+    reverts: bool = False
+
+
+class Load(NamedTuple):
+    """An event of a backfill to record, of any age; `staged` is the backfill."""
+
+    event: Event
+    customer: str
+    staged: str
+
+
+_WITHOUT_HOLDS = Consume | OnGrants | Correct
 OnHold = Extend | Settle | Release | Mark | WriteOff | Expire
 """Works on a hold that there should be."""
 
-Work = Fact | Consume | Reserve | Extend | Settle | Release | Acquire | Mark | WriteOff | Expire | OnGrants
+Staged = Correct | Load
+"""Works that may be parts of a backfill."""
+
+Work = Fact | Consume | Reserve | Extend | Settle | Release | Acquire | Mark | WriteOff | Expire | OnGrants | Staged
+RARE = (Correct, Load)
+"""Kinds of works that need more than one customer's head, or leave a mark in staging."""
 
 
 def events_of(work: Work) -> tuple[Event, ...]:
     """The events that a work brings."""
+    if isinstance(work, Load):
+        return (work.event,)
     return work.events if isinstance(work, Fact | Consume | Settle) else ()
 
 
@@ -165,4 +210,14 @@ def hold_ids(work: Work) -> tuple[str, ...]:
     """The holds that a work names."""
     if isinstance(work, Fact):
         return (work.event.settles,) if work.event.settles else ()
+    if isinstance(work, Load):
+        return ()
     return () if isinstance(work, _WITHOUT_HOLDS) else (work.id,)
+
+
+def heads_of(work: Work) -> tuple[str, ...]:
+    """The customers whose heads a work needs, besides their pools'."""
+    if not isinstance(work, Correct):
+        return (work.customer,)
+    names = {work.customer} if work.event is None else {work.customer, work.to}
+    return tuple(sorted(names | ({work.left_pool} - {""})))

@@ -67,4 +67,5 @@ class BinaryCodec:
 
 
 JSON: Codec = JsonCodec()
-CODECS: dict[str, Codec] = {codec.media_type: codec for codec in (JSON, BinaryCodec())}
+BINARY: Codec = BinaryCodec()
+CODECS: dict[str, Codec] = {codec.media_type: codec for codec in (JSON, BINARY)}

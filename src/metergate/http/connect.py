@@ -1,4 +1,4 @@
-"""Connect's unary protocol over the contract's methods.
+"""Connect's protocol over the contract's methods; `stream.py` has what is particular to those that stream.
 
 The connectrpc library brings the codecs and gzip. Its server is not used: it answers unknown paths, wrong types, bad
 timeouts and oversized bodies by itself, without the ErrorInfo that every error of ours carries.
@@ -10,20 +10,22 @@ import asyncio
 import base64
 import logging
 import secrets
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from typing import Any, cast
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from metergate.domain.errors import MetergateError, Reason
+from metergate.http import stream
 from metergate.http.body import BodyReader, decompressor
 from metergate.http.codecs import CODECS, Codec
 from metergate.http.contract import FailureLike, MakeCall, MethodLike, ToFailure
-from metergate.http.errors import ProtocolError, error_response, malformed
+from metergate.http.errors import ProtocolError, error_body, error_response, malformed
+from metergate.http.stream import StreamResponse
 
 CALL_SECONDS = 60.0  # for calls that name no deadline; their bodies come from strangers
 _ASIDE_FROM = 32 * 1024  # bytes
@@ -59,7 +61,7 @@ class Connect:
             return
         await response(scope, receive, send)
 
-    async def _response(self, request: Request) -> Response:
+    async def _response(self, request: Request) -> ASGIApp:
         try:
             return await self._answer(request)
         except self._failure as failure:
@@ -83,8 +85,10 @@ class Connect:
     def _as_failure(self, error: MetergateError) -> FailureLike:
         return cast("FailureLike", self._to_failure(error))
 
-    async def _answer(self, request: Request) -> Response:
+    async def _answer(self, request: Request) -> ASGIApp:
         method = self._method(request)
+        if method.streams:
+            return await self._stream(request, method)
         reads = request.method == "GET"
         codec = _codec_of_query(request) if reads else _codec_of_body(request)
         limit = asyncio.timeout(_seconds(request))
@@ -105,6 +109,37 @@ class Connect:
                 raise
             raise MetergateError(Reason.DEADLINE_PASSED, "the call's deadline passed before its answer") from None
         return Response(encoded, media_type=codec.media_type)
+
+    async def _stream(self, request: Request, method: MethodLike) -> StreamResponse:
+        media_type, codec = stream.codec_of(request)
+        seconds = _seconds(request) if "connect-timeout-ms" in request.headers else None
+        async with asyncio.timeout(CALL_SECONDS):
+            body = stream.opened(await self._bodies.read(request))
+        call = self._make_call(dict(request.headers))
+
+        async def decoded() -> Any:
+            return await self._aside(len(body), codec.decode, body, method.request_type)
+
+        return StreamResponse(media_type, self._chunks(method.handle(decoded, call), codec, seconds))
+
+    async def _chunks(self, begun: Awaitable[Any], codec: Codec, seconds: float | None) -> AsyncGenerator[bytes]:
+        """The messages of a stream, each in its envelope, and how it ended."""
+        failure: FailureLike | None = None
+        until = None if seconds is None else asyncio.get_running_loop().time() + seconds
+        try:
+            async with aclosing(await begun) as messages:
+                while True:
+                    async with asyncio.timeout_at(until):
+                        message = await anext(messages)
+                    yield stream.enveloped(codec.encode(message))
+        except StopAsyncIteration:
+            pass  # it ended by itself
+        except TimeoutError:
+            message = "the call's deadline passed before the stream ended"
+            failure = self._as_failure(MetergateError(Reason.DEADLINE_PASSED, message))
+        except self._failure as error:
+            failure = cast("FailureLike", error)
+        yield stream.ended(None if failure is None else error_body(failure))
 
     async def _aside(self, size: int, work: Callable[..., Any], *arguments: Any) -> Any:
         if size <= _ASIDE_FROM:

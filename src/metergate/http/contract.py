@@ -9,7 +9,8 @@ from metergate.domain.errors import MetergateError
 
 
 class MethodLike(Protocol):
-    """A method of the contract. `handle` takes a function that decodes the request, and what `MakeCall` made."""
+    """A method of the contract. `handle` takes a function that decodes the request, and what `MakeCall` made; of
+    one that streams it answers with an async generator."""
 
     @property
     def path(self) -> str: ...
@@ -17,6 +18,8 @@ class MethodLike(Protocol):
     def request_type(self) -> type[Any]: ...
     @property
     def reads_only(self) -> bool: ...
+    @property
+    def streams(self) -> bool: ...
     @property
     def handle(self) -> Callable[[Any, Any], Awaitable[Any]]: ...
 

@@ -61,19 +61,19 @@ def error_response(
     failure: FailureLike, status: int | None = None, headers: Mapping[str, str] | None = None
 ) -> Response:
     """The failure as a response; `status` stands in for Connect's."""
-    name, usual = _CODES[failure.code]
-    body = {
-        "code": name,
-        "message": failure.message,
-        "details": [_detail(detail) for detail in failure.status.details],
-    }
     sent = dict(headers or {})
     if failure.pushback_ms is not None:
         sent["retry-after"] = str(math.ceil(failure.pushback_ms / 1000))
     if failure.code == _UNAUTHENTICATED:
         sent["www-authenticate"] = "Bearer"
-    content = json.dumps(body, ensure_ascii=False, indent=2) + "\n"
-    return Response(content, status or usual, sent, "application/json")
+    content = json.dumps(error_body(failure), ensure_ascii=False, indent=2) + "\n"
+    return Response(content, status or _CODES[failure.code][1], sent, "application/json")
+
+
+def error_body(failure: FailureLike) -> dict[str, Any]:
+    """The failure as Connect writes it."""
+    details = [_detail(detail) for detail in failure.status.details]
+    return {"code": _CODES[failure.code][0], "message": failure.message, "details": details}
 
 
 def _detail(detail: DetailLike) -> dict[str, Any]:

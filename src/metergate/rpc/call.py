@@ -51,7 +51,8 @@ class Failure(Exception):
 
 
 # The request comes as bytes from gRPC, and from the HTTP face as a coroutine function that decodes it.
-Handler = Callable[[Any, Call], Awaitable[Message]]
+# What a method answers with is a message, or of one that streams an async generator of messages.
+Handler = Callable[[Any, Call], Awaitable[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,7 @@ class Method:
     response_type: type[Message]
     handle: Handler
     reads_only: bool = field(default=False)
+    streams: bool = field(default=False)
 
     @property
     def path(self) -> str:

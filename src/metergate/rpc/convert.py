@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
+from typing import Any
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -56,6 +57,11 @@ _OUTCOMES: Mapping[Outcome, usage_event_pb2.Outcome] = {
 }
 
 
+def moment(request: Any, field: str) -> int | None:
+    """The instant of a request's field; None where it has none."""
+    return from_pb_time(getattr(request, field), field) if request.HasField(field) else None
+
+
 def from_pb_time(time: Timestamp, field: str) -> int:
     """The instant, cut to microseconds.
 
@@ -105,6 +111,21 @@ def from_pb_event(event: usage_event_pb2.UsageEvent, service: str, subject: str 
         event.values,
         event.labels,
         event.settles or settles,
+    )
+
+
+def to_pb_event(event: Event) -> usage_event_pb2.UsageEvent:
+    """The event as a message."""
+    return usage_event_pb2.UsageEvent(
+        id=event.id,
+        source=event.source,
+        type=event.type,
+        subject=event.subject,
+        time=None if event.time is None else to_pb_time(event.time),
+        amount="" if event.amount is None else quantity.to_text(event.amount),
+        values={name: quantity.to_text(value) for name, value in event.values.items()},
+        labels=event.labels,
+        settles=event.settles,
     )
 
 
@@ -198,8 +219,6 @@ def to_pb_limit_state(state: LimitState, message: decision_pb2.LimitState | None
         message.reserved = text(figures.reserved)
         message.leased = text(figures.leased)
         message.forfeited = text(figures.forfeited)
-    if state.pool:
-        message.pool = state.pool
     if state.overrun:
         message.overrun = text(state.overrun)
     if state.unknown:
@@ -209,8 +228,7 @@ def to_pb_limit_state(state: LimitState, message: decision_pb2.LimitState | None
     if resets_at is not None and resets_at != state.window.end:
         message.reset_time.seconds = resets_at // SECOND
         message.reset_time.nanos = resets_at % SECOND * 1000
-    if state.would_refuse:
-        message.would_refuse = True
+    _add_rare(state, message)
     if state.remaining is not None:
         message.remaining = text(state.remaining)
     if state.would_fit is not None:
@@ -220,6 +238,15 @@ def to_pb_limit_state(state: LimitState, message: decision_pb2.LimitState | None
         message.exhausted_in.seconds = ahead // SECOND
         message.exhausted_in.nanos = ahead % SECOND * 1000
     return message
+
+
+def _add_rare(state: LimitState, message: decision_pb2.LimitState) -> None:
+    if state.pool:
+        message.pool = state.pool
+    if state.would_refuse:
+        message.would_refuse = True
+    if state.grace_ends_at is not None:
+        message.grace_end_time.CopyFrom(to_pb_time(state.grace_ends_at))
 
 
 _encoded: dict[int, tuple[Decision, decision_pb2.Decision]] = {}

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from decimal import Decimal
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from metergate.domain import quantity
+from metergate.domain.aggregation import AGGREGATIONS, LevelUnit
 from metergate.domain.catalog import DEFAULT_PLAN, Action, Catalog, Change, Plan
 from metergate.domain.errors import MetergateError, Violation, invalid
-from metergate.domain.meter import Meter
+from metergate.domain.meter import LEVEL, LabelFilter, LatePolicy, Meter, Op
 from metergate.domain.period import Period, Weekday
 from metergate.domain.quota import DEFAULT_SUB_WINDOWS, Kind, Limit, Policy, Scope, WhenViewGone, text_of_max
 from metergate.rpc.convert import KINDS, PERIODS, POLICIES, SCOPES, from_pb_duration, to_pb_duration
@@ -18,14 +19,26 @@ from metergate.v1 import catalog_pb2
 
 T = TypeVar("T")
 
-_AGGREGATIONS: Mapping[int, str] = {
-    catalog_pb2.AGGREGATION_UNSPECIFIED: "sum",
-    catalog_pb2.AGGREGATION_SUM: "sum",
-    catalog_pb2.AGGREGATION_COUNT: "count",
+# Where an aggregation is unknown to the contract, the server does not start.
+_AGGREGATIONS: Mapping[str, catalog_pb2.Aggregation] = {
+    name: cast("catalog_pb2.Aggregation", catalog_pb2.Aggregation.Value(f"AGGREGATION_{name.upper()}"))
+    for name in AGGREGATIONS
 }
-_AGGREGATION_NUMBERS = {
-    "sum": catalog_pb2.AGGREGATION_SUM,
-    "count": catalog_pb2.AGGREGATION_COUNT,
+_OPS: Mapping[Op, catalog_pb2.LabelFilter.Op] = {
+    Op.EQUALS: catalog_pb2.LabelFilter.OP_EQUALS,
+    Op.IN: catalog_pb2.LabelFilter.OP_IN,
+    Op.PREFIX: catalog_pb2.LabelFilter.OP_PREFIX,
+    Op.NOT: catalog_pb2.LabelFilter.OP_NOT,
+}
+_LEVEL_UNITS: Mapping[LevelUnit, catalog_pb2.LevelUnit] = {
+    LevelUnit.HOUR: catalog_pb2.LEVEL_UNIT_HOUR,
+    LevelUnit.DAY: catalog_pb2.LEVEL_UNIT_DAY,
+    LevelUnit.MONTH: catalog_pb2.LEVEL_UNIT_MONTH,
+}
+_LATE: Mapping[LatePolicy, catalog_pb2.LatePolicy] = {
+    LatePolicy.NEXT_INVOICE: catalog_pb2.LATE_POLICY_NEXT_INVOICE,
+    LatePolicy.REOPEN_DRAFT: catalog_pb2.LATE_POLICY_REOPEN_DRAFT,
+    LatePolicy.DO_NOT_BILL: catalog_pb2.LATE_POLICY_DO_NOT_BILL,
 }
 _ACTIONS: Mapping[Action, catalog_pb2.CatalogChange.Action] = {
     Action.CREATE: catalog_pb2.CatalogChange.ACTION_CREATE,
@@ -54,6 +67,10 @@ _WHEN_VIEW_GONE: Mapping[WhenViewGone, catalog_pb2.WhenViewGone] = {
 }
 _OF_A_PERIOD = (Kind.CALENDAR, Kind.ANCHORED)
 
+_AGGREGATION_OF = _named(_AGGREGATIONS, "sum")
+_OP_OF = _named(_OPS, Op.IN)
+_LEVEL_UNIT_OF = _named(_LEVEL_UNITS, LevelUnit.MONTH)
+_LATE_OF = _named(_LATE, LatePolicy.NEXT_INVOICE)
 _PERIOD_OF = _named(PERIODS, Period.MONTH)
 _POLICY_OF = _named(POLICIES, Policy.HARD)
 _SCOPE_OF = _named(SCOPES, Scope.CUSTOMER)
@@ -88,16 +105,30 @@ def from_pb_catalog(catalog: catalog_pb2.Catalog) -> Catalog:
 
 def from_pb_meter(meter: catalog_pb2.Meter, field: str) -> Meter:
     """The meter, with its defaults filled in."""
+    aggregation = _enum(_AGGREGATION_OF, meter.aggregation, f"{field}.aggregation")
+    unit = _enum(_LEVEL_UNIT_OF, meter.level_unit, f"{field}.level_unit")
     return Meter(
         meter.name,
         meter.event_type or meter.name,
-        _enum(_AGGREGATIONS, meter.aggregation, f"{field}.aggregation"),
+        aggregation,
         meter.value,
         tuple(meter.dimensions),
         meter.allow_negative,
         meter.unit,
         meter.description,
+        filters=tuple([_from_pb_filter(one, f"{field}.filters[{at}]") for at, one in enumerate(meter.filters)]),
+        scale=quantity.parse_scale(meter.scale, f"{field}.scale") if meter.scale else quantity.ONE,
+        percentile=quantity.parse(meter.percentile, f"{field}.percentile") if meter.percentile else None,
+        level_unit=unit if aggregation == LEVEL or meter.level_unit else None,
+        accept_window=(
+            from_pb_duration(meter.accept_window, f"{field}.accept_window") if meter.HasField("accept_window") else None
+        ),
+        late=_enum(_LATE_OF, meter.late_policy, f"{field}.late_policy"),
     )
+
+
+def _from_pb_filter(filter_: catalog_pb2.LabelFilter, field: str) -> LabelFilter:
+    return LabelFilter(filter_.label, _enum(_OP_OF, filter_.op, f"{field}.op"), tuple(filter_.values))
 
 
 def from_pb_limit(limit: catalog_pb2.Limit, field: str) -> Limit:
@@ -123,6 +154,9 @@ def from_pb_limit(limit: catalog_pb2.Limit, field: str) -> Limit:
         limit.shadow,
         tuple(sorted(limit.thresholds)),
         _enum(_WHEN_VIEW_GONE_OF, limit.when_view_gone, f"{field}.when_view_gone"),
+        grace_period=from_pb_duration(limit.grace_period, f"{field}.grace_period")
+        if limit.HasField("grace_period")
+        else None,
     )
     return made if made.name else replace(made, name=f"{made.meter}/{made.window_name}"[:64])
 
@@ -165,12 +199,20 @@ def to_pb_meter(meter: Meter) -> catalog_pb2.Meter:
     return catalog_pb2.Meter(
         name=meter.name,
         event_type=meter.event_type,
-        aggregation=_AGGREGATION_NUMBERS[meter.aggregation],
+        aggregation=_AGGREGATIONS[meter.aggregation],
         value=meter.value,
         dimensions=meter.dimensions,
         allow_negative=meter.allow_negative,
         unit=meter.unit,
         description=meter.description,
+        filters=[
+            catalog_pb2.LabelFilter(label=label, op=_OPS[op], values=values) for label, op, values in meter.filters
+        ],
+        scale="" if meter.scale == 1 else quantity.to_text(meter.scale),
+        percentile="" if meter.percentile is None else quantity.to_text(meter.percentile),
+        level_unit=_LEVEL_UNITS[meter.level_unit] if meter.level_unit else None,
+        accept_window=None if meter.accept_window is None else to_pb_duration(meter.accept_window),
+        late_policy=None if meter.late is LatePolicy.NEXT_INVOICE else _LATE[meter.late],
     )
 
 
@@ -191,6 +233,7 @@ def to_pb_limit(limit: Limit) -> catalog_pb2.Limit:
         week_start=None if limit.week_start is Weekday.MONDAY else _WEEKDAYS[limit.week_start],
         burst=None if limit.burst is None else quantity.to_text(limit.burst),
         grace=None if limit.grace is None else quantity.to_text(limit.grace),
+        grace_period=None if limit.grace_period is None else to_pb_duration(limit.grace_period),
         shadow=limit.shadow,
         thresholds=limit.thresholds,
         when_view_gone=(None if limit.when_view_gone is WhenViewGone.LEDGER else _WHEN_VIEW_GONE[limit.when_view_gone]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import aclosing
 from typing import Any
 
 import grpc
@@ -91,12 +92,26 @@ class _Methods(grpc.GenericRpcHandler):
             try:
                 return await handle(request, call)
             except Failure as failure:
-                if failure.pushback_ms is not None:
-                    context.set_trailing_metadata((("grpc-retry-pushback-ms", str(failure.pushback_ms)),))
-                await context.abort_with_status(rpc_status.to_status(failure.status))
+                await _abort(context, failure)
+
+        async def stream(request: bytes, context: Any) -> Any:
+            try:
+                async with aclosing(await handle(request, call)) as messages:
+                    async for message in messages:
+                        yield message  # waits until the client has room for it
+            except Failure as failure:
+                await _abort(context, failure)
 
         # Requests stay bytes until the caller is known; see the validate interceptor.
+        if method.streams:
+            return grpc.unary_stream_rpc_method_handler(stream, None, method.response_type.SerializeToString)
         return grpc.unary_unary_rpc_method_handler(answer, None, method.response_type.SerializeToString)
+
+
+async def _abort(context: Any, failure: Failure) -> None:
+    if failure.pushback_ms is not None:
+        context.set_trailing_metadata((("grpc-retry-pushback-ms", str(failure.pushback_ms)),))
+    await context.abort_with_status(rpc_status.to_status(failure.status))
 
 
 def _metadata(pairs: Any) -> dict[str, str]:

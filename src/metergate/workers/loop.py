@@ -9,14 +9,20 @@ from collections.abc import Awaitable, Callable
 
 log = logging.getLogger(__name__)
 
+_LEAST_SECONDS = 0.05  # between two steps, however often somebody hurries
+
 
 class Loop:
-    """Runs `step` every `seconds`; an error is logged once until the step works again."""
+    """Runs `step` every `seconds`, and soon after `hurry` was set; an error is logged once until the step works
+    again."""
 
-    def __init__(self, name: str, seconds: float, step: Callable[[], Awaitable[None]]) -> None:
+    def __init__(
+        self, name: str, seconds: float, step: Callable[[], Awaitable[None]], hurry: asyncio.Event | None = None
+    ) -> None:
         self._name = name
         self._seconds = seconds
         self._step = step
+        self._hurry = hurry
         self._task: asyncio.Task[None] | None = None
         self._failing = False
 
@@ -39,4 +45,14 @@ class Loop:
             except Exception as error:  # noqa: BLE001  a loop goes on
                 log.log(logging.DEBUG if self._failing else logging.WARNING, "%s: %s", self._name, error)
                 self._failing = True
+            await self._pause()
+
+    async def _pause(self) -> None:
+        if self._hurry is None:
             await asyncio.sleep(self._seconds)
+            return
+        # What comes at once is seen to at once.
+        await asyncio.sleep(min(_LEAST_SECONDS, self._seconds))
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._hurry.wait(), self._seconds)
+        self._hurry.clear()

@@ -95,3 +95,11 @@ def test_quota_events_follow_pages(run: Run, fake: FakeServer) -> None:
     table = run("quota", "events").out
     for word in ("calls/month", "alice", "region=eu", "80%", "1,600", "2,000", "100%"):
         assert word in table
+
+
+def test_a_pool_is_told_of(run: Run, fake: FakeServer) -> None:
+    pooled = customer(pool="group")
+    asked = answers(fake, "CustomerService/AssignPool", pb.AssignPoolResponse(customer=pooled))
+    assert run("customer", "pool", "acme", "group").out == f"{WORDS}, and shares the limits of group\n"
+    assert (asked[0].customer, asked[0].pool, bool(asked[0].request_id)) == ("acme", "group", True)
+    assert json.loads(run("customer", "pool", "acme", "group", "--json").out)["customer"]["pool"] == "group"

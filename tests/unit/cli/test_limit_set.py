@@ -40,6 +40,11 @@ from tests.unit.cli.test_commands import answers
         ("--concurrent", {"kind": "CONCURRENCY"}, "hard 100 at once"),
         ("--grace 5", {"kind": "CALENDAR", "period": "MONTH", "policy": "GRACE", "grace": "5"},
          "grace 100 a month and 5 of grace"),
+        ("--grace-period 2h", {"kind": "CALENDAR", "period": "MONTH", "policy": "GRACE", "grace_period": "7200s"},
+         "grace 100 a month and 2h of grace"),
+        ("--grace 5 --grace-period 30d",
+         {"kind": "CALENDAR", "period": "MONTH", "policy": "GRACE", "grace": "5", "grace_period": "2592000s"},
+         "grace 100 a month and 5 for 30d of grace"),
         ("--shadow --threshold 80 --threshold 100 --when-view-gone deny",
          {"kind": "CALENDAR", "period": "MONTH", "shadow": True, "thresholds": [80, 100], "when_view_gone": "DENY"},
          "shadow hard 100 a month"),
@@ -81,6 +86,8 @@ def _full(asked: dict[str, Any]) -> dict[str, Any]:
         ("--anchored --per lifetime", "--per"),
         ("--rolling --rate", "--rate"),
         ("--soft --grace 5", "--grace"),
+        ("--soft --grace-period 1h", "--grace-period"),
+        ("--grace-period forever", "--grace-period"),
         ("--threshold many", "--threshold"),
         ("--week-start noday", "--week-start"),
         ("--when-view-gone maybe", "--when-view-gone"),
@@ -96,7 +103,8 @@ CATALOG = """
 plans:
   - name: default
     limits:
-      - {{meter: m, max: 100, kind: rolling, length: {length}, thresholds: [80, 100], shadow: true}}
+      - {{meter: m, max: 100, kind: rolling, length: {length}, thresholds: [80, 100], shadow: true,
+         grace_period: {length}}}
 """
 
 
@@ -108,6 +116,7 @@ def test_lengths_in_yaml_are_written_as_on_the_command_line(tmp_path: Path, leng
     path.write_text(CATALOG.format(length=length))
     limit = read_catalog(path).plans[0].limits[0]
     assert (limit.length.seconds, limit.length.nanos, list(limit.thresholds)) == (seconds, 0, [80, 100])
+    assert limit.grace_period == limit.length
 
 
 @pytest.mark.parametrize("length", ["1 hour", "1w", "-5s", "0.5s", "60"])

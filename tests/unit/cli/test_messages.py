@@ -63,7 +63,7 @@ def test_p7_numbers_in_yaml_keep_their_digits(tmp_path: Path) -> None:
         ("meters: x", "meters must be a list"),
         ("meters: [x]", r"meters\[0\] must be a mapping"),
         ("meters: [{name: a, agregation: sum}]", r"meters\[0\].agregation is not known: did you mean 'aggregation'"),
-        ("meters: [{name: a, aggregation: avg}]", r"aggregation is 'avg', but must be one of sum, count"),
+        ("meters: [{name: a, aggregation: mean}]", r"aggregation is 'mean', but must be one of sum, count, avg"),
         ("meters: [{name: a, allow_negative: ja}]", "must be true or false"),
         ("meters: [{name: {a: b}}]", "must be one value"),
         ("plans: [{name: a, limits: [{labels: [x]}]}]", "labels must be a mapping"),

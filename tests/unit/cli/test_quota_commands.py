@@ -269,3 +269,14 @@ def test_p12_amounts_and_stretches_that_are_none(run: Run) -> None:
         assert (done.code, "METER=AMOUNT" in done.err) == (2, True)
     done = run("quota", "extend", "r-1", "--ttl", "soon")
     assert (done.code, done.err) == (1, "Error: 'soon' is not a stretch of time: write 30s, 10m, 2h or 1d.\n")
+
+
+def test_p5_a_counter_that_was_not_looked_up_shows_no_figures(run: Run, fake: FakeServer) -> None:
+    unknown = {"name": "api_calls/month", "max": "100", "would_fit": "0", "unknown": True}
+    for decision, words, code in (
+        ({"allowed": True}, "allowed", 0), ({"binding_limit": "api_calls/month"}, "refused by api_calls/month", 4),
+    ):  # fmt: skip
+        answer = reply(pb.CheckQuotaResponse, decision=decision | {"limits": [unknown], "degraded": True})
+        answers(fake, "QuotaService/CheckQuota", answer)
+        done = run("quota", "check", "api_calls", "--subject", "acme")
+        assert said(done) == (code, [f"{words} · not looked up · degraded"], "")

@@ -10,7 +10,7 @@ import pytest
 from metergate.domain.catalog import LENGTH_MAX, MAX_LIMITS_PER_PLAN, MAX_METERS, Action, Catalog, Plan, changes
 from metergate.domain.errors import MetergateError, Reason
 from metergate.domain.meter import Meter
-from metergate.domain.period import HOUR, MINUTE, SECOND, Period, Weekday
+from metergate.domain.period import DAY, HOUR, MINUTE, SECOND, Period, Weekday
 from metergate.domain.quota import Kind, Limit, Policy, Scope, WhenViewGone
 
 TOKENS = Meter("tokens", "llm.request", value="tokens", dimensions=("model", "region"))
@@ -194,6 +194,41 @@ def test_changes_of_the_same_catalog_are_none_whatever_versions_say() -> None:
     later = CATALOG.succeed(replace(CATALOG, meters=CATALOG.meters[::-1], plans=CATALOG.plans[::-1]))
     assert changes(CATALOG, later) == []
     assert [one.kind for one in changes(CATALOG, replace(CATALOG, default_plan="pro"))] == ["default_plan"]
+
+
+GRACED = replace(LIMIT, policy=Policy.GRACE, grace_period=HOUR)
+
+
+@pytest.mark.parametrize(
+    ("limit", "field"),
+    [
+        (replace(GRACED, policy=Policy.HARD), "grace_period"),
+        (replace(GRACED, policy=Policy.SOFT), "grace_period"),
+        (replace(GRACED, grace_period=0), "grace_period"),
+        (replace(GRACED, grace_period=HOUR + 1), "grace_period"),
+        (replace(GRACED, grace_period=4_000 * DAY), "grace_period"),
+        (replace(GRACED, max=None), "grace_period"),
+        (replace(GRACED, kind=Kind.ROLLING, length=HOUR), "grace_period"),
+        (replace(GRACED, kind=Kind.CONCURRENCY), "grace_period"),
+        (replace(GRACED, kind=Kind.RATE, length=HOUR), "policy"),
+        (replace(GRACED, grace_period=None), "grace"),
+        (replace(GRACED, grace=Decimal(0)), "grace"),
+    ],
+)
+def test_p12_a_grace_of_time_that_makes_no_sense(limit: Limit, field: str) -> None:
+    with pytest.raises(MetergateError) as refused:
+        Catalog((TOKENS,), (Plan("default", (limit,)),)).check()
+    assert [one.field for one in refused.value.violations] == [f"plans[0].limits[0].{field}"]
+
+
+def test_a_grace_of_time_is_known_by_meter_whatever_the_plan() -> None:
+    plans = (Plan("default", (LIMIT,)), Plan("a", (GRACED,)), Plan("b", (GRACED, replace(GRACED, name="other"))))
+    catalog = Catalog((TOKENS, CALLS), plans)
+    catalog.check()
+    assert catalog.graced == {"tokens": (GRACED.name, "other")}
+    assert (CATALOG.graced, CATALOG.thresholds_look_back, catalog.thresholds_look_back) == ({}, None, 0)
+    (change,) = changes(Catalog((TOKENS,), plans[1:2]), Catalog((TOKENS,), (Plan("a", (LIMIT,)),)))
+    assert change.differences == ("policy: grace -> hard", "grace_period: 1h -> none")
 
 
 def test_a_successor_raises_since_only_of_meters_that_count_differently() -> None:

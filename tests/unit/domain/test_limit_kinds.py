@@ -86,6 +86,56 @@ def test_a_shadow_limit_says_what_it_would_have_refused(used: str, would_refuse:
     assert not state(HARD, "1", used).would_refuse
 
 
+TIMED = replace(HARD, policy=Policy.GRACE, grace_period=MINUTE)
+
+
+@pytest.mark.parametrize(
+    ("grace", "amount", "used", "began", "fits_", "would_fit"),
+    [
+        (None, "1", "100", None, True, "1"),  # not told yet: this very request begins it
+        (None, "9999", "0", None, True, "9999"),
+        (None, "9999", "100", MINUTE - 1, True, "9999"),
+        (None, "1", "100", MINUTE, False, "0"),
+        (None, "11", "90", MINUTE, False, "10"),
+        (None, "10", "90", MINUTE, True, "10"),  # below the maximum again, since that was raised
+        ("20", "20", "100", MINUTE - 1, True, "20"),
+        ("20", "21", "100", MINUTE - 1, False, "20"),
+        ("20", "1", "100", MINUTE, False, "0"),
+    ],
+)
+def test_p2_grace_admits_for_its_time(
+    grace: str | None, amount: str, used: str, began: int | None, fits_: bool, would_fit: str
+) -> None:
+    limit = replace(TIMED, grace=Decimal(grace) if grace else None)
+    found = ask(limit, amount, used)
+    reached = () if began is None else (("calls/day", NOW - began),)
+    state_ = look_at(found._replace(figures=found.figures._replace(reached=reached)), NOW)
+    assert (state_.fits, state_.would_fit) == (fits_, Decimal(would_fit))
+    assert state_.grace_ends_at == (None if began is None else NOW - began + MINUTE)
+    assert state_.resets_at == TODAY.end
+
+
+def test_a_limit_of_nothing_has_no_grace_of_time() -> None:
+    assert not state(replace(TIMED, max=Decimal(0)), "1").fits
+    assert state(replace(TIMED, max=None), "1").fits  # of an override
+
+
+def test_a_shadow_limit_would_refuse_when_its_grace_is_over() -> None:
+    shadow = replace(TIMED, shadow=True)
+    for began, would_refuse in ((MINUTE - 1, False), (MINUTE, True)):
+        found = ask(shadow, "0", "120")
+        found = found._replace(figures=found.figures._replace(reached=(("calls/day", NOW - began),)))
+        assert look_at(found, NOW).would_refuse is would_refuse
+
+
+def test_a_grace_of_time_is_told_by_the_threshold_of_a_hundred() -> None:
+    assert TIMED.fires == (100,)
+    assert replace(TIMED, thresholds=(50, 100)).fires == (50, 100)
+    assert replace(TIMED, thresholds=(50,)).fires == (50, 100)
+    assert HARD.fires == ()
+    assert crossed(TIMED, Figures(), figures("100")) == (100,)
+
+
 def test_a_shadow_limit_does_not_hide_one_that_refuses() -> None:
     decision = judge(ask(SHADOW, "1", "500"), ask(HARD, "1", "100"))
     assert decision.binding is decision.states[1]
@@ -117,7 +167,7 @@ def test_p2_a_rate_lives_by_its_tat_alone() -> None:
     found = state(RATE, "6")
     assert (found.fits, found.would_fit, found.remaining) == (False, 5, 5)
     after = advance(RATE, figures("3"), Decimal(5), NOW)
-    assert after == figures("3", tat=str(NOW + SECOND // 2))
+    assert after == figures("3", tat=str(NOW + SECOND // 2), pace="100000")
     found = state(RATE, "2", tat=str(after.tat))
     assert (found.fits, found.remaining, found.frees_at, found.resets_at) == (
         False, 0, NOW + 200_000, NOW + 200_000,

@@ -33,7 +33,8 @@ NOW = 1_795_000_000_000_000 // QUARTER * QUARTER + 7 * period.MINUTE
 TOKENS = Meter("tokens", "llm", value="tokens", dimensions=("model",))
 CALLS = Meter("calls", "llm", "count")
 DELTA = Meter("seats", "seats", allow_negative=True)
-CATALOG = Catalog((TOKENS, CALLS, DELTA))
+LIMITS = tuple([Limit(f"{meter.name}/month", meter.name, None) for meter in (TOKENS, DELTA)])
+CATALOG = Catalog((TOKENS, CALLS, DELTA), (Plan("default", LIMITS),))
 
 
 def event(id: str, type: str = "llm", **fields: Any) -> Event:
@@ -81,16 +82,17 @@ def test_an_event_is_appended_and_counted_in_each_meter() -> None:
     assert [(row.event, row.customer, row.seq, row.counted_at) for row in posting.rows] == [(one, "acme", 42, NOW)]
     quarter = NOW - 7 * period.MINUTE
     assert posting.rollups == {
-        RollupKey("acme", "tokens", quarter, "acme", ("m",)): (1, Decimal(10)),
-        RollupKey("acme", "calls", quarter, "acme", ()): (1, Decimal(1)),
+        RollupKey("acme", TOKENS.measure, quarter, "acme", ("m",)): (1, Decimal(10)),
+        RollupKey("acme", CALLS.measure, quarter, "acme", ()): (1, Decimal(1)),
     }
-    assert posting.uses["acme", "tokens"] == [Use(NOW, "acme", one.labels, Decimal(10))]
+    # Nobody limits calls: no counter is moved by them.
+    assert posting.uses == {("acme", "tokens"): [Use(NOW, "acme", one.labels, Decimal(10))]}
 
 
 def test_an_event_counts_at_its_own_time_and_a_missing_label_is_empty() -> None:
     posting = posted(event("1", time=NOW - 3 * DAY), event("2", time=NOW - 3 * DAY))
     quarter = NOW - 3 * DAY - 7 * period.MINUTE
-    assert posting.rollups[RollupKey("acme", "tokens", quarter, "acme", ("",))] == (2, Decimal(20))
+    assert posting.rollups[RollupKey("acme", TOKENS.measure, quarter, "acme", ("",))] == (2, Decimal(20))
 
 
 def test_p1_the_same_id_twice_in_one_batch_counts_once() -> None:
@@ -147,7 +149,7 @@ def test_negative_usage_is_refused_where_a_meter_only_grows_and_nothing_of_it_co
     assert posting.receipts[0].error
     assert posting.receipts[0].error.field == "values.tokens"
     assert posting.receipts[0].error.metadata["meter"] == "tokens"
-    assert posting.rollups == {RollupKey("acme", "seats", NOW - 7 * period.MINUTE, "acme", ()): (1, Decimal(-3))}
+    assert posting.rollups == {RollupKey("acme", DELTA.measure, NOW - 7 * period.MINUTE, "acme", ()): (1, Decimal(-3))}
     growing = Catalog((Meter("calls", "calls", "count"),))
     refused = posted(event("3", "calls", amount="-1"), catalog=growing)
     assert refused.receipts[0].error

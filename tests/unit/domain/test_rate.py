@@ -89,11 +89,56 @@ def test_a_clock_that_steps_back_admits_nothing_more() -> None:
     assert not one.conforms(tat, Decimal(1), NOW - 60 * SECOND)
 
 
-def test_a_changed_rate_goes_on_from_the_same_instant() -> None:
-    tat = admit(rate("10"), "10")
-    assert rate("1").left(tat, NOW) == 0  # a second is one unit now
-    assert rate("100").left(tat, NOW) == 0
-    assert rate("100").left(tat, NOW + SECOND // 2) == 50
+def test_facts_take_by_the_time_by_which_they_count() -> None:
+    one = rate("10")
+    behind = [(NOW - SECOND // 2, Decimal(3)), (NOW - SECOND, Decimal(4)), (NOW + MINUTE, Decimal(2))]
+    # 4 came back since, and 3 of which all but a fifth of a second did; what is ahead of its time counts from now.
+    assert one.after_facts(ZERO, behind, NOW) == NOW + SECOND // 5
+    assert one.after_facts(ZERO, [(NOW - SECOND, Decimal(25))], NOW) == NOW + 3 * SECOND // 2
+    assert one.after_facts(Decimal(NOW), [(NOW, ZERO), (NOW, Decimal(1))], NOW) == NOW + SECOND // 10
+
+
+def test_a_correction_takes_the_difference_and_gives_nothing_back() -> None:
+    one, tat = rate("10"), Decimal(NOW + SECOND)
+    assert one.after_facts(tat, [(NOW, Decimal(-3)), (NOW, Decimal(5))], NOW) == tat + 2 * SECOND // 10
+    assert one.after_facts(tat, [(NOW, Decimal(-3)), (NOW, Decimal(2))], NOW) == tat
+
+
+def test_facts_that_came_too_late_to_matter_take_nothing() -> None:
+    one, slow = rate("10"), rate("10", burst="600")
+    tat = Decimal(NOW + SECOND)
+    assert one.after_facts(tat, [(NOW - SECOND - 1, Decimal(1_000))], NOW) == tat
+    assert one.after_facts(tat, [(NOW - SECOND, Decimal(1))], NOW) > tat
+    assert slow.remembers == MINUTE  # as long as all of its burst takes to come back
+    assert slow.after_facts(tat, [(NOW - MINUTE, Decimal(1))], NOW) > tat
+
+
+@pytest.mark.parametrize(
+    ("after", "left"),
+    [
+        ("100 in a second", 90),
+        ("20 in a second", 10),
+        ("10 in a minute", 0),
+        ("600 in a minute", 590),
+        ("5 in a second", 0),
+    ],
+)
+def test_a_changed_rate_goes_on_with_the_same_amount_taken(after: str, left: int) -> None:
+    old, (most, _, _, length) = rate("10"), after.split()
+    new = rate(most, MINUTE if length == "minute" else SECOND)
+    tat = new.carried(admit(old, "10"), old.interval, NOW)
+    assert new.left(tat, NOW) == left
+
+
+def test_nobody_waits_for_longer_after_a_change_than_before_or_than_for_a_whole_burst() -> None:
+    old, new = rate("100"), rate("1", 3600 * SECOND)
+    tat = new.carried(admit(old, "100"), old.interval, NOW)
+    assert (new.left(tat, NOW), tat) == (0, NOW + 3600 * SECOND)
+    in_debt = new.after(ZERO, Decimal(3), NOW)  # for three hours
+    assert rate("1", 7200 * SECOND).carried(in_debt, new.interval, NOW) == in_debt
+    assert rate("2", 3600 * SECOND).carried(in_debt, new.interval, NOW) == NOW + 3 * 1800 * SECOND
+    paid = Decimal(NOW - 1)
+    assert new.carried(paid, old.interval, NOW) == paid
 
 
 def test_the_largest_figures_stay_exact() -> None:

@@ -15,7 +15,7 @@ from __future__ import annotations
 from metergate_client.admission import Admission, ConsumeResult, ConsumeResults
 from metergate_client.aio import AsyncMetergate
 from metergate_client.client import Metergate
-from metergate_client.customers import Customer, Subject
+from metergate_client.customers import Customer, LimitOverride, Subject
 from metergate_client.errors import (
     Conflict,
     FieldViolation,
@@ -29,11 +29,16 @@ from metergate_client.errors import (
 )
 from metergate_client.events import Event, Receipt, Receipts, RecordedEvent
 from metergate_client.exact import Amount, Span
+from metergate_client.explained import BurnedGrant, ExplainedLimit, Explanation, HeldCapacity, RecordedId
+from metergate_client.grants import Grant, GrantMove
 from metergate_client.ids import new_id
+from metergate_client.lease import Lease
 from metergate_client.leases.aio import AsyncLeaseHolder
 from metergate_client.leases.holder import LeaseHolder
 from metergate_client.leases.model import EventForm, LeasePace
-from metergate_client.quota import Check, CheckResult, Decision, Limit, Limits, LimitState
+from metergate_client.limit import Limit
+from metergate_client.limit_events import LimitEvent
+from metergate_client.quota import Check, CheckResult, Decision, Limits, LimitState
 from metergate_client.reservation import AsyncReservation, Reservation, Reserving
 from metergate_client.reserved import Committed, Reserved, ReservedAmount
 from metergate_client.summary import Point, Series, Usage
@@ -44,6 +49,7 @@ __all__ = [
     "AsyncLeaseHolder",
     "AsyncMetergate",
     "AsyncReservation",
+    "BurnedGrant",
     "Check",
     "CheckResult",
     "Committed",
@@ -54,11 +60,19 @@ __all__ = [
     "Decision",
     "Event",
     "EventForm",
+    "ExplainedLimit",
+    "Explanation",
     "FieldViolation",
+    "Grant",
+    "GrantMove",
+    "HeldCapacity",
     "InvalidArgument",
+    "Lease",
     "LeaseHolder",
     "LeasePace",
     "Limit",
+    "LimitEvent",
+    "LimitOverride",
     "LimitState",
     "Limits",
     "Metergate",
@@ -70,6 +84,7 @@ __all__ = [
     "Receipt",
     "Receipts",
     "RecordedEvent",
+    "RecordedId",
     "Reservation",
     "Reserved",
     "ReservedAmount",

@@ -11,8 +11,11 @@ from weakref import WeakSet
 import grpc
 from grpc import aio
 
-from metergate_client.calls import catalog, customers, quota
+from metergate_client.calls import catalog, quota
 from metergate_client.calls import consume as consume_calls
+from metergate_client.calls import customers as customer_calls
+from metergate_client.calls import explain as explain_calls
+from metergate_client.calls import grants as grant_calls
 from metergate_client.calls import reserve as reserve_calls
 from metergate_client.calls import usage as usage_calls
 from metergate_client.calls.call import Call, Pages
@@ -58,7 +61,7 @@ def _reserving(build: Callable[P, Call[Any, Answer]]) -> Callable[Concatenate[As
 
 
 class AsyncMetergate:
-    """``Metergate`` for asyncio: the same calls, awaited; ``events`` is an asynchronous iterator.
+    """``Metergate`` for asyncio: the same calls, awaited; what iterates does so asynchronously.
 
     One client belongs to one event loop: that of its first call, where its channel is made. The arguments are those
     of ``Metergate``; ``channel`` is a ``grpc.aio.Channel``.
@@ -95,10 +98,24 @@ class AsyncMetergate:
     consume_unit = _awaited(consume_calls.consume_unit)
     consume_batch = _awaited(consume_calls.consume_batch)
     reserve = _reserving(reserve_calls.reserve)
+    explain = _awaited(explain_calls.explain)
+    limit_events = _paged(explain_calls.limit_events)
+    release_lease = _awaited(explain_calls.release_lease)
     set_limit = _awaited(catalog.set_limit)
-    create_customer = _awaited(customers.create_customer)
-    create_subject = _awaited(customers.create_subject)
-    assign_plan = _awaited(customers.assign_plan)
+    create_customer = _awaited(customer_calls.create_customer)
+    customer = _awaited(customer_calls.customer)
+    customers = _paged(customer_calls.customers)
+    update_customer = _awaited(customer_calls.update_customer)
+    create_subject = _awaited(customer_calls.create_subject)
+    subjects = _paged(customer_calls.subjects)
+    assign_plan = _awaited(customer_calls.assign_plan)
+    assign_pool = _awaited(customer_calls.assign_pool)
+    set_limit_override = _awaited(customer_calls.set_limit_override)
+    delete_limit_override = _awaited(customer_calls.delete_limit_override)
+    create_grant = _awaited(grant_calls.create_grant)
+    void_grant = _awaited(grant_calls.void_grant)
+    grants = _paged(grant_calls.grants)
+    grant_moves = _paged(grant_calls.grant_moves)
 
     async def run(self, call: Call[Any, T]) -> T:
         """Send a call of ``metergate_client.calls`` and read its answer.

@@ -12,7 +12,8 @@ from metergate_client.v1 import catalog_pb2, customer_pb2, quota_pb2, usage_pb2
 
 _FILES: Sequence[FileDescriptor] = tuple(m.DESCRIPTOR for m in (catalog_pb2, customer_pb2, quota_pb2, usage_pb2))
 # Usage and consumption are keyed by event ids, reservations and leases by request ids or by their own, with figures
-# that only grow; checks change nothing. What makes or changes other things is left to the caller to repeat.
+# that only grow; changes of the catalog and of customers by request ids, which this client makes before the first try.
+# Checks change nothing, and what was voided or released stays so. ApplyCatalog, which it does not call, is left out.
 _REPEATABLE = (
     "RecordUsage",
     "BatchRecordUsage",
@@ -27,7 +28,18 @@ _REPEATABLE = (
     "AcquireLease",
     "SyncLeases",
     "ReturnLease",
+    "ReleaseLease",
     "ExplainDecision",
+    "SetLimit",
+    "CreateCustomer",
+    "UpdateCustomer",
+    "AssignPlan",
+    "AssignPool",
+    "SetLimitOverride",
+    "DeleteLimitOverride",
+    "CreateSubject",
+    "CreateGrant",
+    "VoidGrant",
 )
 _RECEIVE_BYTES = 64 * 1024 * 1024
 

@@ -10,8 +10,11 @@ from weakref import WeakSet
 
 import grpc
 
-from metergate_client.calls import catalog, customers, quota
+from metergate_client.calls import catalog, quota
 from metergate_client.calls import consume as consume_calls
+from metergate_client.calls import customers as customer_calls
+from metergate_client.calls import explain as explain_calls
+from metergate_client.calls import grants as grant_calls
 from metergate_client.calls import reserve as reserve_calls
 from metergate_client.calls import usage as usage_calls
 from metergate_client.calls.call import Call, Pages
@@ -93,10 +96,24 @@ class Metergate:
     consume_unit = _blocking(consume_calls.consume_unit)
     consume_batch = _blocking(consume_calls.consume_batch)
     reserve = _reserving(reserve_calls.reserve)
+    explain = _blocking(explain_calls.explain)
+    limit_events = _paged(explain_calls.limit_events)
+    release_lease = _blocking(explain_calls.release_lease)
     set_limit = _blocking(catalog.set_limit)
-    create_customer = _blocking(customers.create_customer)
-    create_subject = _blocking(customers.create_subject)
-    assign_plan = _blocking(customers.assign_plan)
+    create_customer = _blocking(customer_calls.create_customer)
+    customer = _blocking(customer_calls.customer)
+    customers = _paged(customer_calls.customers)
+    update_customer = _blocking(customer_calls.update_customer)
+    create_subject = _blocking(customer_calls.create_subject)
+    subjects = _paged(customer_calls.subjects)
+    assign_plan = _blocking(customer_calls.assign_plan)
+    assign_pool = _blocking(customer_calls.assign_pool)
+    set_limit_override = _blocking(customer_calls.set_limit_override)
+    delete_limit_override = _blocking(customer_calls.delete_limit_override)
+    create_grant = _blocking(grant_calls.create_grant)
+    void_grant = _blocking(grant_calls.void_grant)
+    grants = _paged(grant_calls.grants)
+    grant_moves = _paged(grant_calls.grant_moves)
 
     def run(self, call: Call[Any, T]) -> T:
         """Send a call of ``metergate_client.calls`` and read its answer.

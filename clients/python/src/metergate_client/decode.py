@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.internal.enum_type_wrapper import EnumTypeWrapper
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from metergate_client.customers import Customer, Subject
+from metergate_client.customers import Customer, LimitOverride, Subject
 from metergate_client.events import Event, Receipt, RecordedEvent
-from metergate_client.quota import CheckResult, Decision, Limit, Limits, LimitState
+from metergate_client.limit import Limit
+from metergate_client.quota import CheckResult, Decision, Limits, LimitState
 from metergate_client.summary import Point, Series, Usage
 from metergate_client.v1 import (
     catalog_pb2,
@@ -28,6 +30,12 @@ def from_pb_time(message: Message, field: str) -> datetime | None:
     """The moment in this field, in UTC; None when it was not given."""
     time: Timestamp = getattr(message, field)
     return time.ToDatetime(tzinfo=UTC) if message.HasField(field) else None
+
+
+def from_pb_span(message: Message, field: str) -> timedelta | None:
+    """The length in this field; None when it was not given."""
+    length: Duration = getattr(message, field)
+    return length.ToTimedelta() if message.HasField(field) else None
 
 
 def from_pb_word(enum: EnumTypeWrapper, prefix: str, value: int) -> str:
@@ -103,8 +111,14 @@ def from_pb_limit_state(limit: decision_pb2.LimitState) -> LimitState:
         scope=from_pb_word(catalog_pb2.Scope, "SCOPE_", limit.scope),
         reset_time=from_pb_time(limit, "reset_time"),
         overrun=from_pb_decimal(limit.overrun),
-        exhausted_in=limit.exhausted_in.ToTimedelta() if limit.HasField("exhausted_in") else None,
+        exhausted_in=from_pb_span(limit, "exhausted_in"),
         labels=dict(limit.labels),
+        kind=from_pb_word(catalog_pb2.LimitKind, "LIMIT_KIND_", limit.kind),
+        shadow=limit.shadow,
+        would_refuse=limit.would_refuse,
+        unknown=limit.unknown,
+        overridden=limit.overridden,
+        pool=limit.pool,
     )
 
 
@@ -116,7 +130,7 @@ def from_pb_decision(decision: decision_pb2.Decision) -> Decision:
         reason=decision.reason,
         binding_limit=decision.binding_limit,
         limits=tuple(from_pb_limit_state(limit) for limit in decision.limits),
-        retry_after=decision.retry_after.ToTimedelta() if decision.HasField("retry_after") else None,
+        retry_after=from_pb_span(decision, "retry_after"),
         as_of=from_pb_time(decision, "as_of"),
         answered_by=from_pb_word(decision_pb2.AnsweredBy, "ANSWERED_BY_", decision.answered_by),
         degraded=decision.degraded,
@@ -149,18 +163,37 @@ def from_pb_limit(answer: catalog_pb2.SetLimitResponse) -> Limit:
         plan=answer.plan,
         labels=dict(limit.labels),
         per_labels=tuple(limit.per_labels),
+        kind=from_pb_word(catalog_pb2.LimitKind, "LIMIT_KIND_", limit.kind),
+        length=from_pb_span(limit, "length"),
+        burst=Decimal(limit.burst) if limit.burst else None,
+        grace=Decimal(limit.grace) if limit.grace else None,
+        shadow=limit.shadow,
+        thresholds=tuple(limit.thresholds),
     )
 
 
 def from_pb_customer(customer: customer_pb2.Customer) -> Customer:
     """Who is billed."""
-    created = from_pb_time(customer, "create_time")
-    return Customer(customer.id, customer.name, customer.plan, customer.time_zone, created)
+    return Customer(
+        id=customer.id,
+        name=customer.name,
+        plan=customer.plan,
+        time_zone=customer.time_zone,
+        create_time=from_pb_time(customer, "create_time"),
+        anchor_time=from_pb_time(customer, "anchor_time"),
+        limit_overrides=tuple(_override(one) for one in customer.limit_overrides),
+        pool=customer.pool,
+    )
 
 
 def from_pb_subject(subject: customer_pb2.Subject) -> Subject:
     """What is metered."""
     return Subject(subject.id, subject.customer, from_pb_time(subject, "create_time"))
+
+
+def _override(override: customer_pb2.LimitOverride) -> LimitOverride:
+    start, end = from_pb_time(override, "start_time"), from_pb_time(override, "end_time")
+    return LimitOverride(override.limit, _most(override.max), start, end)
 
 
 def _series(series: usage_pb2.UsageSeries) -> Series:

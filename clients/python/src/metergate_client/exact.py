@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import TypeAlias
@@ -76,3 +77,8 @@ def moment_text(moment: datetime) -> str:
     """A moment for people: to the minute, and finer only where it is finer."""
     fine = "microseconds" if moment.microsecond else "seconds" if moment.second else "minutes"
     return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec=fine) + "Z"
+
+
+def labels_text(labels: Mapping[str, str]) -> str:
+    """Label values for people: ``{region=eu}``; empty where there are none."""
+    return "{" + ", ".join(f"{key}={value}" for key, value in labels.items()) + "}" if labels else ""

@@ -6,13 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Literal, TypeAlias
 
-from metergate_client.exact import Amount, moment_text, quantity_text
-
-Period: TypeAlias = Literal["minute", "hour", "day", "week", "month", "year"]
-Policy: TypeAlias = Literal["hard", "soft"]
-Scope: TypeAlias = Literal["customer", "subject"]
+from metergate_client.exact import Amount, labels_text, moment_text, quantity_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +36,20 @@ class LimitState:
         forfeited: What leases that fell silent have not reported.
         remaining: What is left, at least 0; None = unlimited.
         would_fit: The most of the asked amount that would fit; None = unlimited.
-        policy: "hard" or "soft".
+        policy: "hard", "soft" or "grace".
         scope: "customer" or "subject": whose usage is counted together.
         reset_time: When the limit is whole again.
         overrun: What facts lifted above the limit.
         exhausted_in: When it will be used up at the present pace, where the server says so.
         labels: The label values that the counter is for.
+        kind: What it holds down: "calendar", "anchored", "fixed", "rolling", "lifetime", "rate", "concurrency" or
+            "grants".
+        shadow: Whether it never refuses, and only decides and counts.
+        would_refuse: A shadow limit that would have refused.
+        unknown: Whether the counter was not looked up, since the fast view is gone and the limit says to go without
+            it: there are no figures then.
+        overridden: Whether ``max`` is the customer's own, in the place of the plan's.
+        pool: The pool whose limit it is; empty = the customer's own.
     """
 
     name: str
@@ -66,13 +69,21 @@ class LimitState:
     overrun: Decimal
     exhausted_in: timedelta | None
     labels: Mapping[str, str]
+    kind: str = "calendar"
+    shadow: bool = False
+    would_refuse: bool = False
+    unknown: bool = False
+    overridden: bool = False
+    pool: str = ""
 
     def __repr__(self) -> str:
-        return f"{self.name}{_labels(self.labels)}: {self.figures}"
+        return f"{self.name}{labels_text(self.labels)}: {self.figures}"
 
     @property
     def figures(self) -> str:
         """Its figures for people: ``1 used · 99 left · resets 2026-12-01T00:00Z``."""
+        if self.unknown:
+            return "not looked up"
         parts = [f"{quantity_text(self.used)} used"]
         for word, held in (("reserved", self.reserved), ("leased", self.leased), ("forfeited", self.forfeited)):
             parts += [f"{quantity_text(held)} {word}"] if held else []
@@ -115,12 +126,14 @@ class Decision:
 
     @property
     def limit(self) -> LimitState | None:
-        """The limit that refuses; else the one with the least left; None when no limit applies."""
+        """The limit that refuses; else the one with the least left, a shadow limit only where there are no others;
+        None when no limit applies."""
         named = [limit for limit in self.limits if limit.name == self.binding_limit]
         return min(named or self.limits, key=_tightness, default=None)
 
     def __repr__(self) -> str:
         parts = [self._allowed() if self.allowed else self._refused()]
+        parts += [f"{limit.name} would refuse" for limit in self.limits if limit.would_refuse]
         return " · ".join([*parts, "degraded"] if self.degraded else parts)
 
     def _allowed(self) -> str:
@@ -129,9 +142,14 @@ class Decision:
         return f"allowed · {self.limit.figures if len(self.limits) == 1 else self.limit}"
 
     def _refused(self) -> str:
-        text = f"refused by {self.binding_limit}" if self.binding_limit else f"refused: {self.reason}"
-        fits = self.limit.would_fit if self.limit and self.binding_limit == self.limit.name else None
-        return text if fits is None else f"{text} · {quantity_text(fits)} would fit"
+        if not self.binding_limit:
+            return f"refused: {self.reason}"
+        text, bound = f"refused by {self.binding_limit}", self.limit
+        if bound is None or bound.name != self.binding_limit:
+            return text
+        if bound.unknown:
+            return f"{text} · {bound.figures}"
+        return text if bound.would_fit is None else f"{text} · {quantity_text(bound.would_fit)} would fit"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -174,28 +192,5 @@ class Limits:
         return "\n".join([head, *(f"  {limit}" for limit in self.limits)])
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Limit:
-    """A limit of a plan as the catalog holds it. ``max`` None = unlimited."""
-
-    name: str
-    meter: str
-    max: Decimal | None
-    period: str
-    policy: str
-    scope: str
-    plan: str
-    labels: Mapping[str, str]
-    per_labels: tuple[str, ...]
-
-    def __repr__(self) -> str:
-        most = "unlimited" if self.max is None else quantity_text(self.max)
-        return f"{self.name}{_labels(self.labels)}: {self.policy} {most} a {self.period} · plan {self.plan}"
-
-
-def _tightness(limit: LimitState) -> tuple[bool, Decimal]:
-    return limit.remaining is None, limit.remaining or Decimal(0)
-
-
-def _labels(labels: Mapping[str, str]) -> str:
-    return "{" + ", ".join(f"{key}={value}" for key, value in labels.items()) + "}" if labels else ""
+def _tightness(limit: LimitState) -> tuple[bool, bool, Decimal]:
+    return limit.shadow, limit.remaining is None, limit.remaining or Decimal(0)

@@ -63,11 +63,13 @@ def test_p1_an_answer_that_was_lost_on_the_way_is_asked_for_again(fake: FakeServ
         assert mg.usage("api_calls", subject="acme").total == Decimal(2)
 
 
-def test_a_change_without_a_key_of_its_own_is_sent_once(fake: FakeServer) -> None:
+def test_p1_retries_of_a_change_carry_the_request_id_of_the_first_try(fake: FakeServer) -> None:
     fake.lost = 1
-    with Metergate(fake.url, "mg_test") as mg, pytest.raises(Unavailable):
+    with Metergate(fake.url, "mg_test") as mg:
         mg.set_limit("api_calls", 100)
-    assert len(fake.requests) == 1
+    assert len(fake.requests) == 2
+    assert fake.requests[0].request_id
+    assert fake.requests[1] == fake.requests[0]
 
 
 def test_no_server_is_told_within_the_deadline() -> None:

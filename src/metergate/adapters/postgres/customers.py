@@ -30,10 +30,19 @@ WITH q AS (
 ), moved AS (
     UPDATE usage_event e SET customer = q.customer, seq = q.seq FROM q
     WHERE e.tenant = $1 AND e.customer = '' AND e.subject = q.subject
-    RETURNING e.source, e.id, q.customer, q.seq
+    RETURNING e.source, e.id, q.customer, q.seq, coalesce(e.version, 1) AS version, e.sign
 ), ids AS (
     UPDATE usage_id i SET customer = m.customer, seq = m.seq FROM moved m
-    WHERE i.tenant = $1 AND i.source = m.source AND i.id = m.id
+    WHERE i.tenant = $1 AND i.source = m.source AND i.id = m.id AND m.version = 1 AND m.sign IS NULL
+), corrected AS (
+    UPDATE usage_version v SET customer = coalesce(put.customer, v.customer), seq = coalesce(put.seq, v.seq),
+        from_customer = coalesce(took.customer, v.from_customer), from_seq = coalesce(took.seq, v.from_seq)
+    FROM (SELECT DISTINCT source, id FROM moved) q
+    JOIN usage_version c ON c.tenant = $1 AND c.source = q.source AND c.id = q.id
+    LEFT JOIN moved put ON put.source = c.source AND put.id = c.id AND put.version = c.content AND put.sign IS NULL
+    LEFT JOIN moved took ON took.source = c.source AND took.id = c.id AND took.version = c.version - 1
+        AND took.sign < 0
+    WHERE v.tenant = $1 AND v.source = c.source AND v.id = c.id AND v.version = c.version
 )
 SELECT customer, count(*) FROM moved GROUP BY customer"""
 

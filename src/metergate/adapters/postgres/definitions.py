@@ -16,20 +16,29 @@ from metergate.adapters.postgres.errors import engine_errors
 from metergate.adapters.postgres.notify import notify
 from metergate.adapters.postgres.once import PostgresOnce
 from metergate.app.stores import CatalogChange
+from metergate.domain.aggregation import LevelUnit
 from metergate.domain.catalog import Catalog, Plan
-from metergate.domain.meter import Meter, Shape
+from metergate.domain.meter import LabelFilter, LatePolicy, Meter, Op, Shape
 from metergate.domain.period import Period, Weekday
 from metergate.domain.quota import Kind, Limit, Policy, Scope, WhenViewGone
+from metergate.domain.retention import ClosedMonth
 
-_TENANT = "SELECT catalog_version, metering_version, default_plan FROM tenant WHERE tenant = $1"
+_TENANT = """
+SELECT catalog_version, metering_version, default_plan,
+    ARRAY(SELECT DISTINCT unnest(kinds) FROM webhook_endpoint WHERE tenant = $1 AND enabled)
+FROM tenant WHERE tenant = $1"""
 _METERS = (
     "SELECT name, event_type, aggregation, value, dimensions, allow_negative, unit, description, since, "
-    "shapes::text FROM meter WHERE tenant = $1 ORDER BY name"
+    "shapes::text, filters::text, scale, percentile, level_unit, accept_window, late "
+    "FROM meter WHERE tenant = $1 ORDER BY name"
 )
+_CLOSED = """
+SELECT c.first_at, c.last_at, c.measures, c.extremes FROM closed_month c JOIN event_month e USING (month)
+WHERE c.tenant = $1 AND e.state = 'dropped' ORDER BY c.month"""
 _PLANS = "SELECT name, display_name FROM plan WHERE tenant = $1 ORDER BY name"
 _LIMITS = (
     "SELECT plan, name, meter, max, period, policy, scope, labels::text, per_labels, "
-    "kind, length, sub_windows, week_start, burst, grace, shadow, thresholds, when_view_gone "
+    "kind, length, sub_windows, week_start, burst, grace, shadow, thresholds, when_view_gone, grace_period "
     "FROM plan_limit WHERE tenant = $1 ORDER BY plan, name"
 )
 
@@ -37,7 +46,7 @@ _LIMITS = (
 async def load_catalog(connection: Any, tenant: str) -> Catalog:
     """The tenant's catalog, read on a driver connection. The version is read first: a change that comes
     between the reads makes a catalog that is newer than its version, which the next commit reloads."""
-    version, metering_version, default_plan = await connection.fetchrow(_TENANT, tenant)
+    version, metering_version, default_plan, kinds = await connection.fetchrow(_TENANT, tenant)
     meters = [_meter(row) for row in await connection.fetch(_METERS, tenant)]
     limits: dict[str, list[Limit]] = {}
     for row in await connection.fetch(_LIMITS, tenant):
@@ -46,12 +55,27 @@ async def load_catalog(connection: Any, tenant: str) -> Catalog:
         Plan(row["name"], tuple(limits.get(row["name"], ())), row["display_name"])
         for row in await connection.fetch(_PLANS, tenant)
     ]
-    return Catalog(tuple(meters), tuple(plans), default_plan, version, metering_version)
+    closed = [
+        ClosedMonth(first, last, frozenset(measures), frozenset(extremes))
+        for first, last, measures, extremes in await connection.fetch(_CLOSED, tenant)
+    ]
+    return Catalog(
+        tuple(meters), tuple(plans), default_plan, version, metering_version, frozenset(kinds), tuple(closed)
+    )
 
 
 def _meter(row: Any) -> Meter:
     shapes = tuple([Shape(per_subject, tuple(labels)) for per_subject, labels in json.loads(row["shapes"])])
-    return Meter(**{**dict(row), "dimensions": tuple(row["dimensions"]), "shapes": shapes})
+    filters = tuple(
+        [LabelFilter(one["label"], Op(one["op"]), tuple(one["values"])) for one in json.loads(row["filters"])]
+    )
+    unit = row["level_unit"]
+    return Meter(
+        **{
+            **dict(row), "dimensions": tuple(row["dimensions"]), "shapes": shapes, "filters": filters,
+            "level_unit": LevelUnit(unit) if unit else None, "late": LatePolicy(row["late"]),
+        }
+    )  # fmt: skip
 
 
 def _limit(row: Any) -> Limit:
@@ -73,6 +97,7 @@ def _limit(row: Any) -> Limit:
         row["shadow"],
         tuple(row["thresholds"]),
         WhenViewGone(row["when_view_gone"]),
+        grace_period=row["grace_period"],
     )
 
 
@@ -149,6 +174,15 @@ def _meter_row(meter: Meter) -> dict[str, Any]:
         "description": meter.description,
         "since": meter.since,
         "shapes": [[shape.per_subject, list(shape.labels)] for shape in meter.shapes],
+        "filters": [{"label": label, "op": op.value, "values": list(values)} for label, op, values in meter.filters],
+        "scale": meter.scale,
+        "percentile": meter.percentile,
+        "level_unit": meter.level_unit.value if meter.level_unit else None,
+        "accept_window": meter.accept_window,
+        "late": meter.late.value,
+        "measure": meter.measure,
+        "leads": meter.leads,
+        "extremes": meter.extremes,
     }
 
 
@@ -172,6 +206,7 @@ def _limit_row(plan: Plan, limit: Limit) -> dict[str, Any]:
         "shadow": limit.shadow,
         "thresholds": list(limit.thresholds),
         "when_view_gone": limit.when_view_gone.value,
+        "grace_period": limit.grace_period,
     }
 
 

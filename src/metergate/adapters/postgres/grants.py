@@ -39,6 +39,11 @@ LEFT JOIN LATERAL (
     SELECT {_GRANT} FROM usage_grant
     WHERE tenant = $1 AND id = ANY($4::text::text[]) AND customer = q.customer AND meter = q.meter
         AND state NOT IN ('pending', 'active')
+    UNION ALL  -- what was taken back of the same series: a repeat is told of it
+    SELECT {_GRANT} FROM usage_grant
+    WHERE tenant = $1 AND customer = q.customer AND meter = q.meter AND state = 'voided'
+        AND id <> ALL ($4::text::text[])
+        AND split_part(id, '.', 1) = ANY (SELECT split_part(i, '.', 1) FROM unnest($4::text::text[]) i)
 ) g ON true
 WHERE a.granted IS NOT NULL OR g.id IS NOT NULL
 ORDER BY 1, 2, g.seq, g.place, g.id"""

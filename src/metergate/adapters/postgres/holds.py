@@ -17,9 +17,9 @@ def as_json(value: object) -> str:
     return orjson.dumps(value).decode()
 
 
-def literal(column: Sequence[str]) -> str:
-    """The array literal of these texts. JSON's quotes and escapes are Postgres's too, as no text holds a
-    control character."""
+def literal(column: Sequence[str | None]) -> str:
+    """The array literal of these texts, None being null. JSON's quotes and escapes are Postgres's too, as no text holds
+    a control character."""
     return "{" + as_json(column)[1:-1] + "}"
 
 

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
-import orjson
 
 from metergate.adapters.postgres import statements as sql
+from metergate.adapters.postgres.backfill import mark_staged
+from metergate.adapters.postgres.corrections import load_standing, write_corrections
 from metergate.adapters.postgres.definitions import load_catalog
 from metergate.adapters.postgres.errors import GONE, driver_errors
+from metergate.adapters.postgres.events import event_columns, ids_ahead, to_event
 from metergate.adapters.postgres.grants import DUE_GRANTS, load_accounts, write_grants
 from metergate.adapters.postgres.holds import as_json, hold_columns, literal, move_columns, to_holds, to_shifts
-from metergate.adapters.postgres.limit_events import write_limit_events
+from metergate.adapters.postgres.limit_events import load_reached, write_limit_events
+from metergate.adapters.postgres.outbox import write_outbox
 from metergate.adapters.postgres.overrides import to_head
 from metergate.adapters.postgres.partitions import slices
+from metergate.adapters.postgres.values import load_values, write_values
 from metergate.app.ports.ledger import (
     Due,
     HeadView,
@@ -31,30 +35,34 @@ from metergate.app.ports.ledger import (
     RaceLostError,
 )
 from metergate.domain import lease
+from metergate.domain.backfill import StagedMark
 from metergate.domain.catalog import Catalog
+from metergate.domain.correction import Corrected, Standing
 from metergate.domain.counting import Place, move
+from metergate.domain.distinct import Numbers
 from metergate.domain.grant import Account
 from metergate.domain.hold import Hold
+from metergate.domain.outbox import News
 from metergate.domain.period import MINUTE, QUARTER
-from metergate.domain.posting import Head, Known, Posting, Row
+from metergate.domain.posting import Extremes, Head, Known, Posting, RollupKey, Row
 from metergate.domain.posting import Ledger as Read
-from metergate.domain.quantity import ZERO, to_text
+from metergate.domain.quantity import ZERO
 from metergate.domain.quota import CounterKey, Figures
-from metergate.domain.threshold import LimitEvent
+from metergate.domain.threshold import LimitEvent, Reached
 from metergate.domain.usage import Event
+from metergate.domain.work import Correct
 
 if TYPE_CHECKING:
     from metergate.app.ports.ledger import Commit
 
 _ACQUIRE_SECONDS = 5.0
 _NEW = Figures()
+_FIGURES = ("used", "reserved", "leased", "forfeited", "tat", "granted", "pace")
 _CATCH_UP_SECONDS = 1800
 
 # By how much a fact's own time, by which it counts, may lie ahead of when it was recorded, and more.
 _CLOCKS_DIFFER = 10 * MINUTE
 
-# No id stands in a slice that begins later; partitions made ahead are not looked into.
-_AHEAD = timedelta(days=32)
 
 
 class PostgresLedger:
@@ -93,6 +101,14 @@ class PostgresLedger:
             raise LedgerUnavailableError("a customer's head is missing")
         return rows[0]["as_of"], {key: _head_view(key, row) for key, row in zip(keys, rows, strict=True)}
 
+    async def values(
+        self, tenant: str, sought: Mapping[CounterKey, Collection[str]]
+    ) -> dict[CounterKey, dict[str, int]]:
+        """See `app.ports.ledger.Ledger`."""
+        with driver_errors():
+            async with self._pool.acquire(timeout=_ACQUIRE_SECONDS) as connection:
+                return await load_values(connection, tenant, sought)
+
     async def figures_at(self, tenant: str, moments: Sequence[Moment]) -> list[dict[CounterKey, Figures]]:
         """See `app.ports.ledger.Ledger`."""
         keys = [key for moment in moments for key in moment.keys]
@@ -108,6 +124,14 @@ class PostgresLedger:
                 rows = iter(await connection.fetch(sql.FIGURES_AT, tenant, *_columns(keys), *columns))
         return [{key: Figures(*next(rows)) for key in moment.keys} for moment in moments]
 
+    async def reached(
+        self, tenant: str, pairs: Sequence[tuple[CounterKey, str]]
+    ) -> dict[tuple[CounterKey, str], Reached]:
+        """See `app.ports.ledger.Ledger`."""
+        with driver_errors():
+            async with self._pool.acquire(timeout=_ACQUIRE_SECONDS) as connection:
+                return await load_reached(connection, tenant, pairs)
+
     async def peek(self, tenant: str, units: Sequence[tuple[str, Sequence[Event]]]) -> list[Peek]:
         """See `app.ports.ledger.Ledger`."""
         # No id or source holds a control character.
@@ -118,7 +142,7 @@ class PostgresLedger:
         ]
         with driver_errors():
             async with self._pool.acquire(timeout=_ACQUIRE_SECONDS) as connection:
-                rows = await connection.fetch(sql.PEEK, tenant, *columns, datetime.now(UTC).date() + _AHEAD)
+                rows = await connection.fetch(sql.PEEK, tenant, *columns, ids_ahead(datetime.now(UTC)))
         if len(rows) < len(units):
             raise LedgerUnavailableError("a customer's head is missing")
         return [Peek(*row) for row in rows]
@@ -180,7 +204,7 @@ class PostgresCommit:
             literal([event.source for event in events]),
             literal([event.id for event in events]),
             literal([event.digest.hex() for event in events]),
-            datetime.now(UTC).date() + _AHEAD,
+            ids_ahead(datetime.now(UTC)),
         )
         found = [row for row in rows if row["id"] is not None]
         contents = await self._first_contents([row for row in found if row["digest"] != row["asked"]])
@@ -223,7 +247,7 @@ class PostgresCommit:
         """See `app.ports.ledger.Commit`."""
         columns = [literal(column) for column in zip(*places, strict=True)]
         rows = await self._connection.fetch(sql.COUNTERS, self._tenant, *columns, oldest)
-        return {CounterKey(*row[:6]): Figures(*[one or ZERO for one in row[6:]]) for row in map(tuple, rows)}
+        return {CounterKey(*row[:6]): Figures.of([one or ZERO for one in row[6:]]) for row in map(tuple, rows)}
 
     async def sums(self, keys: Sequence[CounterKey]) -> dict[CounterKey, Figures]:
         """See `app.ports.ledger.Commit`."""
@@ -234,6 +258,14 @@ class PostgresCommit:
         columns = [literal(column) for column in zip(*wanted, strict=True)]
         kept = await self._connection.fetch(sql.KEPT, self._tenant, *columns, min(key.start for key in keys))
         return used | move(used, {}, to_shifts(kept))
+
+    async def values(self, sought: Mapping[CounterKey, Collection[str]]) -> dict[CounterKey, dict[str, int]]:
+        """See `app.ports.ledger.Commit`."""
+        return await load_values(self._connection, self._tenant, sought)
+
+    async def write_values(self, born: Sequence[CounterKey], moves: Numbers) -> None:
+        """See `app.ports.ledger.Commit`."""
+        await write_values(self._connection, self._tenant, born, moves)
 
     async def holds(self, ids: Sequence[str]) -> list[Hold]:
         """See `app.ports.ledger.Commit`."""
@@ -249,6 +281,16 @@ class PostgresCommit:
         """See `app.ports.ledger.Commit`."""
         return await load_accounts(self._connection, self._tenant, pairs, ids)
 
+    async def standing(
+        self, works: Sequence[Correct]
+    ) -> tuple[dict[tuple[str, str], Standing], dict[tuple[str, str], Corrected]]:
+        """See `app.ports.ledger.Commit`."""
+        return await load_standing(self._connection, self._tenant, works)
+
+    async def mark_staged(self, marks: Sequence[StagedMark]) -> None:
+        """See `app.ports.ledger.Commit`."""
+        await mark_staged(self._connection, self._tenant, marks)
+
     async def write(
         self,
         posting: Posting,
@@ -260,23 +302,29 @@ class PostgresCommit:
         """See `app.ports.ledger.Commit`."""
         rows = sorted(posting.rows, key=_by_id)
         now, catalog = ledger.now, ledger.catalog
-        id_slices = slices(now)
+        id_slices, rolled = slices(now), _rollup_columns(posting, catalog)
         written = await self._connection.fetchval(
             sql.WRITE,
             self._tenant,
             now,
             *[literal(column) for column in _id_columns(rows)],
             id_slices,
-            *[literal(column) for column in _event_columns(rows)],
-            *[literal(column) for column in _rollup_columns(posting, catalog)],
+            *[literal(column) for column in event_columns([row.event for row in rows])],
+            *[literal(column) for column in rolled[:7]],
             *[literal(column) for column in _counter_columns(counters)],
             catalog.metering_version,
             literal(customers),
             literal(["" if row.counted_at == now else str(row.counted_at) for row in rows]),
             literal([row.pool for row in rows]),
+            *[literal(column) for column in rolled[7:]],
         )
+        if posting.signed:
+            await write_corrections(self._connection, self._tenant, posting, now)
+        if posting.shrunk:
+            lists = [literal(column) for column in _shrunk_columns(posting, catalog)]
+            await self._connection.execute(sql.SHRINK, self._tenant, *lists)
         changed = [hold for id_, hold in sorted(posting.holds.items()) if hold is not ledger.holds.get(id_)]
-        more = {key: one for key, one in counters.items() if one[1:5] != stored.get(key, _NEW)[1:5]}
+        more = {key: one for key, one in counters.items() if _more(one) != _more(stored.get(key, _NEW))}
         if changed or more:
             columns = [*_more_columns(more), *move_columns(posting, ledger), *hold_columns(changed)]
             lists = [literal(column) for column in columns]
@@ -287,9 +335,24 @@ class PostgresCommit:
         if written < len(rows) * len(id_slices):
             raise RaceLostError("an id was taken by a commit on another head")
 
-    async def write_limit_events(self, events: Sequence[LimitEvent]) -> None:
+    async def reached(self, pairs: Sequence[tuple[CounterKey, str]]) -> dict[tuple[CounterKey, str], Reached]:
         """See `app.ports.ledger.Commit`."""
-        await write_limit_events(self._connection, self._tenant, events)
+        return await load_reached(self._connection, self._tenant, pairs)
+
+    async def recount(
+        self, keys: Sequence[CounterKey], counters: Mapping[CounterKey, Figures]
+    ) -> dict[CounterKey, Figures]:
+        """See `app.ports.ledger.Commit`."""
+        rows = await self._connection.fetch(sql.RECOUNT, self._tenant, *_columns(keys))
+        return {key: counters[key]._replace(used=row[0]) for key, row in zip(keys, rows, strict=True)}
+
+    async def write_limit_events(self, events: Sequence[LimitEvent]) -> list[LimitEvent]:
+        """See `app.ports.ledger.Commit`."""
+        return await write_limit_events(self._connection, self._tenant, events)
+
+    async def write_outbox(self, news: Sequence[News]) -> None:
+        """See `app.ports.ledger.Commit`."""
+        await write_outbox(self._connection, self._tenant, news)
 
 
 def _by_id(row: Row) -> tuple[str, str]:
@@ -308,38 +371,44 @@ def _id_columns(rows: Sequence[Row]) -> list[list[str]]:
     ]
 
 
-def _event_columns(rows: Sequence[Row]) -> list[list[str]]:
-    events = [row.event for row in rows]
-    return [
-        [event.type for event in events],
-        [event.subject for event in events],
-        ["" if event.amount is None else to_text(event.amount) for event in events],
-        [_values_text(event) if event.values else "" for event in events],
-        [as_json(event.labels) if event.labels else "" for event in events],
-        [event.settles for event in events],
-    ]
-
-
-def _values_text(event: Event) -> str:
-    return as_json({name: to_text(number) for name, number in event.values.items()})
-
-
-def _rollup_columns(posting: Posting, catalog: Catalog) -> list[list[str]]:
+def _rollup_columns(posting: Posting, catalog: Catalog) -> list[Sequence[str | None]]:
     rollups = sorted(posting.rollups.items())
     texts: dict[tuple[str, tuple[str, ...]], str] = {}
     for key, _ in rollups:
-        combination = (key.meter, key.dimensions)
+        combination = (key.measure, key.dimensions)
         if combination not in texts:
-            names = catalog.meter_of[key.meter].dimensions
-            texts[combination] = as_json(dict(zip(names, key.dimensions, strict=True)))
-    return [
+            texts[combination] = _dimensions_text(key, catalog)
+    columns: list[Sequence[str | None]] = [
         [key.customer for key, _ in rollups],
-        [key.meter for key, _ in rollups],
+        [key.measure for key, _ in rollups],
         [str(key.quarter) for key, _ in rollups],
         [key.subject for key, _ in rollups],
-        [texts[key.meter, key.dimensions] for key, _ in rollups],
+        [texts[key.measure, key.dimensions] for key, _ in rollups],
         [str(count) for _, (count, _) in rollups],
         [str(total) for _, (_, total) in rollups],
+    ]
+    if not posting.extremes:
+        return [*columns, *[[] for _ in Extremes._fields]]
+    extremes = [posting.extremes.get(key) for key, _ in rollups]
+    texts_of = [
+        [None if one is None else str(one[place]) for one in extremes] for place in range(len(Extremes._fields))
+    ]
+    return [*columns, *texts_of]
+
+
+def _dimensions_text(key: RollupKey, catalog: Catalog) -> str:
+    return as_json(dict(zip(catalog.measure_of[key.measure].dimensions, key.dimensions, strict=True)))
+
+
+def _shrunk_columns(posting: Posting, catalog: Catalog) -> list[list[str]]:
+    keys = sorted(posting.shrunk)
+    return [
+        [key.customer for key in keys],
+        [key.measure for key in keys],
+        [catalog.measure_of[key.measure].name for key in keys],
+        [str(key.quarter) for key in keys],
+        [key.subject for key in keys],
+        [_dimensions_text(key, catalog) for key in keys],
     ]
 
 
@@ -356,12 +425,16 @@ def _counter_columns(counters: Mapping[CounterKey, Figures]) -> list[list[str]]:
     ]
 
 
+def _more(figures: Figures) -> tuple[Decimal, ...]:
+    return (*figures[1:5], figures.pace)
+
+
 def _more_columns(counters: Mapping[CounterKey, Figures]) -> list[list[str]]:
     """The keys of the counters, and all that they hold besides what is used."""
     keys = sorted(counters)
     texts = [[str(part) for part in column] for column in zip(*keys, strict=True)] if keys else [[] for _ in range(6)]
-    more = [[str(figure) for figure in column] for column in zip(*[counters[key][1:5] for key in keys], strict=True)]
-    return [*texts, *(more or [[] for _ in range(4)])]
+    more = [[str(figure) for figure in column] for column in zip(*[_more(counters[key]) for key in keys], strict=True)]
+    return [*texts, *(more or [[] for _ in range(5)])]
 
 
 def _columns(keys: Sequence[CounterKey]) -> list[list[Any]]:
@@ -380,22 +453,5 @@ def inner_part(start: int, end: int) -> tuple[int, int]:
 def _head_view(key: CounterKey, row: Any) -> HeadView:
     names = ("seq", "plan", "time_zone", "metering_version", "anchor_at", "overrides", "pool")
     head = to_head((key.customer, *[row[name] for name in names]))
-    figures = Figures(*[row[name] or ZERO for name in ("used", "reserved", "leased", "forfeited", "tat", "granted")])
+    figures = Figures.of([row[name] or ZERO for name in _FIGURES])
     return HeadView(head, figures)
-
-
-def to_event(row: Any) -> Event:
-    """The event that a row of `usage_event` holds, as the client made it."""
-    values = {name: Decimal(number) for name, number in _object(row["values"]).items()}
-    labels = _object(row["labels"])
-    return Event(
-        row["id"], row["source"], row["type"], row["subject"], row["time"], row["amount"],
-        values, labels, row["settles"] or "", b"",
-    )  # fmt: skip
-
-
-def _object(value: Any) -> dict[str, str]:
-    """SQLAlchemy's connections hand JSON out decoded, the driver's own do not."""
-    if isinstance(value, str):
-        value = orjson.loads(value)
-    return value or {}

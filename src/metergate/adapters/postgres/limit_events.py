@@ -10,8 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from metergate.adapters.postgres.definitions import driver
 from metergate.adapters.postgres.errors import engine_errors
 from metergate.app.quota.limit_events import LimitEventQuery
-from metergate.domain.quota import CounterKey
-from metergate.domain.threshold import LimitEvent
+from metergate.domain.quota import REACHED, CounterKey
+from metergate.domain.threshold import LimitEvent, Reached
 
 _COLUMNS = (
     "customer, meter, subject, filter, start_at, end_at, limit_name, threshold, taken, max, seq, recorded_at, place"
@@ -21,13 +21,36 @@ _WRITE = f"""
 INSERT INTO limit_event (tenant, {_COLUMNS})
 SELECT $1, q.* FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::timestamptz[], $7::timestamptz[],
     $8::text[], $9::integer[], $10::numeric[], $11::numeric[], $12::bigint[], $13::timestamptz[], $14::integer[]) q
-ON CONFLICT DO NOTHING"""
+ON CONFLICT DO NOTHING
+RETURNING place"""
 
 
-async def write_limit_events(connection: Any, tenant: str, events: Sequence[LimitEvent]) -> None:
-    """Appends the events, but for those that fired already."""
+async def write_limit_events(connection: Any, tenant: str, events: Sequence[LimitEvent]) -> list[LimitEvent]:
+    """Appends the events, but for those that fired already; returns those that it appended, in order."""
     rows = [(*event.key, *event[1:]) for event in sorted(events)]
-    await connection.execute(_WRITE, tenant, *[list(column) for column in zip(*rows, strict=True)])
+    columns = [list(column) for column in zip(*rows, strict=True)]
+    written = {row[0] for row in await connection.fetch(_WRITE, tenant, *columns)}
+    return [event for event in events if event.place in written]
+
+
+_REACHED = """
+SELECT q.place, e.recorded_at, e.seq
+FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::timestamptz[], $7::timestamptz[], $8::text[])
+    WITH ORDINALITY AS q(customer, meter, subject, filter, start_at, end_at, limit_name, place)
+CROSS JOIN LATERAL (
+    SELECT recorded_at, seq FROM limit_event WHERE tenant = $1 AND customer = q.customer AND limit_name = q.limit_name
+        AND meter = q.meter AND subject = q.subject AND filter = q.filter AND start_at = q.start_at
+        AND end_at = q.end_at AND threshold = $9 OFFSET 0
+) e"""
+
+
+async def load_reached(
+    connection: Any, tenant: str, pairs: Sequence[tuple[CounterKey, str]]
+) -> dict[tuple[CounterKey, str], Reached]:
+    """When the limits of these names were first reached in the windows of these counters, where they were."""
+    columns = zip(*[(*key, name) for key, name in pairs], strict=True)
+    rows = await connection.fetch(_REACHED, tenant, *[list(column) for column in columns], REACHED)
+    return {pairs[place - 1]: Reached(at, seq) for place, at, seq in map(tuple, rows)}
 
 
 class PostgresLimitEvents:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from metergate.adapters.postgres import statements as sql
+from metergate.adapters.postgres import quantities as sql
 from metergate.adapters.postgres.connect import snapshots
 from metergate.adapters.postgres.definitions import driver
 from metergate.adapters.postgres.errors import engine_errors
@@ -23,37 +23,60 @@ _OWNED = """(
     UNION ALL SELECT pool, * FROM usage_event WHERE pool IS NOT NULL
 )"""
 
+# What a meter that is gone needed of them may be there yet: nobody reads it before it is made anew.
+_OF_EXTREMES = ", ".join(
+    [f"CASE WHEN m.extremes THEN r.{name} END AS {name}" for name in ("min", "max", "last_at", "last_key", "last")]
+)
 _ROLLUPS = f"""
 WITH {_CURRENT}, told AS (
-    SELECT e.tenant, e.owner AS customer, m.name AS meter, {sql.QUARTER} AS quarter, e.subject,
-        {sql.DIMENSIONS} AS dimensions, count(*) AS count, sum({sql.CONTRIBUTION}) AS sum
-    FROM {_OWNED} e JOIN meter m ON m.tenant = e.tenant AND m.event_type = e.type
-    JOIN current c ON c.tenant = e.tenant AND c.customer = e.owner
-    WHERE {sql.CONTRIBUTION} IS NOT NULL
-    GROUP BY 1, 2, 3, 4, 5, 6
+    {sql.rolled_up(_OWNED, "EXISTS (SELECT FROM current c WHERE c.tenant = e.tenant AND c.customer = e.owner)")}
 ), kept AS (
-    SELECT r.* FROM usage_rollup r JOIN current c USING (tenant, customer)
-    JOIN meter m ON m.tenant = r.tenant AND m.name = r.meter
+    SELECT r.tenant, r.customer, r.measure, r.quarter, r.subject, r.dimensions, r.count,
+        CASE WHEN m.aggregation = 'count' THEN r.count ELSE r.sum END AS sum,
+        {_OF_EXTREMES}
+    FROM usage_rollup r JOIN current c USING (tenant, customer)
+    JOIN meter m ON m.tenant = r.tenant AND m.measure = r.measure AND m.leads
 )
 SELECT coalesce(t.tenant, k.tenant), coalesce(t.customer, k.customer),
-    coalesce(t.meter, k.meter) || ' at ' || coalesce(t.quarter, k.quarter), t.sum, k.sum
-FROM told t FULL JOIN kept k USING (tenant, customer, meter, quarter, subject, dimensions)
-WHERE (t.count, t.sum) IS DISTINCT FROM (k.count, k.sum)
+    (SELECT name FROM meter WHERE tenant = coalesce(t.tenant, k.tenant) AND leads
+        AND measure = coalesce(t.measure, k.measure)) || ' at ' || coalesce(t.quarter, k.quarter),
+    (t.count, t.sum, t.min, t.max, t.last)::text, (k.count, k.sum, k.min, k.max, k.last)::text
+FROM told t FULL JOIN kept k USING (tenant, customer, measure, quarter, subject, dimensions)
+WHERE (coalesce(t.count, 0), coalesce(t.sum, 0), t.min, t.max, t.last_at, t.last)
+    IS DISTINCT FROM (coalesce(k.count, 0), coalesce(k.sum, 0), k.min, k.max, k.last_at, k.last)
 LIMIT 100"""
 
-_COUNTERS = f"""
-WITH {_CURRENT}
-SELECT k.tenant, k.customer, k.meter || ' ' || k.filter || ' from ' || k.start_at, s.sum, k.used
-FROM usage_counter k JOIN current c USING (tenant, customer)
-JOIN meter known ON known.tenant = k.tenant AND known.name = k.meter
-CROSS JOIN LATERAL (
-    SELECT coalesce(sum({sql.CONTRIBUTION}), 0) AS sum
-    FROM meter m JOIN {_OWNED} e ON e.tenant = k.tenant AND e.owner = k.customer AND e.type = m.event_type
-    WHERE m.tenant = k.tenant AND m.name = k.meter AND e.counted_at >= k.start_at AND e.counted_at < k.end_at
+_SAMPLES = f"""
+SELECT value, item, at, key, sum(sign) AS count FROM (
+    SELECT {sql.CONTRIBUTION} AS value, {sql.ITEM} AS item, e.counted_at AS at, {sql.KEY} AS key, {sql.SIGN} AS sign
+    FROM {_OWNED} e WHERE e.tenant = k.tenant AND e.owner = k.customer AND e.type = m.event_type
+        AND e.counted_at >= k.start_at AND e.counted_at < k.end_at
         AND (k.subject = '' OR e.subject = k.subject)
         AND (k.filter = '' OR {sql.LABELS_MATCH.format(filter="nullif(k.filter, '')::jsonb")})
-) s
-WHERE s.sum <> k.used
+) samples WHERE value IS NOT NULL GROUP BY 1, 2, 3, 4 HAVING sum(sign) <> 0"""
+_COUNTERS = f"""
+WITH {_CURRENT}
+SELECT k.tenant, k.customer, k.meter || ' ' || k.filter || ' from ' || k.start_at, s.quantity, k.used
+FROM usage_counter k JOIN current c USING (tenant, customer)
+JOIN meter m ON m.tenant = k.tenant AND m.name = k.meter
+CROSS JOIN LATERAL (SELECT coalesce({sql.of_samples(_SAMPLES)}, 0) AS quantity) s
+WHERE s.quantity <> k.used
+LIMIT 100"""
+
+# How many events of each value stand in the windows of UNIQUE counters.
+_VALUES = f"""
+WITH {_CURRENT}
+SELECT k.tenant, k.customer, k.meter || ' ' || k.filter || ' from ' || k.start_at || ': ' || d.item, d.told, d.kept
+FROM usage_counter k JOIN current c USING (tenant, customer)
+JOIN meter m ON m.tenant = k.tenant AND m.name = k.meter AND m.aggregation = 'unique'
+CROSS JOIN LATERAL (
+    SELECT coalesce(t.item, v.value) AS item, t.number AS told, v.number AS kept
+    FROM (SELECT item, sum(count) AS number FROM ({_SAMPLES}) s GROUP BY item) t FULL JOIN (
+        SELECT value, number FROM counter_value WHERE tenant = k.tenant AND customer = k.customer AND meter = k.meter
+            AND end_at = k.end_at AND start_at = k.start_at AND subject = k.subject AND filter = k.filter
+    ) v ON v.value = t.item
+) d
+WHERE d.told IS DISTINCT FROM d.kept
 LIMIT 100"""
 
 _HELD = f"""
@@ -145,7 +168,9 @@ _IDS = """
 SELECT coalesce(i.tenant, e.tenant), coalesce(i.customer, e.customer), coalesce(i.id, e.id), e.events, i.ids
 FROM (SELECT tenant, source, id, min(customer) AS customer, 1 AS ids FROM usage_id GROUP BY 1, 2, 3) i
 FULL JOIN (SELECT tenant, source, id, min(customer) AS customer, count(*) AS events FROM usage_event
-    WHERE recorded_at >= coalesce((SELECT min(slice) FROM usage_id) - interval '10 minutes', now()) GROUP BY 1, 2, 3) e
+    WHERE version IS NULL AND sign IS NULL
+        AND recorded_at >= coalesce((SELECT min(slice) FROM usage_id) - interval '10 minutes', now())
+    GROUP BY 1, 2, 3) e
 USING (tenant, source, id)
 WHERE e.events IS DISTINCT FROM 1 OR i.ids IS DISTINCT FROM 1
 LIMIT 100"""
@@ -154,6 +179,7 @@ LIMIT 100"""
 _KINDS = (
     ("rollup", _ROLLUPS),
     ("counter", _COUNTERS),
+    ("value", _VALUES),
     ("held", _HELD),
     ("hold", _HOLDS),
     ("grant", _GRANTS),

@@ -9,23 +9,23 @@ lists inside it, which costs more than all the rest of sending it.
 
 from __future__ import annotations
 
+from metergate.adapters.postgres.quantities import (
+    DROPPED,
+    ITEM,
+    LABELS_MATCH,
+    QUANTITY,
+    counted,
+    of_samples,
+    rolled_up,
+    standing,
+    with_closed,
+)
+
 
 def _lists(*places: int) -> str:
     """These parameters as lists of texts."""
     return ", ".join(f"${place}::text::text[]" for place in places)
 
-
-# What one event adds to one meter; null where it has no such value or one that the meter forbids.
-# The same rule in Python: `Meter.contribution`.
-_VALUE = "(CASE WHEN m.value = '' THEN coalesce(e.amount, 1) ELSE (e.values ->> m.value)::numeric END)"
-CONTRIBUTION = f"""(CASE
-    WHEN {_VALUE} < 0 AND NOT m.allow_negative THEN NULL
-    WHEN m.aggregation = 'count' AND {_VALUE} IS NOT NULL THEN 1
-    ELSE {_VALUE} END)"""
-
-# An event without a label has the empty value of it.
-LABELS_MATCH = """NOT EXISTS (
-    SELECT FROM jsonb_each_text({filter}) f WHERE coalesce(e.labels ->> f.key, '') <> f.value)"""
 
 LOCK = """
 SELECT customer, seq, plan, time_zone, metering_version, anchor_at, overrides::text, pool FROM customer_head
@@ -60,50 +60,18 @@ SELECT e.source, e.id, e.type, e.subject, e.time, e.amount, e.values, e.labels, 
 FROM unnest($2::text[], $3::timestamptz[], $4::text[], $5::text[]) AS q(customer, counted_at, source, id)
 CROSS JOIN LATERAL (
     SELECT * FROM usage_event WHERE tenant = $1 AND customer = q.customer AND counted_at = q.counted_at
-        AND source = q.source AND id = q.id OFFSET 0
+        AND source = q.source AND id = q.id AND version IS NULL AND sign IS NULL OFFSET 0
 ) e"""
 
 COUNTERS = f"""
 SELECT c.customer, c.meter, c.subject, c.filter, c.start_at, c.end_at,
-    c.used, nullif(c.reserved, 0), nullif(c.leased, 0), nullif(c.forfeited, 0), nullif(c.tat, 0)
+    c.used, nullif(c.reserved, 0), nullif(c.leased, 0), nullif(c.forfeited, 0), nullif(c.tat, 0),
+    NULL::numeric, nullif(c.pace, 0)
 FROM unnest({_lists(2, 3, 4, 5)}) AS q(customer, meter, subject, filter)
 CROSS JOIN LATERAL (
     SELECT * FROM usage_counter WHERE tenant = $1 AND customer = q.customer AND meter = q.meter
         AND subject = q.subject AND filter = q.filter AND end_at > $6 OFFSET 0
 ) c"""
-
-# Customers who share a pool: their events count for the customer that is the pool as well.
-_MEMBERS = "customer_head p JOIN meter m ON p.tenant = $1 AND p.customer = k.customer AND p.is_pool"
-
-
-def _counted(since: str, until: str, more: str = "") -> str:
-    """What events add up to between two instants, for the customer k.customer and, where it is a pool, for it."""
-    mine = f"""
-        AND e.counted_at >= {since} AND e.counted_at < {until} {more}
-        AND (k.subject = '' OR e.subject = k.subject)
-        AND (k.filter = '' OR {LABELS_MATCH.format(filter="k.filter::jsonb")})"""
-    return f"""
-    SELECT sum({CONTRIBUTION}) AS part FROM meter m JOIN usage_event e
-        ON e.tenant = $1 AND e.customer = k.customer AND e.type = m.event_type
-    WHERE m.tenant = $1 AND m.name = k.meter {mine}
-    UNION ALL
-    SELECT sum({CONTRIBUTION}) FROM {_MEMBERS} JOIN usage_event e
-        ON e.tenant = $1 AND e.pool = k.customer AND e.type = m.event_type
-    WHERE m.tenant = $1 AND m.name = k.meter {mine}"""
-
-
-# The ledger's sum over a window: whole quarter hours from the rollups, the edges from the events.
-# k holds the counter's key and the inner, quarter-aligned part of its window.
-_SUM = f"""(
-SELECT coalesce(sum(part), 0) FROM (
-    SELECT sum(r.sum) AS part FROM usage_rollup r
-    WHERE r.tenant = $1 AND r.customer = k.customer AND r.meter = k.meter
-        AND r.quarter >= k.inner_start AND r.quarter < k.inner_end
-        AND (k.subject = '' OR r.subject = k.subject)
-        AND (k.filter = '' OR r.dimensions @> k.filter::jsonb)
-    UNION ALL {_counted("k.start_at", "k.inner_start")}
-    UNION ALL {_counted("k.inner_end", "k.end_at")}
-) parts)"""
 
 # What reservations and leases keep from others in a counter's window. Their labels are in `labels`.
 _KEPT = f"""e.meter = k.meter AND e.counted_at >= k.start_at AND e.counted_at < k.end_at
@@ -133,7 +101,7 @@ _KEYS = """unnest($2::text[], $3::text[], $4::text[], $5::text[],
     $6::timestamptz[], $7::timestamptz[], $8::timestamptz[], $9::timestamptz[])
     WITH ORDINALITY AS k(customer, meter, subject, filter, start_at, end_at, inner_start, inner_end, place)"""
 
-SUMS = f"SELECT {_SUM} FROM {_KEYS} ORDER BY k.place"
+SUMS = f"SELECT {QUANTITY} FROM {_KEYS} ORDER BY k.place"
 
 # What holds keep, one by one: many counters may be born at once, and each hold is read once for all of them.
 _KEPT_PART = "e.id, e.meter, e.subject, e.labels::text, e.counted_at, e.reserved, e.leased, e.forfeited"
@@ -148,15 +116,24 @@ CROSS JOIN LATERAL (
     WHERE p.tenant = $1 AND p.customer = q.customer AND p.is_pool AND {_KEPT_HERE}
 ) e"""
 
+# A rate without a counter has the state of the one of another length that there was: see `domain.counting.with_rates`.
+_HEIR = """LEFT JOIN LATERAL (
+    SELECT tat, pace FROM usage_counter
+    WHERE c.used IS NULL AND k.start_at < timestamptz '1970-01-01 00:00+00' AND tenant = $1 AND customer = k.customer
+        AND meter = k.meter AND end_at = k.end_at AND start_at < timestamptz '1970-01-01 00:00+00'
+        AND subject = k.subject AND filter = k.filter
+    ORDER BY tat DESC, start_at DESC LIMIT 1
+) heir ON true"""
+
 # A condition of the join would be looked at afterwards: all holds would be read where there is a counter too.
 _HELD_UNCOUNTED = _HELD.replace("WHERE e.tenant", "WHERE c.used IS NULL AND e.tenant")
 
 FIGURES = f"""
 SELECT now() AS as_of, h.seq, h.plan, h.time_zone, h.metering_version, h.anchor_at, h.overrides::text AS overrides,
     h.pool,
-    coalesce(c.used, {_SUM}) AS used, coalesce(c.reserved, held.reserved) AS reserved,
+    coalesce(c.used, {QUANTITY}) AS used, coalesce(c.reserved, held.reserved) AS reserved,
     coalesce(c.leased, held.leased) AS leased, coalesce(c.forfeited, held.forfeited) AS forfeited,
-    coalesce(c.tat, 0) AS tat, granted.granted
+    coalesce(c.tat, heir.tat) AS tat, coalesce(c.pace, heir.pace) AS pace, granted.granted
 FROM {_KEYS}
 CROSS JOIN LATERAL (SELECT * FROM customer_head WHERE tenant = $1 AND customer = k.customer OFFSET 0) h
 LEFT JOIN LATERAL (
@@ -164,6 +141,7 @@ LEFT JOIN LATERAL (
         AND end_at = k.end_at AND start_at = k.start_at AND subject = k.subject AND filter = k.filter OFFSET 0
 ) c ON true
 LEFT JOIN LATERAL {_HELD_UNCOUNTED} held ON true
+{_HEIR}
 {_GRANTED}
 ORDER BY k.place"""
 
@@ -189,7 +167,8 @@ LEFT JOIN subject s ON s.tenant = $1 AND s.subject = q.subject
 JOIN customer c ON c.tenant = $1 AND c.customer = coalesce(s.customer, q.subject)
 JOIN customer_head h ON h.tenant = $1 AND h.customer = c.customer"""
 
-FORGET_ROLLUPS = "DELETE FROM usage_rollup WHERE tenant = $1 AND customer = ANY($2::text[]) AND meter = ANY($3::text[])"
+_CHANGED = "(SELECT measure FROM meter WHERE tenant = $1 AND name = ANY($3::text[]))"
+FORGET_ROLLUPS = f"DELETE FROM usage_rollup WHERE tenant = $1 AND customer = ANY($2::text[]) AND measure IN {_CHANGED}"
 # The state of a rate is told by nothing else: its counter stays, unless what it is for can no longer be told apart.
 FORGET_COUNTERS = """
 DELETE FROM usage_counter c USING meter m
@@ -198,28 +177,33 @@ WHERE c.tenant = $1 AND c.customer = ANY($2::text[]) AND c.meter = ANY($3::text[
         SELECT FROM jsonb_object_keys(coalesce(nullif(c.filter, ''), '{}')::jsonb) k WHERE k <> ALL (m.dimensions)))"""
 RATES_ANEW = """
 UPDATE usage_counter c SET used = (
-    SELECT coalesce(sum(r.sum), 0) FROM usage_rollup r
-    WHERE r.tenant = $1 AND r.customer = c.customer AND r.meter = c.meter
+    SELECT coalesce(sum(CASE WHEN m.aggregation = 'count' THEN r.count ELSE r.sum END), 0)
+    FROM meter m JOIN usage_rollup r ON r.tenant = $1 AND r.customer = c.customer AND r.measure = m.measure
+    WHERE m.tenant = $1 AND m.name = c.meter
         AND (c.subject = '' OR r.subject = c.subject) AND (c.filter = '' OR r.dimensions @> c.filter::jsonb))
 WHERE c.tenant = $1 AND c.customer = ANY($2::text[]) AND c.meter = ANY($3::text[])"""
-DIMENSIONS = (
-    """(SELECT coalesce(jsonb_object_agg(d, coalesce(e.labels ->> d, '')), '{}') FROM unnest(m.dimensions) d)"""
-)
-# generate_series would do as well; date_bin keeps to quarter hours of UTC.
-QUARTER = "date_bin('15 minutes', e.counted_at, timestamptz '1970-01-01 00:00+00')"
-ROLL_UP = f"""
-INSERT INTO usage_rollup (tenant, customer, meter, quarter, subject, dimensions, count, sum)
-SELECT $1, e.owner, m.name, {QUARTER}, e.subject, {DIMENSIONS}, count(*), sum({CONTRIBUTION})
-FROM meter m JOIN (
+_OWNED = """(
     SELECT customer AS owner, * FROM usage_event WHERE tenant = $1 AND customer = ANY($2::text[])
     UNION ALL SELECT pool, * FROM usage_event WHERE tenant = $1 AND pool = ANY($2::text[])
-) e ON e.type = m.event_type
-WHERE m.tenant = $1 AND m.name = ANY($3::text[]) AND {CONTRIBUTION} IS NOT NULL
-GROUP BY 2, 3, 4, 5, 6"""
+)"""
+ROLL_UP = f"""
+INSERT INTO usage_rollup (tenant, customer, measure, quarter, subject, dimensions, count, sum, min, max, last_at,
+    last_key, last)
+{
+    with_closed(
+        rolled_up(_OWNED, f"m.tenant = $1 AND m.measure IN {_CHANGED}"),
+        f"c.tenant = $1 AND c.customer = ANY($2::text[]) AND c.measure IN {_CHANGED}",
+    )
+}
+HAVING sum(count) <> 0 OR sum(sum) <> 0"""
 
 _INSTANT = "(timestamptz '1970-01-01 00:00+00' + {0}::bigint * interval '1 microsecond')"
 _TIME = f"CASE WHEN q.time <> '' THEN {_INSTANT.format('q.time')} END"
 _COUNTED = f"CASE WHEN q.counted <> '' THEN {_INSTANT.format('q.counted')} ELSE $2 END"
+
+# Of two instants alike, the greater key is the latest. Null: nothing is kept, or nothing was there.
+_LATER = """CASE WHEN r.last_at IS NULL OR (excluded.last_at, excluded.last_key) > (r.last_at, r.last_key)
+            THEN excluded.{0} ELSE r.{0} END"""
 
 # Heads are locked before ids are written; in what order the parts of this one statement run does not matter,
 # since all that they touch but the ids is behind those locks, and the ids are sorted.
@@ -240,13 +224,17 @@ WITH ids AS (
     FROM unnest({_lists(6, 7, 8, 32, 3, 4, 10, 11, 12, 13, 14, 15, 33)})
         AS q(customer, seq, time, counted, source, id, type, subject, amount, values, labels, settles, pool)
 ), rollups AS (
-    INSERT INTO usage_rollup AS r (tenant, customer, meter, quarter, subject, dimensions, count, sum)
-    SELECT $1, q.customer, q.meter, {_INSTANT.format("q.quarter")}, q.subject, q.dimensions::jsonb,
-        q.count::bigint, q.sum::numeric
-    FROM unnest({_lists(16, 17, 18, 19, 20, 21, 22)})
-        AS q(customer, meter, quarter, subject, dimensions, count, sum)
-    ON CONFLICT (tenant, customer, meter, quarter, subject, dimensions)
-    DO UPDATE SET count = r.count + excluded.count, sum = r.sum + excluded.sum
+    INSERT INTO usage_rollup AS r (tenant, customer, measure, quarter, subject, dimensions, count, sum, min, max,
+        last_at, last_key, last)
+    SELECT $1, q.customer, q.measure, {_INSTANT.format("q.quarter")}, q.subject, q.dimensions::jsonb,
+        q.count::bigint, q.sum::numeric, q.min::numeric, q.max::numeric, {_INSTANT.format("q.last_at")}, q.last_key,
+        q.last::numeric
+    FROM unnest({_lists(16, 17, 18, 19, 20, 21, 22, 34, 35, 36, 37, 38)})
+        AS q(customer, measure, quarter, subject, dimensions, count, sum, min, max, last_at, last_key, last)
+    ON CONFLICT (tenant, customer, measure, quarter, subject, dimensions)
+    DO UPDATE SET count = r.count + excluded.count, sum = r.sum + excluded.sum,
+        min = least(r.min, excluded.min), max = greatest(r.max, excluded.max),
+        last = {_LATER.format("last")}, last_at = {_LATER.format("last_at")}, last_key = {_LATER.format("last_key")}
 ), counters AS (
     INSERT INTO usage_counter AS c (tenant, customer, meter, subject, filter, start_at, end_at, used)
     SELECT $1, q.customer, q.meter, q.subject, q.filter,
@@ -260,6 +248,74 @@ WITH ids AS (
 )
 SELECT count(*) FROM ids"""
 
+# The extremes of rollups from which something was taken away, once the rows are written.
+SHRINK = f"""
+UPDATE usage_rollup r SET (min, max, last_at, last_key, last) = (
+    SELECT min(least), max(most), max(at), (array_agg(key ORDER BY at DESC, key DESC))[1],
+        (array_agg(last ORDER BY at DESC, key DESC))[1]
+    FROM (
+        SELECT value AS least, value AS most, at, key, value AS last
+        FROM ({standing("k.quarter", "k.quarter + interval '15 minutes'")}) s WHERE count > 0
+        UNION ALL
+        SELECT c.min, c.max, c.last_at, c.last_key, c.last FROM usage_closed c
+        WHERE c.tenant = $1 AND c.customer = k.customer AND c.measure = k.measure
+            AND c.quarter >= k.quarter AND c.quarter < k.quarter + interval '15 minutes'
+            AND c.subject = k.subject AND c.dimensions = k.filter::jsonb
+            AND c.last_at IS NOT NULL AND c.month IN {DROPPED}
+    ) s)
+FROM (
+    SELECT q.customer, q.measure, q.meter, {_INSTANT.format("q.quarter")} AS quarter, q.subject, q.dimensions AS filter
+    FROM unnest({_lists(2, 3, 4, 5, 6, 7)}) AS q(customer, measure, meter, quarter, subject, dimensions)
+) k
+WHERE r.tenant = $1 AND r.customer = k.customer AND r.measure = k.measure AND r.quarter = k.quarter
+    AND r.subject = k.subject AND r.dimensions = k.filter::jsonb"""
+
+# Counters of meters that do not add up, once the rows are written.
+RECOUNT = f"""
+WITH k AS (SELECT * FROM {_KEYS}), found AS (
+    SELECT k.*, {QUANTITY} AS used FROM k
+), written AS (
+    UPDATE usage_counter c SET used = q.used FROM found q
+    WHERE c.tenant = $1 AND c.customer = q.customer AND c.meter = q.meter AND c.subject = q.subject
+        AND c.filter = q.filter AND c.start_at = q.start_at AND c.end_at = q.end_at
+)
+SELECT used FROM found ORDER BY place"""
+
+# The values of UNIQUE counters: a few of them, before the decision; from the events where there is no counter.
+_OF_COUNTER = """{0}.tenant = $1 AND {0}.customer = k.customer AND {0}.meter = k.meter AND {0}.end_at = k.end_at
+        AND {0}.start_at = k.start_at AND {0}.subject = k.subject AND {0}.filter = k.filter"""
+VALUES = f"""
+SELECT CASE WHEN EXISTS (SELECT FROM usage_counter c WHERE {_OF_COUNTER.format("c")}) THEN (
+        SELECT jsonb_object_agg(v.value, v.number) FROM counter_value v
+        WHERE {_OF_COUNTER.format("v")} AND v.value = ANY(k.items))
+    ELSE (
+        SELECT jsonb_object_agg(item, number) FROM (
+            SELECT item, sum(count) AS number
+            FROM ({standing("k.start_at", "k.end_at", f"AND {ITEM} = ANY(k.items)")}) s GROUP BY item
+        ) told) END
+FROM (
+    SELECT customer, meter, subject, filter, start_at, end_at, string_to_array(items, E'\\x1f') AS items, place
+    FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::timestamptz[], $7::timestamptz[], $8::text[])
+        WITH ORDINALITY AS q(customer, meter, subject, filter, start_at, end_at, items, place)
+) k ORDER BY k.place"""
+# All of them, of a counter that is born, once the rows are written. What one left that was there earlier goes.
+VALUES_LEFT = f"""
+DELETE FROM counter_value v USING {_KEYS} WHERE {_OF_COUNTER.format("v")}"""
+VALUES_BORN = f"""
+INSERT INTO counter_value (tenant, customer, meter, end_at, start_at, subject, filter, value, number)
+SELECT $1, k.customer, k.meter, k.end_at, k.start_at, k.subject, k.filter, s.item, sum(s.count)
+FROM {_KEYS} CROSS JOIN LATERAL ({standing("k.start_at", "k.end_at")}) s GROUP BY 2, 3, 4, 5, 6, 7, 8"""
+VALUES_MOVED = f"""
+INSERT INTO counter_value AS v (tenant, customer, meter, end_at, start_at, subject, filter, value, number)
+SELECT $1, q.customer, q.meter, {_INSTANT.format("q.end_at")}, {_INSTANT.format("q.start_at")}, q.subject, q.filter,
+    q.value, q.number::bigint
+FROM unnest({_lists(2, 3, 4, 5, 6, 7, 8, 9)}) AS q(customer, meter, subject, filter, start_at, end_at, value, number)
+ON CONFLICT (tenant, customer, meter, end_at, start_at, subject, filter, value)
+DO UPDATE SET number = v.number + excluded.number"""
+VALUES_GONE = f"""
+DELETE FROM counter_value v USING unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::timestamptz[],
+    $7::timestamptz[], $8::text[]) AS k(customer, meter, subject, filter, start_at, end_at, value)
+WHERE {_OF_COUNTER.format("v")} AND v.value = k.value AND v.number <= 0"""
 
 HOLDS = f"""
 SELECT id, kind, customer, subject, holder, seq, counted_at, end_at, state, digest,
@@ -277,9 +333,9 @@ FROM unnest({_lists(2, 3)}) AS q(customer, meter)"""
 WRITE_HOLDS = f"""
 WITH counters AS (
     UPDATE usage_counter c SET reserved = q.reserved::numeric, leased = q.leased::numeric,
-        forfeited = q.forfeited::numeric, tat = q.tat::numeric
-    FROM unnest({_lists(3, 4, 5, 6, 7, 8, 9, 10, 11, 12)})
-        AS q(customer, meter, subject, filter, start_at, end_at, reserved, leased, forfeited, tat)
+        forfeited = q.forfeited::numeric, tat = q.tat::numeric, pace = q.pace::numeric
+    FROM unnest({_lists(3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13)})
+        AS q(customer, meter, subject, filter, start_at, end_at, reserved, leased, forfeited, tat, pace)
     WHERE c.tenant = $1 AND c.customer = q.customer AND c.meter = q.meter AND c.subject = q.subject
         AND c.filter = q.filter AND c.start_at = {_INSTANT.format("q.start_at")}
         AND c.end_at = {_INSTANT.format("q.end_at")}
@@ -288,7 +344,7 @@ WITH counters AS (
         reserved, leased, forfeited)
     SELECT $1, q.customer, q.seq::bigint, $2, q.id, q.meter, q.subject, q.labels::jsonb,
         {_INSTANT.format("q.counted")}, q.reserved::numeric, q.leased::numeric, q.forfeited::numeric
-    FROM unnest({_lists(13, 14, 15, 16, 17, 18, 19, 20, 21, 22)})
+    FROM unnest({_lists(*range(14, 24))})
         AS q(customer, seq, id, meter, subject, labels, counted, reserved, leased, forfeited)
 ), written AS (
     INSERT INTO hold AS h (tenant, id, part, kind, customer, subject, holder, meter, labels, seq, counted_at, end_at,
@@ -297,7 +353,7 @@ WITH counters AS (
         {_INSTANT.format("q.counted")}, {_INSTANT.format("q.end_at")}, q.state, q.granted::numeric, q.returned::numeric,
         q.spent::numeric, q.settled::numeric, q.reserved::numeric, q.leased::numeric, q.forfeited::numeric,
         decode(q.digest, 'hex'), q.pool
-    FROM unnest({_lists(*range(23, 44))})
+    FROM unnest({_lists(*range(24, 45))})
         AS q(id, part, kind, customer, subject, holder, meter, labels, seq, counted, end_at, state, granted, returned,
             spent, settled, reserved, leased, forfeited, digest, pool)
     ON CONFLICT (tenant, id, part) DO UPDATE SET end_at = excluded.end_at, state = excluded.state,
@@ -328,17 +384,21 @@ _GRANTED_AT = """(
 )"""
 
 # The counters as they were at a seq of customer a.customer: as they are, without what came after it. A pool has an
-# order of its own, so there it is what came after the same commit by the clock.
+# order of its own, and so have its members, so there it is what came after the same commit by the clock.
 _AFTER = (
-    "(CASE WHEN k.customer = a.customer THEN e.seq > a.seq ELSE e.recorded_at > a.at END) AND e.recorded_at >= a.since"
+    "((CASE WHEN k.customer = a.customer AND e.customer = k.customer THEN e.seq > a.seq ELSE e.recorded_at > a.at END) "
+    "AND e.recorded_at >= a.since)"
 )
 FIGURES_AT = f"""
-SELECT {_SUM} - (SELECT coalesce(sum(part), 0) FROM ({_counted("k.start_at", "k.end_at", f"AND {_AFTER}")}) parts),
+SELECT CASE WHEN m.aggregation IN ('sum', 'count') THEN
+        {QUANTITY} - (SELECT coalesce(sum(part), 0) FROM ({counted("k.start_at", "k.end_at", f"AND {_AFTER}")}) parts)
+        ELSE coalesce({of_samples(standing("k.start_at", "k.end_at", f"AND NOT {_AFTER}"))}, 0) END,
     held.reserved - later.reserved, held.leased - later.leased, held.forfeited - later.forfeited,
     0::numeric, granted.granted
 FROM {_KEYS}
 JOIN unnest($10::text[], $11::bigint[], $12::timestamptz[], $13::timestamptz[]) WITH ORDINALITY
     AS a(customer, seq, at, since, place) ON a.place = k.place
+LEFT JOIN LATERAL (SELECT * FROM meter WHERE tenant = $1 AND name = k.meter OFFSET 0) m ON true
 CROSS JOIN LATERAL {_GRANTED_AT} granted
 CROSS JOIN LATERAL {_HELD} held
 CROSS JOIN LATERAL (

@@ -18,6 +18,18 @@ DELETE FROM usage_counter WHERE ctid = ANY(ARRAY(
     WHERE end_at < now() - interval '1 day' AND reserved = 0 AND leased = 0 AND forfeited = 0
     LIMIT 10000 FOR UPDATE SKIP LOCKED
 ))"""
+# The values of UNIQUE counters that are gone, a customer at a time. Behind the head's lock no commit is between reading
+# a counter and writing its values.
+_VALUES_LEFT = """
+SELECT h.tenant, h.customer FROM customer_head h WHERE EXISTS (
+    SELECT FROM counter_value v WHERE v.tenant = h.tenant AND v.customer = h.customer AND {gone})
+LIMIT 1 FOR UPDATE OF h SKIP LOCKED"""
+_OLD_VALUES = """
+DELETE FROM counter_value WHERE ctid = ANY(ARRAY(
+    SELECT ctid FROM counter_value v WHERE v.tenant = :tenant AND v.customer = :customer AND {gone} LIMIT 10000))"""
+_GONE = """NOT EXISTS (SELECT FROM usage_counter c WHERE c.tenant = v.tenant AND c.customer = v.customer
+    AND c.meter = v.meter AND c.end_at = v.end_at AND c.start_at = v.start_at AND c.subject = v.subject
+    AND c.filter = v.filter)"""
 # Usage that settles a hold may come for as long as any usage may; the history of holds is kept with the events.
 _OLD_HOLDS = """
 DELETE FROM hold WHERE end_at < now() - :age * interval '1 microsecond' - interval '7 days'
@@ -46,7 +58,16 @@ class Upkeep:
                 await connection.execute(text(_OLD_HOLDS), {"age": self._accept_age})
             while await self._some_old_counters() == _AT_ONCE:
                 pass
+            while await self._some_old_values():
+                pass
 
     async def _some_old_counters(self) -> int:
         async with self._engine.begin() as connection:
             return (await connection.execute(text(_OLD_COUNTERS))).rowcount
+
+    async def _some_old_values(self) -> int:
+        async with self._engine.begin() as connection:
+            found = (await connection.execute(text(_VALUES_LEFT.format(gone=_GONE)))).mappings().first()
+            if found is None:
+                return 0
+            return (await connection.execute(text(_OLD_VALUES.format(gone=_GONE)), dict(found))).rowcount

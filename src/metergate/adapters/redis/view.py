@@ -13,6 +13,7 @@ from decimal import Decimal
 from functools import partial
 from hashlib import blake2b
 from importlib.resources import files
+from typing import Final
 
 from metergate.adapters.redis.copies import Copies, Scope
 from metergate.adapters.redis.link import RedisLink, Script
@@ -23,6 +24,7 @@ from metergate.domain.quota import CounterKey, Figures
 
 log = logging.getLogger(__name__)
 
+_NUMBERS: Final = 7  # how many of a counter's figures are quantities; after them stands when limits were reached
 LIFE_MS = 24 * 3600 * 1000
 _PUBLISH = Script(files(__package__).joinpath("publish.lua").read_text())
 _KEYS_MOST = 2_000  # keys in one call of a script
@@ -180,12 +182,17 @@ def _field(key: CounterKey) -> str:
 
 
 def _value(figures: Figures, now: int) -> str:
-    used, *held = figures
-    if not any(held):
-        return f"{now}|{to_text(used)}"
-    return f"{now}|" + "|".join([to_text(figure) for figure in figures])
+    if not any(figures[1:]):
+        return f"{now}|{to_text(figures.used)}"
+    texts = [to_text(number) for number in figures[:_NUMBERS]]
+    # A limit's name holds none of these signs.
+    return "|".join([str(now), *texts, *[f"{name}={at}" for name, at in figures.reached]])
 
 
 def _seen(value: bytes) -> Seen:
-    as_of, *figures = value.decode("ascii").split("|")
-    return Seen(Figures(*[Decimal(figure) for figure in figures]), int(as_of))
+    as_of, *texts = value.decode("ascii").split("|")
+    figures = Figures.of([Decimal(text) for text in texts[:_NUMBERS]])
+    if len(texts) > _NUMBERS:
+        pairs = [text.split("=") for text in texts[_NUMBERS:]]
+        figures = figures._replace(reached=tuple([(name, int(at)) for name, at in pairs]))
+    return Seen(figures, int(as_of))

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+from metergate.domain.backfill import StagedMark
 from metergate.domain.catalog import Catalog
+from metergate.domain.correction import Corrected, Standing
 from metergate.domain.counting import Place
+from metergate.domain.distinct import Numbers
 from metergate.domain.grant import Account
 from metergate.domain.hold import Hold
+from metergate.domain.outbox import News
 from metergate.domain.posting import Head, Known, Posting
 from metergate.domain.posting import Ledger as Read
 from metergate.domain.quota import CounterKey, Figures
-from metergate.domain.threshold import LimitEvent
+from metergate.domain.threshold import LimitEvent, Reached
 from metergate.domain.usage import Event
+from metergate.domain.work import Correct
 
 
 class LedgerUnavailableError(Exception):
@@ -81,6 +86,15 @@ class Commit(Protocol):
         """What the ledger's events and holds sum up to in each counter's window."""
         ...
 
+    async def values(self, sought: Mapping[CounterKey, Collection[str]]) -> dict[CounterKey, dict[str, int]]:
+        """How many events of each of these values stand in the windows of these counters of UNIQUE meters, where there
+        are any."""
+        ...
+
+    async def write_values(self, born: Sequence[CounterKey], moves: Numbers) -> None:
+        """Once the rows are written: keeps all values of the counters that are `born`, and moves those of others."""
+        ...
+
     async def holds(self, ids: Sequence[str]) -> list[Hold]:
         """The holds of these ids, as far as there are any."""
         ...
@@ -92,6 +106,17 @@ class Commit(Protocol):
     async def grants(self, pairs: Sequence[tuple[str, str]], ids: Sequence[str]) -> dict[tuple[str, str], Account]:
         """The accounts of these (customer, meter) pairs, with the grants that are not over and those of these ids.
         Pairs that never had a grant are left out."""
+        ...
+
+    async def standing(
+        self, works: Sequence[Correct]
+    ) -> tuple[dict[tuple[str, str], Standing], dict[tuple[str, str], Corrected]]:
+        """What stands of the events that the works are to correct, by (source, id), and what requests of the same
+        (service, request id) corrected before."""
+        ...
+
+    async def mark_staged(self, marks: Sequence[StagedMark]) -> None:
+        """Keeps what became of events of backfills, in the commit that it became of them."""
         ...
 
     async def write(
@@ -110,8 +135,22 @@ class Commit(Protocol):
         """
         ...
 
-    async def write_limit_events(self, events: Sequence[LimitEvent]) -> None:
-        """Keeps the events, but for those that fired already."""
+    async def reached(self, pairs: Sequence[tuple[CounterKey, str]]) -> dict[tuple[CounterKey, str], Reached]:
+        """When the limits of these names were first reached in the windows of these counters, where they were."""
+        ...
+
+    async def recount(
+        self, keys: Sequence[CounterKey], counters: Mapping[CounterKey, Figures]
+    ) -> dict[CounterKey, Figures]:
+        """Counts these counters anew from the rows, which are written, and returns them as they are then."""
+        ...
+
+    async def write_limit_events(self, events: Sequence[LimitEvent]) -> list[LimitEvent]:
+        """Keeps the events, but for those that fired already; returns those that it keeps."""
+        ...
+
+    async def write_outbox(self, news: Sequence[News]) -> None:
+        """Keeps the news, to be delivered once this commits."""
         ...
 
 
@@ -170,8 +209,28 @@ class Ledger(Protocol):
         """
         ...
 
+    async def values(
+        self, tenant: str, sought: Mapping[CounterKey, Collection[str]]
+    ) -> dict[CounterKey, dict[str, int]]:
+        """As `Commit.values`, in one snapshot.
+
+        Raises:
+            LedgerUnavailableError
+        """
+        ...
+
     async def figures_at(self, tenant: str, moments: Sequence[Moment]) -> list[dict[CounterKey, Figures]]:
         """The counters as they were at each moment; without the state of rates.
+
+        Raises:
+            LedgerUnavailableError
+        """
+        ...
+
+    async def reached(
+        self, tenant: str, pairs: Sequence[tuple[CounterKey, str]]
+    ) -> dict[tuple[CounterKey, str], Reached]:
+        """When the limits of these names were first reached in the windows of these counters, where they were.
 
         Raises:
             LedgerUnavailableError

@@ -3,44 +3,107 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import NamedTuple, Protocol
 
+from metergate.domain.meter import Meter
 from metergate.domain.period import Window
 from metergate.domain.quota import CounterKey, Figures
+from metergate.domain.summary import Part
+from metergate.domain.threshold import Reached
 from metergate.domain.usage import Event
 
 
-class Point(NamedTuple):
-    """A quantity of one group in one piece of a range."""
+class Known(NamedTuple):
+    """What an answer knows: rows up to a `seq`, or recorded up to a moment; both None = all there is."""
+
+    seq: int | None = None
+    at: int | None = None
+
+    @property
+    def everything(self) -> bool:
+        """Whether nothing is left out."""
+        return self.seq is None and self.at is None
+
+
+EVERYTHING = Known()
+
+
+class Found(NamedTuple):
+    """What was found of one group (None = all groups that were not chosen) in one piece, by its number.
+
+    Number -1 is the whole range, of meters whose parts cannot be put together; of a LEVEL it is what was before.
+    """
 
     piece: int
-    group: tuple[str, ...]
-    events: int
-    total: Decimal
+    group: tuple[str, ...] | None
+    part: Part
 
 
 @dataclass(frozen=True, slots=True)
 class SummaryQuery:
-    """What to sum up of one meter: `pieces` are adjoining windows, `subject` "" = all. At most `most` points come."""
+    """What to sum up of one meter: `pieces` are adjoining windows, `subject` "" = all, `filters` the values of labels
+    that are taken. A LEVEL counts up to `until`, and `weights` are what a change of it adds to the whole, by the number
+    of its piece from -1 on: change x first - moment x second.
+
+    Of the groups only the `top` greatest (0 = all), or those that are named by `keep`, come one by one; the others come
+    together, where the meter adds up. At most `most` rows come.
+    """
 
     customer: str
     subject: str
-    meter: str
+    meter: Meter
     pieces: Sequence[Window]
     group_by: tuple[str, ...]
-    filters: Mapping[str, str]
+    filters: Mapping[str, Sequence[str]]
+    known: Known
+    until: int
     most: int
+    top: int = 0
+    keep: Sequence[tuple[str, ...]] | None = None
+    weights: Sequence[tuple[Decimal, Decimal]] = ()
+
+
+class TooManyEventsError(Exception):
+    """The answer would have to be read from more events than one answer may read, or took too long to read."""
+
+
+class UsageSnapshot(Protocol):
+    """The ledger of one customer at one instant. `seq` is None for a pool, whose rows have orders of their own."""
+
+    @property
+    def now(self) -> int: ...
+    @property
+    def seq(self) -> int | None: ...
+
+    async def find(self, query: SummaryQuery) -> list[Found]:
+        """What there is, in no order.
+
+        Raises:
+            TooManyEventsError, LedgerUnavailableError
+        """
+        ...
+
+    async def held(self, query: SummaryQuery) -> Figures:
+        """What holds keep in the query's range.
+
+        Raises:
+            LedgerUnavailableError
+        """
+        ...
 
 
 class UsageReader(Protocol):
     """Sums over the ledger."""
 
-    async def summarize(
-        self, tenant: str, queries: Sequence[SummaryQuery]
-    ) -> tuple[int, list[list[Point]], list[Figures]]:
-        """In one snapshot: its instant, the points of each query, and what holds keep in its range."""
+    def snapshot(self, tenant: str, customer: str, events_most: int) -> AbstractAsyncContextManager[UsageSnapshot]:
+        """One snapshot, from which at most so many events are read where sums are not kept, all queries together.
+
+        Raises:
+            LedgerUnavailableError
+        """
         ...
 
 
@@ -52,6 +115,8 @@ class RecordedEvent(NamedTuple):
     counted_at: int
     recorded_at: int
     seq: int
+    sign: int = 1
+    version: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +141,27 @@ class EventReader(Protocol):
 
     async def events(self, tenant: str, query: EventQuery) -> list[RecordedEvent]:
         """A page of events."""
+        ...
+
+
+class WatchReader(Protocol):
+    """What was recorded, by `seq`."""
+
+    async def heads(self, places: Sequence[tuple[str, str]]) -> tuple[int, dict[tuple[str, str], int]]:
+        """The instant, and the `seq` of these customers of tenants; all rows up to it are visible.
+
+        Raises:
+            LedgerUnavailableError
+        """
+        ...
+
+    async def after(self, tenant: str, customer: str, seq: int, skip: int, most: int) -> list[RecordedEvent]:
+        """The customer's rows of later commits, in order of their `seq` and else always in the same order, without the
+        first `skip`.
+
+        Raises:
+            LedgerUnavailableError
+        """
         ...
 
 
@@ -122,6 +208,16 @@ class ExplainReader(Protocol):
     async def behind(self, tenant: str, seq: int | None, at: int, keys: Sequence[CounterKey], most: int) -> Behind:
         """What stood behind these counters of one limit, in order of their windows, after the commit with that `seq`,
         or, where None is known, of that instant; at most `most` events and grants.
+
+        Raises:
+            LedgerUnavailableError
+        """
+        ...
+
+    async def reached(
+        self, tenant: str, pairs: Sequence[tuple[CounterKey, str]]
+    ) -> dict[tuple[CounterKey, str], Reached]:
+        """When the limits of these names were first reached in the windows of these counters, where they were.
 
         Raises:
             LedgerUnavailableError

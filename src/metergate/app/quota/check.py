@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from functools import partial
 from itertools import product
 from typing import NamedTuple
 
 from metergate.app import clock
 from metergate.app.catch_up import CatchUp
 from metergate.app.directory import Directory
-from metergate.app.ports.ledger import Ledger, LedgerUnavailableError, OutcomeUnknownError
+from metergate.app.ports.ledger import HeadView, Ledger, LedgerUnavailableError, OutcomeUnknownError
 from metergate.app.ports.view import Publication, Seen, View, ViewUnavailableError
+from metergate.app.quota.grace import complete
 from metergate.app.stores import Customer
 from metergate.app.tokens import EVERYTHING
 from metergate.domain import period
 from metergate.domain.access import Principal
 from metergate.domain.catalog import Catalog
 from metergate.domain.decision import AnsweredBy, Ask, Decision, ask_of, blind, decision_of, look_at
+from metergate.domain.distinct import Numbers, new_ones
 from metergate.domain.errors import MetergateError, Reason
 from metergate.domain.override import changes_at
 from metergate.domain.period import Window, span
-from metergate.domain.quantity import add
+from metergate.domain.quantity import ONE, add
 from metergate.domain.quota import CounterKey, Figures, Kind, Limit, WhenViewGone
 
 
@@ -53,6 +56,8 @@ class Touched:
     while nothing defined has changed (`generation`, `catalog`) and no window has ended and no override begun or ended
     (`until`). `keys` are all of these counters, in order.
 
+    `values` are, by the places of limits on UNIQUE meters, the values whose events are asked about, where named.
+
     `last` is an answer that allowed, the counters that it was made of, and until when nothing but its forecast
     can have changed. There is none where a rate is touched: what is left of it grows by itself.
     """
@@ -66,6 +71,7 @@ class Touched:
     amounts: Sequence[Decimal]
     keys: Sequence[CounterKey]
     steady: bool
+    values: Mapping[int, frozenset[str]]
     last: tuple[Sequence[Seen], int, Decision] | None = None
 
 
@@ -111,6 +117,7 @@ class CheckQuota:
         ]
         seen, from_ledger = await self._look(tenant, catalog, wanted, _at_least(questions))
         answers: list[Decision | MetergateError] = []
+        doubtful: dict[int, tuple[Touched, Sequence[Seen | None]]] = {}
         at = 0
         for one in touched:
             if isinstance(one, MetergateError):
@@ -118,8 +125,35 @@ class CheckQuota:
                 continue
             after = at + len(one.keys)
             by_ledger = at == after or (bool(from_ledger) and not from_ledger.isdisjoint(range(at, after)))
-            answers.append(_decide(one, seen[at:after], now, by_ledger))
+            decision = _decide(one, seen[at:after], now, by_ledger)
+            if one.values and not decision.allowed and not decision.degraded:
+                doubtful[len(answers)] = (one, seen[at:after])
+            answers.append(decision)
             at = after
+        return answers if not doubtful else await self._by_values(tenant, answers, doubtful, now)
+
+    async def _by_values(
+        self,
+        tenant: str,
+        answers: list[Decision | MetergateError],
+        doubtful: Mapping[int, tuple[Touched, Sequence[Seen | None]]],
+        now: int,
+    ) -> list[Decision | MetergateError]:
+        """The answers where limits have no room for a new value: one that is in the window already adds nothing, which
+        the ledger knows. While it is away, they are as of new values, and marked as degraded."""
+        sought: dict[CounterKey, set[str]] = {}
+        for touched, _ in doubtful.values():
+            for place, values in touched.values.items():
+                sought.setdefault(touched.limits[place][2][-1], set()).update(values)
+        try:
+            numbers = await self._ledger.values(tenant, sought)
+        except LedgerUnavailableError:
+            return [
+                replace(answer, degraded=True) if place in doubtful and isinstance(answer, Decision) else answer
+                for place, answer in enumerate(answers)
+            ]
+        for place, (touched, seen) in doubtful.items():
+            answers[place] = _decide_by_values(touched, seen, now, numbers)
         return answers
 
     async def _touch(
@@ -195,15 +229,24 @@ class CheckQuota:
             if behind:
                 await self._catch_up.bring_up(tenant, behind)
                 as_of, views = await self._ledger.figures(tenant, keys)
+            found = await self._with_grace(tenant, catalog, views)
         except (LedgerUnavailableError, OutcomeUnknownError):
             raise MetergateError(Reason.LEDGER_UNAVAILABLE, "neither the view nor the ledger can be asked") from None
+        seqs = {key.customer: views[key].head.seq for key in keys}
         figures: dict[str, dict[CounterKey, Figures]] = {}
         for key in keys:
-            figures.setdefault(key.customer, {})[key] = views[key].figures
-        seqs = {key.customer: views[key].head.seq for key in keys}
+            figures.setdefault(key.customer, {})[key] = found[key]
         news = [Publication(customer, seqs[customer], seqs[customer], figures[customer], ()) for customer in figures]
         await self._view.publish(tenant, catalog.version, as_of, news)
-        return {key: Seen(views[key].figures, as_of) for key in keys}
+        return {key: Seen(found[key], as_of) for key in keys}
+
+    async def _with_grace(
+        self, tenant: str, catalog: Catalog, views: Mapping[CounterKey, HeadView]
+    ) -> dict[CounterKey, Figures]:
+        figures = {key: view.figures for key, view in views.items()}
+        return await complete(
+            catalog, figures, partial(self._ledger.reached, tenant), lambda key, one: one.seq <= views[key].head.seq
+        )
 
 
 def _at_least(questions: Sequence[Question]) -> dict[str, int]:
@@ -217,6 +260,7 @@ def _at_least(questions: Sequence[Question]) -> dict[str, int]:
 def _touched(question: Question, accounts: Sequence[Customer], catalog: Catalog, generation: int, now: int) -> Touched:
     """The limits that the question touches. What is asked of one counter twice is added up."""
     asked: dict[tuple[str, CounterKey], tuple[tuple[Limit, Sequence[Window], Sequence[CounterKey]], Decimal]] = {}
+    named: dict[tuple[str, CounterKey], set[str]] = {}
     for (meter, amount, labels), customer in product(question.amounts, accounts):
         if meter not in catalog.meter_of:
             raise MetergateError(Reason.METER_NOT_FOUND, f"no meter is called {meter[:80]!r}", {"meter": meter[:80]})
@@ -229,6 +273,9 @@ def _touched(question: Question, accounts: Sequence[Customer], catalog: Catalog,
             keys = [CounterKey(customer.id, meter, subject, filter_, window.start, window.end) for window in windows]
             before = asked.get((limit.name, keys[-1]))
             asked[limit.name, keys[-1]] = ((limit, windows, keys), add(before[1], amount) if before else amount)
+            if meter in catalog.unique_meters:
+                value = catalog.meter_of[meter].item(question.subject, labels) if amount == ONE else ""
+                named.setdefault((limit.name, keys[-1]), set()).add(value)
     limits = [one for one, _ in asked.values()]
     changes = [changes_at(account.overrides, now) for account in accounts]
     return Touched(
@@ -241,6 +288,11 @@ def _touched(question: Question, accounts: Sequence[Customer], catalog: Catalog,
         amounts=[amount for _, amount in asked.values()],
         keys=[key for _, _, keys in limits for key in keys],
         steady=all(limit.kind is not Kind.RATE for limit, _, _ in limits),
+        values={
+            place: frozenset(named[one]) for place, one in enumerate(asked) if one in named and "" not in named[one]
+        }
+        if named
+        else {},
     )
 
 
@@ -264,7 +316,20 @@ def _decide(touched: Touched, seen: Sequence[Seen | None], now: int, by_ledger: 
     as_of = min([one.as_of for one in known], default=now)
     decision = decision_of(states, touched.plan, now, as_of, who, degraded=len(known) < len(seen))
     if decision.allowed and not by_ledger and touched.steady and len(known) == len(seen):
-        touched.last = (known, now + _ANSWER_LIVES, decision)
+        ends = [state.grace_ends_at for state in states if state.grace_ends_at is not None]
+        until = min([now + _ANSWER_LIVES, *[end for end in ends if end > now]])
+        touched.last = (known, until, decision)
+    return decision
+
+
+def _decide_by_values(touched: Touched, seen: Sequence[Seen | None], now: int, numbers: Numbers) -> Decision:
+    amounts = list(touched.amounts)
+    for place, values in touched.values.items():
+        amounts[place] = new_ones(numbers[touched.limits[place][2][-1]], dict.fromkeys(values, 1))
+    decision = _decide(replace(touched, amounts=amounts, last=None), seen, now, by_ledger=True)
+    for state, asked in zip(decision.states, touched.amounts, strict=True):
+        if state.fits and state.would_fit is not None:
+            state.would_fit = asked
     return decision
 
 

@@ -5,21 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from metergate.app.directory import Directory
 from metergate.app.ports.ledger import LedgerUnavailableError
 from metergate.app.ports.readers import Behind, ExplainReader
+from metergate.app.quota.grace import complete, was_known
 from metergate.domain.access import Principal
 from metergate.domain.admission import Demand, Touch, conclude
 from metergate.domain.catalog import Catalog
-from metergate.domain.decision import Decision, total
+from metergate.domain.decision import Decision, total, without_figures
 from metergate.domain.errors import MetergateError, Reason
 from metergate.domain.period import Window
 from metergate.domain.quota import CounterKey, Figures, Kind, Limit
 
-# Of a limit in a decision's id; one more stands there where the limit was overridden.
+# Of a limit in a decision's id; one more stands there where there is a flag.
 _PARTS = 6
+OVERRIDDEN, WOULD_REFUSE, UNKNOWN = 1, 2, 4
+"""Flags: the maximum was the customer's own; a shadow limit let it pass; what was left was told by nothing."""
 # Where what is granted stands in the figures of limits of grants; those of others end before.
 _GRANTED = Figures._fields.index("granted")
 
@@ -61,16 +65,23 @@ class ExplainDecision:
                 )
                 for touch in touches
             ]
+            figures = {
+                key: one for touch, found in zip(touches, behind, strict=True)
+                for key, one in zip(touch.keys, found.figures, strict=True)
+            }  # fmt: skip
+            read = partial(self._reader.reached, principal.tenant)
+            figures = await complete(catalog, figures, read, partial(was_known, customer, seq, at))
         except LedgerUnavailableError:
             raise MetergateError(Reason.LEDGER_UNAVAILABLE, "the database cannot be reached") from None
-        figures = {
-            key: one for touch, found in zip(touches, behind, strict=True)
-            for key, one in zip(touch.keys, found.figures, strict=True)
-        }  # fmt: skip
         for touch, limit in zip(touches, limits, strict=True):
             if tat := limit[5][4:]:  # of a rate, whose state the ledger does not tell afterwards
                 figures[touch.keys[-1]] = figures[touch.keys[-1]]._replace(tat=Decimal(tat[0]))
-        decision = conclude(demand, allowed, figures, plan, at)
+        passed = frozenset([place for place, limit in enumerate(limits) if _flags(limit) & WOULD_REFUSE])
+        decision = conclude(demand, allowed, figures, plan, at, passed)
+        decision.states = [
+            without_figures(state) if _flags(limit) & UNKNOWN else state
+            for state, limit in zip(decision.states, limits, strict=True)
+        ]
         return Explained(decision, _confirmed(touches, figures, limits), customer, seq, behind)
 
     async def _touch(self, tenant: str, customer: str, plan: str, catalog: Catalog, content: Sequence[Any]) -> Touch:
@@ -85,8 +96,12 @@ class ExplainDecision:
         if of_grants != (now.kind is Kind.GRANTS):
             now = Limit(name, meter, None, kind=Kind.GRANTS) if of_grants else Limit(name, meter, None)
         keys = [CounterKey(customer, meter, subject, filter_, start, end) for start, end in windows]
-        limit = replace(now, max=Decimal(most) if most else None, overridden=len(content) > _PARTS)
+        limit = replace(now, max=Decimal(most) if most else None, overridden=bool(_flags(content) & OVERRIDDEN))
         return Touch(limit, tuple([Window(start, end) for start, end in windows]), tuple(keys))
+
+
+def _flags(limit: Sequence[Any]) -> int:
+    return limit[_PARTS] if len(limit) > _PARTS else 0
 
 
 def _confirmed(
@@ -95,7 +110,7 @@ def _confirmed(
     for touch, content in zip(touches, limits, strict=True):
         found = total([figures[key] for key in touch.keys])
         answered = tuple([Decimal(figure) for figure in content[5]])
-        granted = answered[_GRANTED:] or found[_GRANTED:]
-        if (*found[:4], *found[_GRANTED:]) != (*answered[:4], *granted):
+        granted = answered[_GRANTED:] or (found.granted,)
+        if not _flags(content) & UNKNOWN and (*found[:4], found.granted) != (*answered[:4], *granted):
             return False
     return True

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 from metergate.app import clock
 from metergate.app.catch_up import CatchUp, is_behind
 from metergate.app.directory import Directory
 from metergate.app.ports.ledger import Ledger, LedgerUnavailableError, OutcomeUnknownError
+from metergate.app.quota.grace import complete
 from metergate.app.stores import Customer
 from metergate.domain.access import Principal
 from metergate.domain.catalog import Catalog
@@ -17,7 +19,7 @@ from metergate.domain.decision import LimitState, ask_of, look_at
 from metergate.domain.errors import MetergateError, Reason
 from metergate.domain.period import Window
 from metergate.domain.quantity import ZERO
-from metergate.domain.quota import CounterKey, Limit, read_filter
+from metergate.domain.quota import CounterKey, Kind, Limit, read_filter
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +73,13 @@ class ListLimits:
             if behind:
                 await self._catch_up.bring_up(tenant, sorted(behind))
                 as_of, views = await self._ledger.figures(tenant, keys)
+            read = partial(self._ledger.reached, tenant)
+            figures = {key: view.figures for key, view in views.items()}
+            figures = await complete(catalog, figures, read, lambda key, one: one.seq <= views[key].head.seq)
         except (LedgerUnavailableError, OutcomeUnknownError):
             raise MetergateError(Reason.LEDGER_UNAVAILABLE, "the database cannot be reached") from None
         states = [
-            look_at(ask_of(limit, windows, keys[-1].filter, ZERO, [views[key].figures for key in keys]), now)
+            look_at(ask_of(limit, windows, keys[-1].filter, ZERO, [figures[key] for key in keys]), now)
             for limit, windows, keys in wanted
         ]
         for state, one in zip(states, wanted, strict=True):
@@ -117,7 +122,7 @@ def _limits(catalog: Catalog, customer: Customer, meters: Collection[str], now: 
 
 def _looks_back(limits: Iterable[Limit]) -> int:
     """How long after its end a counter may still count: a rolling window's values of labels are found by them."""
-    return max([limit.looks_back for limit in limits if limit.per_labels], default=0)
+    return max([limit.length for limit in limits if limit.per_labels and limit.kind is Kind.ROLLING], default=0)
 
 
 def _wanted(
@@ -132,12 +137,21 @@ def _wanted(
             yield Wanted(limit, windows, [key._replace(filter=filter_) for key in mine])
 
 
+def _near(limit: Limit, key: CounterKey, mine: CounterKey) -> bool:
+    """Whether it is this counter, or one of an earlier position of a window that slides."""
+    if not limit.slides:
+        return key == mine
+    alike = key._replace(start=0, end=mine.end - mine.start) == mine._replace(start=0, end=key.end - key.start)
+    return alike and key.end > mine.start
+
+
 def _filters(limit: Limit, mine: Collection[CounterKey], live: Iterable[CounterKey]) -> Iterable[str]:
     """The label filters of which one of the windows has a counter."""
     names = {*limit.per_labels, *dict(limit.labels)}
     found: dict[str, None] = {}
     for key in live:
         labels = read_filter(key.filter)
-        if key._replace(filter="") in mine and labels.keys() == names and limit.filter_of(labels):
+        here = any(_near(limit, key._replace(filter=""), one) for one in mine)
+        if here and labels.keys() == names and limit.filter_of(labels):
             found[key.filter] = None
     return found

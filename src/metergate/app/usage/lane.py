@@ -17,7 +17,7 @@ from metergate.app.ports.view import View
 from metergate.app.usage.commit import Committed, UsageCommitter
 from metergate.domain.answer import Result
 from metergate.domain.errors import MetergateError, Reason
-from metergate.domain.work import Fact, Work, weight_of
+from metergate.domain.work import Correct, Fact, Work, heads_of, weight_of
 
 log = logging.getLogger(__name__)
 
@@ -206,22 +206,29 @@ class Lane:
             if place not in done.again:
                 del entry.pending[index]
                 entry.results[index] = result
-                for name in (work.customer, done.pools.get(work.customer, "")):
+                names = (work.customer, done.pools.get(work.customer, ""))
+                for name in _of(work, done) if type(work) is Correct else names:
                     if name in done.seqs:
                         entry.seqs[name] = done.seqs[name]
+            elif place in done.elsewhere:
+                entry.pending[index] = done.elsewhere[place]
             elif isinstance(work, Fact) and (owner := done.owners.get(work.event.subject)) is not None:
                 entry.pending[index] = work._replace(customer=owner)
+        self._come_again(entries, done, wait)
+
+    def _come_again(self, entries: Sequence[Entry], done: Committed, wait: bool) -> None:
+        """Queues what is left of the entries."""
         again: list[Entry] = []
         for entry in entries:
             if not entry.pending:
                 continue
             behind = sorted(
-                {done.behind[one.customer] for one in entry.pending.values() if one.customer in done.behind}
+                {done.behind[name] for one in entry.pending.values() for name in heads_of(one) if name in done.behind}
             )
             entry.tries += 1
             if behind:
                 self._start(self._bring_up(entry, behind))
-            elif wait and not done.owners:
+            elif wait and not (done.owners or done.elsewhere):
                 entry.fail(_given_up(bool(entry.claimed)))  # it waited, and there is no head: a restored database
             elif entry.tries >= TRIES_BEFORE_WAITING:
                 self._wait_for_heads(entry)
@@ -267,6 +274,12 @@ class Lanes:
     async def drain(self) -> None:
         """Waits until everything that was submitted is answered."""
         await asyncio.gather(*(lane.drain() for lane in self._lanes.values()))
+
+
+def _of(work: Correct, done: Committed) -> set[str]:
+    """Whose ledgers a correction may have changed."""
+    names = {*heads_of(work)}
+    return names | {done.pools[name] for name in names if name in done.pools}
 
 
 def _take(queue: deque[Entry]) -> tuple[list[Entry], int]:

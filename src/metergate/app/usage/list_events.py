@@ -10,6 +10,7 @@ from metergate.app.ports.ledger import LedgerUnavailableError
 from metergate.app.ports.readers import EventQuery, EventReader, RecordedEvent
 from metergate.domain import period
 from metergate.domain.access import Principal
+from metergate.domain.catalog import Catalog
 from metergate.domain.errors import MetergateError, Reason, invalid
 from metergate.domain.posting import NOBODY
 
@@ -24,6 +25,17 @@ class Listed:
     recorded: RecordedEvent
     meters: list[str]
     unmatched: str
+
+
+def listed(catalog: Catalog, recorded: RecordedEvent) -> Listed:
+    """The event with the meters that it counts in by this catalog."""
+    event, nobody = recorded.event, recorded.customer == NOBODY
+    meters = [
+        meter.name
+        for meter in catalog.meters_of_type.get(event.type, ())
+        if not nobody and meter.contribution(event) is not None
+    ]
+    return Listed(recorded, meters, "" if meters else "subject" if nobody else "meter")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,20 +75,12 @@ class ListEvents:
         except LedgerUnavailableError:
             raise MetergateError(Reason.LEDGER_UNAVAILABLE, "the database cannot be reached") from None
         page = found[: request.size]
-        listed = []
-        for one in page:
-            meters = [
-                meter.name
-                for meter in catalog.meters_of_type.get(one.event.type, ())
-                if one.customer != NOBODY and meter.contribution(one.event) is not None
-            ]
-            unmatched = "" if meters else "subject" if one.customer == NOBODY else "meter"
-            listed.append(Listed(one, meters, unmatched))
+        events = [listed(catalog, one) for one in page]
         if len(found) <= request.size:
-            return listed, None
+            return events, None
         last = page[-1]
         instant = last.recorded_at if query.customer is None else last.counted_at
-        return listed, (instant, last.event.source, last.event.id)
+        return events, (instant, last.event.source, last.event.id)
 
     async def _query(self, tenant: str, request: EventsRequest) -> EventQuery:
         customer: str | None = request.customer or None

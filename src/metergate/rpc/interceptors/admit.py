@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from google.protobuf.message import Message
-
 from metergate.domain.errors import MetergateError, Reason
 from metergate.rpc.call import Call, Handler, Method
 
@@ -37,7 +35,7 @@ class Admission:
     def admit(self, method: Method, handle: Handler) -> Handler:
         """The interceptor."""
 
-        async def admitted(request: Any, call: Call) -> Message:
+        async def admitted(request: Any, call: Call) -> Any:
             tenant = call.caller.tenant
             mine = self._count_of.get(tenant, 0)
             if not self._open:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from metergate.rpc.call import Handler, Method
 
@@ -15,4 +16,4 @@ def intercepted(method: Method, interceptors: Sequence[tuple[str, Interceptor]])
     handler = method.handle
     for _, interceptor in reversed(interceptors):
         handler = interceptor(method, handler)
-    return Method(method.service, method.name, method.request_type, method.response_type, handler, method.reads_only)
+    return replace(method, handle=handler)

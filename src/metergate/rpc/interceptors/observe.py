@@ -8,7 +8,8 @@ from __future__ import annotations
 import time
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import aclosing
 from itertools import accumulate
 from typing import Any
 
@@ -64,7 +65,7 @@ def observe(method: Method, handle: Handler) -> Handler:
     tally = _CALLS.tallies.setdefault(method.path, _Tally())
     clock = time.perf_counter
 
-    async def observed(request: Any, call: Call) -> Message:
+    async def observed(request: Any, call: Call) -> Any:
         began = clock()
         code = "CANCELLED"
         tally.in_flight += 1
@@ -82,4 +83,21 @@ def observe(method: Method, handle: Handler) -> Handler:
             tally.buckets[bisect_left(_BOUNDS, took)] += 1
             tally.seconds += took
 
-    return observed
+    async def streamed(request: Any, call: Call) -> AsyncGenerator[Message]:
+        return _to_the_end(tally, await observed(request, call))
+
+    return streamed if method.streams else observed
+
+
+async def _to_the_end(tally: _Tally, stream: Any) -> AsyncGenerator[Message]:
+    """A stream counts as a call when it begins, as in flight while it lasts, and once more by how it failed."""
+    tally.in_flight += 1
+    try:
+        async with aclosing(stream):
+            async for message in stream:
+                yield message
+    except Failure as failure:
+        tally.codes[Code.Name(failure.status.code)] += 1
+        raise
+    finally:
+        tally.in_flight -= 1

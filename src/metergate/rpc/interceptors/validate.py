@@ -112,11 +112,45 @@ def _page_of_events(request: Any) -> Iterable[Violation]:
         yield Violation("events", "must not be negative")
 
 
+def _version(request: Any) -> Iterable[Violation]:
+    if request.expected_version < 0:
+        yield Violation("expected_version", "must not be negative")
+
+
+def _hint(request: Any) -> Iterable[Violation]:
+    if bool(request.customer) != request.HasField("count_time"):
+        yield Violation("count_time", "must be given with customer, and only then")
+
+
+_CORRECTION = (
+    _short("customer"),
+    _short("reason", most=500),
+    _version,
+    _moments("count_time"),
+    _hint,
+    _short("request_id", most=64),
+)
 RULES: dict[str, tuple[Rule, ...]] = {
     "RecordUsage": (_required("event"),),
     "BatchRecordUsage": (_batch("events"),),
-    "GetUsageSummary": (_moments("start_time", "end_time"), _short("customer", "subject", "time_zone")),
+    "GetUsageSummary": (
+        _moments("start_time", "end_time", "known_at_time"),
+        _short("customer", "subject", "time_zone"),
+    ),
+    "WatchUsage": (_short("customer", "subject"),),
     "ListUsageEvents": (_page, _moments("start_time", "end_time"), _short("customer", "subject", "type")),
+    "AmendUsage": (_required("event"), *_CORRECTION),
+    "VoidUsage": (_required("id"), _short("id", "source"), *_CORRECTION),
+    "GetUsageHistory": (_required("id"), _short("id", "source"), _page),
+    "OpenBackfill": (_short("reason", most=500), _short("request_id", most=64)),
+    "LoadBackfill": (_required("id"), _short("id"), _batch("events")),
+    "PreviewBackfill": (_required("id"), _short("id"), _page),
+    "CommitBackfill": (_required("id"), _short("id")),
+    "DiscardBackfill": (_required("id"), _short("id")),
+    "RevertBackfill": (_required("id"), _short("id")),
+    "GetBackfill": (_required("id"), _short("id")),
+    "ListBackfills": (_page,),
+    "ListBackfillProblems": (_required("id"), _short("id"), _page),
     "BatchCheckQuota": (_batch("checks"),),
     "ConsumeQuota": (_counted("events", 1, 100),),
     "BatchConsumeQuota": (_batch("consumes"), _units),
@@ -173,6 +207,13 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "VoidGrant": (_required("grant_id"), _short("grant_id")),
     "ListGrants": (_required("customer"), _short("customer", "meter"), _page),
     "ListGrantMoves": (_required("customer"), _short("customer", "meter", "grant_id"), _page),
+    "CreateEndpoint": (_required("endpoint"), _short("request_id", most=64)),
+    "UpdateEndpoint": (_required("endpoint"), _short("request_id", most=64)),
+    "DeleteEndpoint": (_required("id"), _short("id"), _short("request_id", most=64)),
+    "RotateEndpointSecret": (_required("id"), _short("id"), _short("request_id", most=64)),
+    "SendTestEvent": (_required("id"), _short("id")),
+    "ListDeliveries": (_short("endpoint", "customer"), _page),
+    "ReplayDeliveries": (_required("endpoint"), _short("endpoint", "customer"), _moments("start_time", "end_time")),
 }
 
 
@@ -185,7 +226,7 @@ def validate(method: Method, handle: Handler) -> Handler:
     rules = RULES.get(method.name, ())
     parse = method.request_type.FromString
 
-    async def validated(request: Any, call: Call) -> Message:
+    async def validated(request: Any, call: Call) -> Any:
         if not isinstance(request, bytes):
             request = await request()
         if isinstance(request, bytes):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from metergate.app.quota.explain import OVERRIDDEN, UNKNOWN, WOULD_REFUSE
 from metergate.app.tokens import Sealer
 from metergate.domain.answer import Answer
-from metergate.domain.decision import Decision
+from metergate.domain.decision import Decision, LimitState
 from metergate.domain.errors import MetergateError, Reason
 from metergate.domain.quantity import to_text
 from metergate.domain.quota import Figures, Kind
@@ -38,18 +39,23 @@ def _content(answer: Answer, decision: Decision) -> list[object]:
             "" if state.limit.max is None else to_text(state.limit.max),
             to_text(demand.amounts[touch.keys[-1]]),
             [to_text(figure) for figure in _figures(touch.limit.kind, state.figures)],
-            *([1] if touch.limit.overridden else []),
+            *([flags] if (flags := _flags(state)) else []),
         ]
         for touch, state in zip(demand.touches, decision.states, strict=True)
     ]
     return [demand.customer, answer.seq, answer.at, decision.allowed, decision.plan, limits]
 
 
+def _flags(state: LimitState) -> int:
+    overridden = OVERRIDDEN if state.limit.overridden else 0
+    return overridden | (WOULD_REFUSE if state.would_refuse else 0) | (UNKNOWN if state.unknown else 0)
+
+
 def _figures(kind: Kind, figures: Figures) -> tuple[Decimal, ...]:
     """What was answered of a counter. A rate's state is nowhere else, as the ledger does not tell it afterwards; and
     where what is granted stands there, the limit is one of grants."""
     if kind is Kind.GRANTS:
-        return figures
+        return figures[:6]
     return figures[:5] if figures.tat else figures[:4]
 
 

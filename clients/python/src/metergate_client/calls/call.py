@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.internal.enum_type_wrapper import EnumTypeWrapper
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from metergate_client.events import Event
-from metergate_client.exact import aware
+from metergate_client.exact import Amount, Span, amount_text, aware, span
 
 ReplyT = TypeVar("ReplyT", bound=Message)
 ResultT = TypeVar("ResultT")
@@ -48,6 +49,21 @@ class Pages(Generic[ItemT]):
     at: Callable[[str], Call[Any, Page[ItemT]]]
 
 
+def paged(path: str, request: Message, reply: type[ReplyT], items: Callable[[ReplyT], Iterable[ItemT]]) -> Pages[ItemT]:
+    """A list by the contract's convention: ``page_token`` in the request, ``next_page_token`` in the reply."""
+
+    def at(token: str) -> Call[ReplyT, Page[ItemT]]:
+        page: Any = type(request)()
+        page.CopyFrom(request)
+        page.page_token = token
+        return Call(path, page, reply, read)
+
+    def read(answer: Any) -> Page[ItemT]:
+        return Page(tuple(items(answer)), answer.next_page_token)
+
+    return Pages(at)
+
+
 def to_pb_time(moment: datetime | None) -> Timestamp | None:
     """The moment on the wire; None stays None."""
     if moment is None:
@@ -55,6 +71,20 @@ def to_pb_time(moment: datetime | None) -> Timestamp | None:
     stamp = Timestamp()
     stamp.FromDatetime(aware(moment))
     return stamp
+
+
+def to_pb_span(length: Span | None) -> Duration | None:
+    """The length on the wire; None stays None."""
+    if length is None:
+        return None
+    duration = Duration()
+    duration.FromTimedelta(span(length))
+    return duration
+
+
+def to_pb_most(maximum: Amount | None) -> str:
+    """A limit's maximum on the wire; None is unlimited."""
+    return "unlimited" if maximum is None else amount_text(maximum)
 
 
 def to_pb_word(enum: EnumTypeWrapper, prefix: str, word: str) -> Any:

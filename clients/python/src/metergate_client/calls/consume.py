@@ -9,7 +9,7 @@ from typing import TypeAlias
 from metergate_client.admission import Admission, ConsumeResult, ConsumeResults
 from metergate_client.calls.call import Call
 from metergate_client.calls.usage import to_pb_event
-from metergate_client.decode import from_pb_decision, from_pb_receipt, from_pb_word
+from metergate_client.decode import from_pb_decision, from_pb_receipt, from_pb_span, from_pb_word
 from metergate_client.events import Event
 from metergate_client.exact import Amount
 from metergate_client.ids import new_id
@@ -97,7 +97,7 @@ def _result(result: quota_pb2.ConsumeResult) -> ConsumeResult:
         allowed=result.allowed,
         outcome=from_pb_word(usage_event_pb2.Outcome, "OUTCOME_", result.outcome),
         binding_limit=result.binding_limit,
-        retry_after=result.retry_after.ToTimedelta() if result.HasField("retry_after") else None,
+        retry_after=from_pb_span(result, "retry_after"),
         decision=from_pb_decision(result.decision) if result.HasField("decision") else None,
         error_reason=result.error_reason,
         error_message=result.error_message,

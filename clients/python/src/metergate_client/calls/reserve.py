@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 
-from google.protobuf.duration_pb2 import Duration
-
-from metergate_client.calls.call import Call
+from metergate_client.calls.call import Call, to_pb_span
 from metergate_client.calls.usage import to_pb_event
 from metergate_client.decode import (
     from_pb_decimal,
@@ -56,7 +54,7 @@ def reserve(
         amounts=[
             quota_pb2.QuotaAmount(meter=name, amount=amount_text(much), labels=labels) for name, much in asked.items()
         ],
-        ttl=None if ttl is None else _duration(span(ttl)),
+        ttl=to_pb_span(ttl),
         partial_ok=partial_ok,
         request_id=new_id() if request_id is None else request_id,
     )
@@ -70,7 +68,7 @@ def reserve(
 
 def extend(reservation_id: str, ttl: timedelta) -> Call[quota_pb2.ExtendReservationResponse, Reserved]:
     """Hold it for ``ttl`` from now; an earlier end than it has changes nothing."""
-    request = quota_pb2.ExtendReservationRequest(reservation_id=reservation_id, ttl=_duration(ttl))
+    request = quota_pb2.ExtendReservationRequest(reservation_id=reservation_id, ttl=to_pb_span(ttl))
     reply = quota_pb2.ExtendReservationResponse
     return Call(f"{_SERVICE}ExtendReservation", request, reply, lambda answer: _reserved(answer.reservation))
 
@@ -97,12 +95,6 @@ def release(reservation_id: str) -> Call[quota_pb2.ReleaseReservationResponse, R
     request = quota_pb2.ReleaseReservationRequest(reservation_id=reservation_id)
     reply = quota_pb2.ReleaseReservationResponse
     return Call(f"{_SERVICE}ReleaseReservation", request, reply, lambda answer: _reserved(answer.reservation))
-
-
-def _duration(length: timedelta) -> Duration:
-    duration = Duration()
-    duration.FromTimedelta(length)
-    return duration
 
 
 def _reserved(reservation: quota_pb2.Reservation) -> Reserved:

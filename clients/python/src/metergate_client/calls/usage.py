@@ -8,7 +8,7 @@ from datetime import datetime
 
 import grpc
 
-from metergate_client.calls.call import Call, Page, Pages, to_pb_time, to_pb_word
+from metergate_client.calls.call import Call, Pages, paged, to_pb_time, to_pb_word
 from metergate_client.decode import from_pb_limit_state, from_pb_receipt, from_pb_recorded_event, from_pb_usage
 from metergate_client.errors import Conflict, InvalidArgument
 from metergate_client.events import Event, Receipt, Receipts, RecordedEvent
@@ -143,13 +143,12 @@ def events(
         page_size=page_size,
     )
 
-    def at(token: str) -> Call[usage_pb2.ListUsageEventsResponse, Page[RecordedEvent]]:
-        page = usage_pb2.ListUsageEventsRequest()
-        page.CopyFrom(request)
-        page.page_token = token
-        return Call(f"{_SERVICE}ListUsageEvents", page, usage_pb2.ListUsageEventsResponse, _event_page)
-
-    return Pages(at)
+    return paged(
+        f"{_SERVICE}ListUsageEvents",
+        request,
+        usage_pb2.ListUsageEventsResponse,
+        lambda reply: map(from_pb_recorded_event, reply.events),
+    )
 
 
 def to_pb_event(event: Event) -> usage_event_pb2.UsageEvent:
@@ -165,10 +164,6 @@ def to_pb_event(event: Event) -> usage_event_pb2.UsageEvent:
         labels=event.labels,
         settles=event.settles,
     )
-
-
-def _event_page(reply: usage_pb2.ListUsageEventsResponse) -> Page[RecordedEvent]:
-    return Page(tuple(from_pb_recorded_event(event) for event in reply.events), reply.next_page_token)
 
 
 def _names(names: Sequence[str]) -> Sequence[str]:

@@ -15,6 +15,27 @@ class Aggregation(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     AGGREGATION_UNSPECIFIED: _ClassVar[Aggregation]
     AGGREGATION_SUM: _ClassVar[Aggregation]
     AGGREGATION_COUNT: _ClassVar[Aggregation]
+    AGGREGATION_AVG: _ClassVar[Aggregation]
+    AGGREGATION_MIN: _ClassVar[Aggregation]
+    AGGREGATION_MAX: _ClassVar[Aggregation]
+    AGGREGATION_LATEST: _ClassVar[Aggregation]
+    AGGREGATION_UNIQUE: _ClassVar[Aggregation]
+    AGGREGATION_PERCENTILE: _ClassVar[Aggregation]
+    AGGREGATION_LEVEL: _ClassVar[Aggregation]
+
+class LevelUnit(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    LEVEL_UNIT_UNSPECIFIED: _ClassVar[LevelUnit]
+    LEVEL_UNIT_HOUR: _ClassVar[LevelUnit]
+    LEVEL_UNIT_DAY: _ClassVar[LevelUnit]
+    LEVEL_UNIT_MONTH: _ClassVar[LevelUnit]
+
+class LatePolicy(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    LATE_POLICY_UNSPECIFIED: _ClassVar[LatePolicy]
+    LATE_POLICY_NEXT_INVOICE: _ClassVar[LatePolicy]
+    LATE_POLICY_REOPEN_DRAFT: _ClassVar[LatePolicy]
+    LATE_POLICY_DO_NOT_BILL: _ClassVar[LatePolicy]
 
 class Period(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -71,6 +92,21 @@ class Scope(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
 AGGREGATION_UNSPECIFIED: Aggregation
 AGGREGATION_SUM: Aggregation
 AGGREGATION_COUNT: Aggregation
+AGGREGATION_AVG: Aggregation
+AGGREGATION_MIN: Aggregation
+AGGREGATION_MAX: Aggregation
+AGGREGATION_LATEST: Aggregation
+AGGREGATION_UNIQUE: Aggregation
+AGGREGATION_PERCENTILE: Aggregation
+AGGREGATION_LEVEL: Aggregation
+LEVEL_UNIT_UNSPECIFIED: LevelUnit
+LEVEL_UNIT_HOUR: LevelUnit
+LEVEL_UNIT_DAY: LevelUnit
+LEVEL_UNIT_MONTH: LevelUnit
+LATE_POLICY_UNSPECIFIED: LatePolicy
+LATE_POLICY_NEXT_INVOICE: LatePolicy
+LATE_POLICY_REOPEN_DRAFT: LatePolicy
+LATE_POLICY_DO_NOT_BILL: LatePolicy
 PERIOD_UNSPECIFIED: Period
 PERIOD_MINUTE: Period
 PERIOD_HOUR: Period
@@ -107,8 +143,30 @@ SCOPE_UNSPECIFIED: Scope
 SCOPE_CUSTOMER: Scope
 SCOPE_SUBJECT: Scope
 
+class LabelFilter(_message.Message):
+    __slots__ = ("label", "op", "values")
+    class Op(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        OP_UNSPECIFIED: _ClassVar[LabelFilter.Op]
+        OP_EQUALS: _ClassVar[LabelFilter.Op]
+        OP_IN: _ClassVar[LabelFilter.Op]
+        OP_PREFIX: _ClassVar[LabelFilter.Op]
+        OP_NOT: _ClassVar[LabelFilter.Op]
+    OP_UNSPECIFIED: LabelFilter.Op
+    OP_EQUALS: LabelFilter.Op
+    OP_IN: LabelFilter.Op
+    OP_PREFIX: LabelFilter.Op
+    OP_NOT: LabelFilter.Op
+    LABEL_FIELD_NUMBER: _ClassVar[int]
+    OP_FIELD_NUMBER: _ClassVar[int]
+    VALUES_FIELD_NUMBER: _ClassVar[int]
+    label: str
+    op: LabelFilter.Op
+    values: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, label: _Optional[str] = ..., op: _Optional[_Union[LabelFilter.Op, str]] = ..., values: _Optional[_Iterable[str]] = ...) -> None: ...
+
 class Meter(_message.Message):
-    __slots__ = ("name", "event_type", "aggregation", "value", "dimensions", "allow_negative", "unit", "description")
+    __slots__ = ("name", "event_type", "aggregation", "value", "dimensions", "allow_negative", "unit", "description", "filters", "scale", "percentile", "level_unit", "accept_window", "late_policy")
     NAME_FIELD_NUMBER: _ClassVar[int]
     EVENT_TYPE_FIELD_NUMBER: _ClassVar[int]
     AGGREGATION_FIELD_NUMBER: _ClassVar[int]
@@ -117,6 +175,12 @@ class Meter(_message.Message):
     ALLOW_NEGATIVE_FIELD_NUMBER: _ClassVar[int]
     UNIT_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    FILTERS_FIELD_NUMBER: _ClassVar[int]
+    SCALE_FIELD_NUMBER: _ClassVar[int]
+    PERCENTILE_FIELD_NUMBER: _ClassVar[int]
+    LEVEL_UNIT_FIELD_NUMBER: _ClassVar[int]
+    ACCEPT_WINDOW_FIELD_NUMBER: _ClassVar[int]
+    LATE_POLICY_FIELD_NUMBER: _ClassVar[int]
     name: str
     event_type: str
     aggregation: Aggregation
@@ -125,10 +189,16 @@ class Meter(_message.Message):
     allow_negative: bool
     unit: str
     description: str
-    def __init__(self, name: _Optional[str] = ..., event_type: _Optional[str] = ..., aggregation: _Optional[_Union[Aggregation, str]] = ..., value: _Optional[str] = ..., dimensions: _Optional[_Iterable[str]] = ..., allow_negative: _Optional[bool] = ..., unit: _Optional[str] = ..., description: _Optional[str] = ...) -> None: ...
+    filters: _containers.RepeatedCompositeFieldContainer[LabelFilter]
+    scale: str
+    percentile: str
+    level_unit: LevelUnit
+    accept_window: _duration_pb2.Duration
+    late_policy: LatePolicy
+    def __init__(self, name: _Optional[str] = ..., event_type: _Optional[str] = ..., aggregation: _Optional[_Union[Aggregation, str]] = ..., value: _Optional[str] = ..., dimensions: _Optional[_Iterable[str]] = ..., allow_negative: _Optional[bool] = ..., unit: _Optional[str] = ..., description: _Optional[str] = ..., filters: _Optional[_Iterable[_Union[LabelFilter, _Mapping]]] = ..., scale: _Optional[str] = ..., percentile: _Optional[str] = ..., level_unit: _Optional[_Union[LevelUnit, str]] = ..., accept_window: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., late_policy: _Optional[_Union[LatePolicy, str]] = ...) -> None: ...
 
 class Limit(_message.Message):
-    __slots__ = ("name", "meter", "max", "period", "policy", "scope", "labels", "per_labels", "kind", "length", "sub_windows", "week_start", "burst", "grace", "shadow", "thresholds", "when_view_gone")
+    __slots__ = ("name", "meter", "max", "period", "policy", "scope", "labels", "per_labels", "kind", "length", "sub_windows", "week_start", "burst", "grace", "shadow", "thresholds", "when_view_gone", "grace_period")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -153,6 +223,7 @@ class Limit(_message.Message):
     SHADOW_FIELD_NUMBER: _ClassVar[int]
     THRESHOLDS_FIELD_NUMBER: _ClassVar[int]
     WHEN_VIEW_GONE_FIELD_NUMBER: _ClassVar[int]
+    GRACE_PERIOD_FIELD_NUMBER: _ClassVar[int]
     name: str
     meter: str
     max: str
@@ -170,7 +241,8 @@ class Limit(_message.Message):
     shadow: bool
     thresholds: _containers.RepeatedScalarFieldContainer[int]
     when_view_gone: WhenViewGone
-    def __init__(self, name: _Optional[str] = ..., meter: _Optional[str] = ..., max: _Optional[str] = ..., period: _Optional[_Union[Period, str]] = ..., policy: _Optional[_Union[Policy, str]] = ..., scope: _Optional[_Union[Scope, str]] = ..., labels: _Optional[_Mapping[str, str]] = ..., per_labels: _Optional[_Iterable[str]] = ..., kind: _Optional[_Union[LimitKind, str]] = ..., length: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., sub_windows: _Optional[int] = ..., week_start: _Optional[_Union[Weekday, str]] = ..., burst: _Optional[str] = ..., grace: _Optional[str] = ..., shadow: _Optional[bool] = ..., thresholds: _Optional[_Iterable[int]] = ..., when_view_gone: _Optional[_Union[WhenViewGone, str]] = ...) -> None: ...
+    grace_period: _duration_pb2.Duration
+    def __init__(self, name: _Optional[str] = ..., meter: _Optional[str] = ..., max: _Optional[str] = ..., period: _Optional[_Union[Period, str]] = ..., policy: _Optional[_Union[Policy, str]] = ..., scope: _Optional[_Union[Scope, str]] = ..., labels: _Optional[_Mapping[str, str]] = ..., per_labels: _Optional[_Iterable[str]] = ..., kind: _Optional[_Union[LimitKind, str]] = ..., length: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., sub_windows: _Optional[int] = ..., week_start: _Optional[_Union[Weekday, str]] = ..., burst: _Optional[str] = ..., grace: _Optional[str] = ..., shadow: _Optional[bool] = ..., thresholds: _Optional[_Iterable[int]] = ..., when_view_gone: _Optional[_Union[WhenViewGone, str]] = ..., grace_period: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class Plan(_message.Message):
     __slots__ = ("name", "limits", "display_name")

@@ -34,7 +34,7 @@ class Window(_message.Message):
     def __init__(self, start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class LimitState(_message.Message):
-    __slots__ = ("name", "meter", "window", "max", "used", "reserved", "leased", "forfeited", "remaining", "would_fit", "policy", "reset_time", "overrun", "exhausted_in", "scope", "labels", "kind", "shadow", "would_refuse", "unknown", "overridden", "pool")
+    __slots__ = ("name", "meter", "window", "max", "used", "reserved", "leased", "forfeited", "remaining", "would_fit", "policy", "reset_time", "overrun", "exhausted_in", "scope", "labels", "kind", "shadow", "would_refuse", "unknown", "overridden", "pool", "grace_end_time")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -64,6 +64,7 @@ class LimitState(_message.Message):
     UNKNOWN_FIELD_NUMBER: _ClassVar[int]
     OVERRIDDEN_FIELD_NUMBER: _ClassVar[int]
     POOL_FIELD_NUMBER: _ClassVar[int]
+    GRACE_END_TIME_FIELD_NUMBER: _ClassVar[int]
     name: str
     meter: str
     window: Window
@@ -86,7 +87,8 @@ class LimitState(_message.Message):
     unknown: bool
     overridden: bool
     pool: str
-    def __init__(self, name: _Optional[str] = ..., meter: _Optional[str] = ..., window: _Optional[_Union[Window, _Mapping]] = ..., max: _Optional[str] = ..., used: _Optional[str] = ..., reserved: _Optional[str] = ..., leased: _Optional[str] = ..., forfeited: _Optional[str] = ..., remaining: _Optional[str] = ..., would_fit: _Optional[str] = ..., policy: _Optional[_Union[_catalog_pb2.Policy, str]] = ..., reset_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., overrun: _Optional[str] = ..., exhausted_in: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., scope: _Optional[_Union[_catalog_pb2.Scope, str]] = ..., labels: _Optional[_Mapping[str, str]] = ..., kind: _Optional[_Union[_catalog_pb2.LimitKind, str]] = ..., shadow: _Optional[bool] = ..., would_refuse: _Optional[bool] = ..., unknown: _Optional[bool] = ..., overridden: _Optional[bool] = ..., pool: _Optional[str] = ...) -> None: ...
+    grace_end_time: _timestamp_pb2.Timestamp
+    def __init__(self, name: _Optional[str] = ..., meter: _Optional[str] = ..., window: _Optional[_Union[Window, _Mapping]] = ..., max: _Optional[str] = ..., used: _Optional[str] = ..., reserved: _Optional[str] = ..., leased: _Optional[str] = ..., forfeited: _Optional[str] = ..., remaining: _Optional[str] = ..., would_fit: _Optional[str] = ..., policy: _Optional[_Union[_catalog_pb2.Policy, str]] = ..., reset_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., overrun: _Optional[str] = ..., exhausted_in: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., scope: _Optional[_Union[_catalog_pb2.Scope, str]] = ..., labels: _Optional[_Mapping[str, str]] = ..., kind: _Optional[_Union[_catalog_pb2.LimitKind, str]] = ..., shadow: _Optional[bool] = ..., would_refuse: _Optional[bool] = ..., unknown: _Optional[bool] = ..., overridden: _Optional[bool] = ..., pool: _Optional[str] = ..., grace_end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class Decision(_message.Message):
     __slots__ = ("allowed", "decision_id", "plan", "reason", "binding_limit", "limits", "retry_after", "as_of", "answered_by", "degraded")

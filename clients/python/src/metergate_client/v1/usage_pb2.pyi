@@ -21,6 +21,20 @@ class Granularity(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     GRANULARITY_DAY: _ClassVar[Granularity]
     GRANULARITY_WEEK: _ClassVar[Granularity]
     GRANULARITY_MONTH: _ClassVar[Granularity]
+
+class ProjectionMethod(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    PROJECTION_METHOD_UNSPECIFIED: _ClassVar[ProjectionMethod]
+    PROJECTION_METHOD_LINEAR: _ClassVar[ProjectionMethod]
+    PROJECTION_METHOD_SAME_WEEKDAY: _ClassVar[ProjectionMethod]
+
+class CorrectionKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    CORRECTION_KIND_UNSPECIFIED: _ClassVar[CorrectionKind]
+    CORRECTION_KIND_RECORDED: _ClassVar[CorrectionKind]
+    CORRECTION_KIND_AMENDED: _ClassVar[CorrectionKind]
+    CORRECTION_KIND_VOIDED: _ClassVar[CorrectionKind]
+    CORRECTION_KIND_RESTORED: _ClassVar[CorrectionKind]
 GRANULARITY_UNSPECIFIED: Granularity
 GRANULARITY_NONE: Granularity
 GRANULARITY_MINUTE: Granularity
@@ -28,6 +42,14 @@ GRANULARITY_HOUR: Granularity
 GRANULARITY_DAY: Granularity
 GRANULARITY_WEEK: Granularity
 GRANULARITY_MONTH: Granularity
+PROJECTION_METHOD_UNSPECIFIED: ProjectionMethod
+PROJECTION_METHOD_LINEAR: ProjectionMethod
+PROJECTION_METHOD_SAME_WEEKDAY: ProjectionMethod
+CORRECTION_KIND_UNSPECIFIED: CorrectionKind
+CORRECTION_KIND_RECORDED: CorrectionKind
+CORRECTION_KIND_AMENDED: CorrectionKind
+CORRECTION_KIND_VOIDED: CorrectionKind
+CORRECTION_KIND_RESTORED: CorrectionKind
 
 class RecordUsageRequest(_message.Message):
     __slots__ = ("event", "include_limits", "backfill")
@@ -65,8 +87,14 @@ class BatchRecordUsageResponse(_message.Message):
     token: str
     def __init__(self, receipts: _Optional[_Iterable[_Union[_usage_event_pb2.UsageReceipt, _Mapping]]] = ..., token: _Optional[str] = ...) -> None: ...
 
+class LabelValues(_message.Message):
+    __slots__ = ("values",)
+    VALUES_FIELD_NUMBER: _ClassVar[int]
+    values: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, values: _Optional[_Iterable[str]] = ...) -> None: ...
+
 class GetUsageSummaryRequest(_message.Message):
-    __slots__ = ("customer", "subject", "meters", "start_time", "end_time", "granularity", "time_zone", "group_by", "filters", "token")
+    __slots__ = ("customer", "subject", "meters", "start_time", "end_time", "granularity", "time_zone", "group_by", "filters", "token", "filters_any", "top", "compare", "projection", "known_at_seq", "known_at_time")
     class FiltersEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -74,6 +102,13 @@ class GetUsageSummaryRequest(_message.Message):
         key: str
         value: str
         def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    class FiltersAnyEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: LabelValues
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[LabelValues, _Mapping]] = ...) -> None: ...
     CUSTOMER_FIELD_NUMBER: _ClassVar[int]
     SUBJECT_FIELD_NUMBER: _ClassVar[int]
     METERS_FIELD_NUMBER: _ClassVar[int]
@@ -84,6 +119,12 @@ class GetUsageSummaryRequest(_message.Message):
     GROUP_BY_FIELD_NUMBER: _ClassVar[int]
     FILTERS_FIELD_NUMBER: _ClassVar[int]
     TOKEN_FIELD_NUMBER: _ClassVar[int]
+    FILTERS_ANY_FIELD_NUMBER: _ClassVar[int]
+    TOP_FIELD_NUMBER: _ClassVar[int]
+    COMPARE_FIELD_NUMBER: _ClassVar[int]
+    PROJECTION_FIELD_NUMBER: _ClassVar[int]
+    KNOWN_AT_SEQ_FIELD_NUMBER: _ClassVar[int]
+    KNOWN_AT_TIME_FIELD_NUMBER: _ClassVar[int]
     customer: str
     subject: str
     meters: _containers.RepeatedScalarFieldContainer[str]
@@ -94,7 +135,13 @@ class GetUsageSummaryRequest(_message.Message):
     group_by: _containers.RepeatedScalarFieldContainer[str]
     filters: _containers.ScalarMap[str, str]
     token: str
-    def __init__(self, customer: _Optional[str] = ..., subject: _Optional[str] = ..., meters: _Optional[_Iterable[str]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., granularity: _Optional[_Union[Granularity, str]] = ..., time_zone: _Optional[str] = ..., group_by: _Optional[_Iterable[str]] = ..., filters: _Optional[_Mapping[str, str]] = ..., token: _Optional[str] = ...) -> None: ...
+    filters_any: _containers.MessageMap[str, LabelValues]
+    top: int
+    compare: bool
+    projection: ProjectionMethod
+    known_at_seq: int
+    known_at_time: _timestamp_pb2.Timestamp
+    def __init__(self, customer: _Optional[str] = ..., subject: _Optional[str] = ..., meters: _Optional[_Iterable[str]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., granularity: _Optional[_Union[Granularity, str]] = ..., time_zone: _Optional[str] = ..., group_by: _Optional[_Iterable[str]] = ..., filters: _Optional[_Mapping[str, str]] = ..., token: _Optional[str] = ..., filters_any: _Optional[_Mapping[str, LabelValues]] = ..., top: _Optional[int] = ..., compare: _Optional[bool] = ..., projection: _Optional[_Union[ProjectionMethod, str]] = ..., known_at_seq: _Optional[int] = ..., known_at_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class UsagePoint(_message.Message):
     __slots__ = ("start_time", "end_time", "value")
@@ -107,7 +154,7 @@ class UsagePoint(_message.Message):
     def __init__(self, start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., value: _Optional[str] = ...) -> None: ...
 
 class UsageSeries(_message.Message):
-    __slots__ = ("meter", "group", "total", "points", "event_count")
+    __slots__ = ("meter", "group", "total", "points", "event_count", "other", "previous_total", "change_percent", "projected_total")
     class GroupEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -120,24 +167,40 @@ class UsageSeries(_message.Message):
     TOTAL_FIELD_NUMBER: _ClassVar[int]
     POINTS_FIELD_NUMBER: _ClassVar[int]
     EVENT_COUNT_FIELD_NUMBER: _ClassVar[int]
+    OTHER_FIELD_NUMBER: _ClassVar[int]
+    PREVIOUS_TOTAL_FIELD_NUMBER: _ClassVar[int]
+    CHANGE_PERCENT_FIELD_NUMBER: _ClassVar[int]
+    PROJECTED_TOTAL_FIELD_NUMBER: _ClassVar[int]
     meter: str
     group: _containers.ScalarMap[str, str]
     total: str
     points: _containers.RepeatedCompositeFieldContainer[UsagePoint]
     event_count: int
-    def __init__(self, meter: _Optional[str] = ..., group: _Optional[_Mapping[str, str]] = ..., total: _Optional[str] = ..., points: _Optional[_Iterable[_Union[UsagePoint, _Mapping]]] = ..., event_count: _Optional[int] = ...) -> None: ...
+    other: bool
+    previous_total: str
+    change_percent: str
+    projected_total: str
+    def __init__(self, meter: _Optional[str] = ..., group: _Optional[_Mapping[str, str]] = ..., total: _Optional[str] = ..., points: _Optional[_Iterable[_Union[UsagePoint, _Mapping]]] = ..., event_count: _Optional[int] = ..., other: _Optional[bool] = ..., previous_total: _Optional[str] = ..., change_percent: _Optional[str] = ..., projected_total: _Optional[str] = ...) -> None: ...
 
 class GetUsageSummaryResponse(_message.Message):
-    __slots__ = ("series", "as_of", "window", "held")
+    __slots__ = ("series", "as_of", "window", "held", "seq", "previous_window", "projection", "projected_window")
     SERIES_FIELD_NUMBER: _ClassVar[int]
     AS_OF_FIELD_NUMBER: _ClassVar[int]
     WINDOW_FIELD_NUMBER: _ClassVar[int]
     HELD_FIELD_NUMBER: _ClassVar[int]
+    SEQ_FIELD_NUMBER: _ClassVar[int]
+    PREVIOUS_WINDOW_FIELD_NUMBER: _ClassVar[int]
+    PROJECTION_FIELD_NUMBER: _ClassVar[int]
+    PROJECTED_WINDOW_FIELD_NUMBER: _ClassVar[int]
     series: _containers.RepeatedCompositeFieldContainer[UsageSeries]
     as_of: _timestamp_pb2.Timestamp
     window: _decision_pb2.Window
     held: _containers.RepeatedCompositeFieldContainer[HeldUsage]
-    def __init__(self, series: _Optional[_Iterable[_Union[UsageSeries, _Mapping]]] = ..., as_of: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., window: _Optional[_Union[_decision_pb2.Window, _Mapping]] = ..., held: _Optional[_Iterable[_Union[HeldUsage, _Mapping]]] = ...) -> None: ...
+    seq: int
+    previous_window: _decision_pb2.Window
+    projection: ProjectionMethod
+    projected_window: _decision_pb2.Window
+    def __init__(self, series: _Optional[_Iterable[_Union[UsageSeries, _Mapping]]] = ..., as_of: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., window: _Optional[_Union[_decision_pb2.Window, _Mapping]] = ..., held: _Optional[_Iterable[_Union[HeldUsage, _Mapping]]] = ..., seq: _Optional[int] = ..., previous_window: _Optional[_Union[_decision_pb2.Window, _Mapping]] = ..., projection: _Optional[_Union[ProjectionMethod, str]] = ..., projected_window: _Optional[_Union[_decision_pb2.Window, _Mapping]] = ...) -> None: ...
 
 class HeldUsage(_message.Message):
     __slots__ = ("meter", "reserved", "leased", "forfeited")
@@ -172,7 +235,7 @@ class ListUsageEventsRequest(_message.Message):
     def __init__(self, customer: _Optional[str] = ..., subject: _Optional[str] = ..., type: _Optional[str] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., unmatched_only: _Optional[bool] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
 
 class RecordedEvent(_message.Message):
-    __slots__ = ("event", "customer", "count_time", "record_time", "seq", "meters", "unmatched")
+    __slots__ = ("event", "customer", "count_time", "record_time", "seq", "meters", "unmatched", "taken_back", "version")
     EVENT_FIELD_NUMBER: _ClassVar[int]
     CUSTOMER_FIELD_NUMBER: _ClassVar[int]
     COUNT_TIME_FIELD_NUMBER: _ClassVar[int]
@@ -180,6 +243,8 @@ class RecordedEvent(_message.Message):
     SEQ_FIELD_NUMBER: _ClassVar[int]
     METERS_FIELD_NUMBER: _ClassVar[int]
     UNMATCHED_FIELD_NUMBER: _ClassVar[int]
+    TAKEN_BACK_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
     event: _usage_event_pb2.UsageEvent
     customer: str
     count_time: _timestamp_pb2.Timestamp
@@ -187,7 +252,9 @@ class RecordedEvent(_message.Message):
     seq: int
     meters: _containers.RepeatedScalarFieldContainer[str]
     unmatched: str
-    def __init__(self, event: _Optional[_Union[_usage_event_pb2.UsageEvent, _Mapping]] = ..., customer: _Optional[str] = ..., count_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., record_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., seq: _Optional[int] = ..., meters: _Optional[_Iterable[str]] = ..., unmatched: _Optional[str] = ...) -> None: ...
+    taken_back: bool
+    version: int
+    def __init__(self, event: _Optional[_Union[_usage_event_pb2.UsageEvent, _Mapping]] = ..., customer: _Optional[str] = ..., count_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., record_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., seq: _Optional[int] = ..., meters: _Optional[_Iterable[str]] = ..., unmatched: _Optional[str] = ..., taken_back: _Optional[bool] = ..., version: _Optional[int] = ...) -> None: ...
 
 class ListUsageEventsResponse(_message.Message):
     __slots__ = ("events", "next_page_token")
@@ -196,3 +263,149 @@ class ListUsageEventsResponse(_message.Message):
     events: _containers.RepeatedCompositeFieldContainer[RecordedEvent]
     next_page_token: str
     def __init__(self, events: _Optional[_Iterable[_Union[RecordedEvent, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class WatchUsageRequest(_message.Message):
+    __slots__ = ("customer", "subject", "after_seq", "types", "meters")
+    CUSTOMER_FIELD_NUMBER: _ClassVar[int]
+    SUBJECT_FIELD_NUMBER: _ClassVar[int]
+    AFTER_SEQ_FIELD_NUMBER: _ClassVar[int]
+    TYPES_FIELD_NUMBER: _ClassVar[int]
+    METERS_FIELD_NUMBER: _ClassVar[int]
+    customer: str
+    subject: str
+    after_seq: int
+    types: _containers.RepeatedScalarFieldContainer[str]
+    meters: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, customer: _Optional[str] = ..., subject: _Optional[str] = ..., after_seq: _Optional[int] = ..., types: _Optional[_Iterable[str]] = ..., meters: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class WatchUsageResponse(_message.Message):
+    __slots__ = ("events", "seq", "as_of")
+    EVENTS_FIELD_NUMBER: _ClassVar[int]
+    SEQ_FIELD_NUMBER: _ClassVar[int]
+    AS_OF_FIELD_NUMBER: _ClassVar[int]
+    events: _containers.RepeatedCompositeFieldContainer[RecordedEvent]
+    seq: int
+    as_of: _timestamp_pb2.Timestamp
+    def __init__(self, events: _Optional[_Iterable[_Union[RecordedEvent, _Mapping]]] = ..., seq: _Optional[int] = ..., as_of: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class AmendUsageRequest(_message.Message):
+    __slots__ = ("event", "reason", "backfill", "expected_version", "request_id", "customer", "count_time")
+    EVENT_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    BACKFILL_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_VERSION_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    CUSTOMER_FIELD_NUMBER: _ClassVar[int]
+    COUNT_TIME_FIELD_NUMBER: _ClassVar[int]
+    event: _usage_event_pb2.UsageEvent
+    reason: str
+    backfill: bool
+    expected_version: int
+    request_id: str
+    customer: str
+    count_time: _timestamp_pb2.Timestamp
+    def __init__(self, event: _Optional[_Union[_usage_event_pb2.UsageEvent, _Mapping]] = ..., reason: _Optional[str] = ..., backfill: _Optional[bool] = ..., expected_version: _Optional[int] = ..., request_id: _Optional[str] = ..., customer: _Optional[str] = ..., count_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class AmendUsageResponse(_message.Message):
+    __slots__ = ("receipt", "token")
+    RECEIPT_FIELD_NUMBER: _ClassVar[int]
+    TOKEN_FIELD_NUMBER: _ClassVar[int]
+    receipt: CorrectionReceipt
+    token: str
+    def __init__(self, receipt: _Optional[_Union[CorrectionReceipt, _Mapping]] = ..., token: _Optional[str] = ...) -> None: ...
+
+class VoidUsageRequest(_message.Message):
+    __slots__ = ("id", "source", "reason", "expected_version", "request_id", "customer", "count_time")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_VERSION_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    CUSTOMER_FIELD_NUMBER: _ClassVar[int]
+    COUNT_TIME_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    source: str
+    reason: str
+    expected_version: int
+    request_id: str
+    customer: str
+    count_time: _timestamp_pb2.Timestamp
+    def __init__(self, id: _Optional[str] = ..., source: _Optional[str] = ..., reason: _Optional[str] = ..., expected_version: _Optional[int] = ..., request_id: _Optional[str] = ..., customer: _Optional[str] = ..., count_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class VoidUsageResponse(_message.Message):
+    __slots__ = ("receipt", "token")
+    RECEIPT_FIELD_NUMBER: _ClassVar[int]
+    TOKEN_FIELD_NUMBER: _ClassVar[int]
+    receipt: CorrectionReceipt
+    token: str
+    def __init__(self, receipt: _Optional[_Union[CorrectionReceipt, _Mapping]] = ..., token: _Optional[str] = ...) -> None: ...
+
+class UsagePlace(_message.Message):
+    __slots__ = ("customer", "count_time", "seq")
+    CUSTOMER_FIELD_NUMBER: _ClassVar[int]
+    COUNT_TIME_FIELD_NUMBER: _ClassVar[int]
+    SEQ_FIELD_NUMBER: _ClassVar[int]
+    customer: str
+    count_time: _timestamp_pb2.Timestamp
+    seq: int
+    def __init__(self, customer: _Optional[str] = ..., count_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., seq: _Optional[int] = ...) -> None: ...
+
+class CorrectionReceipt(_message.Message):
+    __slots__ = ("event_id", "source", "version", "taken_back", "counted", "unmatched")
+    EVENT_ID_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    TAKEN_BACK_FIELD_NUMBER: _ClassVar[int]
+    COUNTED_FIELD_NUMBER: _ClassVar[int]
+    UNMATCHED_FIELD_NUMBER: _ClassVar[int]
+    event_id: str
+    source: str
+    version: int
+    taken_back: UsagePlace
+    counted: UsagePlace
+    unmatched: str
+    def __init__(self, event_id: _Optional[str] = ..., source: _Optional[str] = ..., version: _Optional[int] = ..., taken_back: _Optional[_Union[UsagePlace, _Mapping]] = ..., counted: _Optional[_Union[UsagePlace, _Mapping]] = ..., unmatched: _Optional[str] = ...) -> None: ...
+
+class UsageVersion(_message.Message):
+    __slots__ = ("version", "kind", "event", "taken_back", "counted", "record_time", "reason", "service", "key_id", "backfill")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    EVENT_FIELD_NUMBER: _ClassVar[int]
+    TAKEN_BACK_FIELD_NUMBER: _ClassVar[int]
+    COUNTED_FIELD_NUMBER: _ClassVar[int]
+    RECORD_TIME_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    SERVICE_FIELD_NUMBER: _ClassVar[int]
+    KEY_ID_FIELD_NUMBER: _ClassVar[int]
+    BACKFILL_FIELD_NUMBER: _ClassVar[int]
+    version: int
+    kind: CorrectionKind
+    event: _usage_event_pb2.UsageEvent
+    taken_back: UsagePlace
+    counted: UsagePlace
+    record_time: _timestamp_pb2.Timestamp
+    reason: str
+    service: str
+    key_id: str
+    backfill: str
+    def __init__(self, version: _Optional[int] = ..., kind: _Optional[_Union[CorrectionKind, str]] = ..., event: _Optional[_Union[_usage_event_pb2.UsageEvent, _Mapping]] = ..., taken_back: _Optional[_Union[UsagePlace, _Mapping]] = ..., counted: _Optional[_Union[UsagePlace, _Mapping]] = ..., record_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., reason: _Optional[str] = ..., service: _Optional[str] = ..., key_id: _Optional[str] = ..., backfill: _Optional[str] = ...) -> None: ...
+
+class GetUsageHistoryRequest(_message.Message):
+    __slots__ = ("id", "source", "page_size", "page_token")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    source: str
+    page_size: int
+    page_token: str
+    def __init__(self, id: _Optional[str] = ..., source: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class GetUsageHistoryResponse(_message.Message):
+    __slots__ = ("versions", "next_page_token")
+    VERSIONS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    versions: _containers.RepeatedCompositeFieldContainer[UsageVersion]
+    next_page_token: str
+    def __init__(self, versions: _Optional[_Iterable[_Union[UsageVersion, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...

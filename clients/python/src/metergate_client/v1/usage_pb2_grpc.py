@@ -55,6 +55,26 @@ class UsageServiceStub:
                 request_serializer=metergate_dot_v1_dot_usage__pb2.ListUsageEventsRequest.SerializeToString,
                 response_deserializer=metergate_dot_v1_dot_usage__pb2.ListUsageEventsResponse.FromString,
                 _registered_method=True)
+        self.AmendUsage = channel.unary_unary(
+                '/metergate.v1.UsageService/AmendUsage',
+                request_serializer=metergate_dot_v1_dot_usage__pb2.AmendUsageRequest.SerializeToString,
+                response_deserializer=metergate_dot_v1_dot_usage__pb2.AmendUsageResponse.FromString,
+                _registered_method=True)
+        self.VoidUsage = channel.unary_unary(
+                '/metergate.v1.UsageService/VoidUsage',
+                request_serializer=metergate_dot_v1_dot_usage__pb2.VoidUsageRequest.SerializeToString,
+                response_deserializer=metergate_dot_v1_dot_usage__pb2.VoidUsageResponse.FromString,
+                _registered_method=True)
+        self.GetUsageHistory = channel.unary_unary(
+                '/metergate.v1.UsageService/GetUsageHistory',
+                request_serializer=metergate_dot_v1_dot_usage__pb2.GetUsageHistoryRequest.SerializeToString,
+                response_deserializer=metergate_dot_v1_dot_usage__pb2.GetUsageHistoryResponse.FromString,
+                _registered_method=True)
+        self.WatchUsage = channel.unary_stream(
+                '/metergate.v1.UsageService/WatchUsage',
+                request_serializer=metergate_dot_v1_dot_usage__pb2.WatchUsageRequest.SerializeToString,
+                response_deserializer=metergate_dot_v1_dot_usage__pb2.WatchUsageResponse.FromString,
+                _registered_method=True)
 
 
 class UsageServiceServicer:
@@ -83,7 +103,41 @@ class UsageServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListUsageEvents(self, request, context):
-        """ListUsageEvents returns the events themselves.
+        """ListUsageEvents returns the events themselves, as they stand: without what was taken back.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AmendUsage(self, request, context):
+        """AmendUsage puts other content in the place of what an event says. Nothing is written over: a new fact takes back
+        what stood, another one stands since, and counters, summaries and thresholds follow at once, also where it moves
+        usage to another window, subject, label or customer. What was told of a threshold stays told, what the event settled
+        of a reservation or lease stays settled, and rates do not change.
+
+        A change that changes nothing is a version too. RecordUsage goes on to know the id by its first content.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def VoidUsage(self, request, context):
+        """VoidUsage takes an event back, as AmendUsage does, and puts nothing in its place. Its id stays taken.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetUsageHistory(self, request, context):
+        """GetUsageHistory returns all versions of an event, the oldest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchUsage(self, request, context):
+        """WatchUsage tells what is recorded as it is recorded, corrections included, in the customer's order of facts. The
+        stream goes on until the client ends it, or the server stops (SHUTTING_DOWN): then ask again from the last `seq`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -111,6 +165,26 @@ def add_UsageServiceServicer_to_server(servicer, server):
                     servicer.ListUsageEvents,
                     request_deserializer=metergate_dot_v1_dot_usage__pb2.ListUsageEventsRequest.FromString,
                     response_serializer=metergate_dot_v1_dot_usage__pb2.ListUsageEventsResponse.SerializeToString,
+            ),
+            'AmendUsage': grpc.unary_unary_rpc_method_handler(
+                    servicer.AmendUsage,
+                    request_deserializer=metergate_dot_v1_dot_usage__pb2.AmendUsageRequest.FromString,
+                    response_serializer=metergate_dot_v1_dot_usage__pb2.AmendUsageResponse.SerializeToString,
+            ),
+            'VoidUsage': grpc.unary_unary_rpc_method_handler(
+                    servicer.VoidUsage,
+                    request_deserializer=metergate_dot_v1_dot_usage__pb2.VoidUsageRequest.FromString,
+                    response_serializer=metergate_dot_v1_dot_usage__pb2.VoidUsageResponse.SerializeToString,
+            ),
+            'GetUsageHistory': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetUsageHistory,
+                    request_deserializer=metergate_dot_v1_dot_usage__pb2.GetUsageHistoryRequest.FromString,
+                    response_serializer=metergate_dot_v1_dot_usage__pb2.GetUsageHistoryResponse.SerializeToString,
+            ),
+            'WatchUsage': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchUsage,
+                    request_deserializer=metergate_dot_v1_dot_usage__pb2.WatchUsageRequest.FromString,
+                    response_serializer=metergate_dot_v1_dot_usage__pb2.WatchUsageResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -222,6 +296,114 @@ class UsageService:
             '/metergate.v1.UsageService/ListUsageEvents',
             metergate_dot_v1_dot_usage__pb2.ListUsageEventsRequest.SerializeToString,
             metergate_dot_v1_dot_usage__pb2.ListUsageEventsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AmendUsage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/metergate.v1.UsageService/AmendUsage',
+            metergate_dot_v1_dot_usage__pb2.AmendUsageRequest.SerializeToString,
+            metergate_dot_v1_dot_usage__pb2.AmendUsageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def VoidUsage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/metergate.v1.UsageService/VoidUsage',
+            metergate_dot_v1_dot_usage__pb2.VoidUsageRequest.SerializeToString,
+            metergate_dot_v1_dot_usage__pb2.VoidUsageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetUsageHistory(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/metergate.v1.UsageService/GetUsageHistory',
+            metergate_dot_v1_dot_usage__pb2.GetUsageHistoryRequest.SerializeToString,
+            metergate_dot_v1_dot_usage__pb2.GetUsageHistoryResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchUsage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/metergate.v1.UsageService/WatchUsage',
+            metergate_dot_v1_dot_usage__pb2.WatchUsageRequest.SerializeToString,
+            metergate_dot_v1_dot_usage__pb2.WatchUsageResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -1,0 +1,1 @@
+"""News go out: endpoints are managed, and news are delivered to them."""
