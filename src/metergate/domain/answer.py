@@ -20,9 +20,9 @@ class Answer:
     """What became of a work on capacity, by the ledger at `seq`.
 
     `decision` is None where it was taken before (`repeated`), at `seq`, in the windows of `at`: it is worked out again
-    from the ledger as it was. `recall` is what a lease's holder shall have given back in all. `now` is the ledger's
-    clock at the commit, `catalog_version` that under which it was decided. `passed` are the demand's touches of shadow
-    limits that would have refused it.
+    from the ledger as it was; and where what was admitted wants no details. `recall` is what a lease's holder shall
+    have given back in all. `now` is the ledger's clock at the commit, `catalog_version` that under which it was
+    decided. `passed` are the demand's touches of shadow limits that would have refused it.
     """
 
     demand: Demand

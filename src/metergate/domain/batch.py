@@ -387,7 +387,7 @@ class Batch:
         catalog, heads, now = self.ledger.catalog, self.ledger.heads, self.ledger.now
         written = self.posting.customers
         made: dict[tuple[int, bool, Passed], tuple[Demand, Decision]] = {}
-        for answer in self.results:
+        for work, answer in zip(self.works, self.results, strict=True):
             if not isinstance(answer, Answer):
                 continue
             answer.now, answer.catalog_version = now, catalog.version
@@ -396,6 +396,8 @@ class Batch:
             asked = answer.demand
             head = heads[asked.customer]
             answer.seq = head.seq + (asked.customer in written)
+            if answer.allowed and isinstance(work, Consume) and not work.details:
+                continue
             key = (id(asked), answer.allowed, answer.passed)
             if key not in made:
                 if asked.values and not answer.allowed and self._running is not None:

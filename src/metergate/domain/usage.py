@@ -102,27 +102,34 @@ def make_event(
     Raises:
         MetergateError: FIELD_INVALID or QUANTITY_INVALID, naming the field.
     """
-    number = quantity.parse(amount, "amount") if amount else None
+    number = (quantity.ONE if amount == "1" else quantity.parse(amount, "amount")) if amount else None
     numbers = _parse_values(values) if values else _NO_VALUES
     ordered = {name: labels[name] for name in sorted(labels)} if labels else _NO_LABELS
     content = _content(type, subject, time, number, numbers, ordered, settles)
     # All texts at once: what is plain ASCII and within bounds, as nearly everything is, needs no closer look.
     # A separator too many would be one that hides in a text.
+    texts = f"{id}{source}{content.replace(_SEPARATOR, '')}"
     plain = (
-        id.isascii() and id.isprintable() and content.isascii() and content.replace(_SEPARATOR, "").isprintable()
+        texts.isascii() and texts.isprintable()
         and content.count(_SEPARATOR) == 5 + 2 * (len(numbers) + len(ordered))
     )  # fmt: skip
     if not (plain and 0 < len(id) <= MAX_ID and 0 < len(type) <= MAX_NAME and 0 < len(subject) <= MAX_NAME):
         _check_texts(id, type, subject)
-    if not (plain and len(ordered) <= MAX_LABELS and "" not in ordered and len(content) <= MAX_LABEL_KEY):
+    if ordered and not (plain and len(ordered) <= MAX_LABELS and _short(ordered) and len(content) <= MAX_LABEL_VALUE):
         check_labels(ordered)
     if settles:
         check_text(settles, "settles", MAX_ID)
-    check_text(source, "source", MAX_NAME)
+    if not (plain and 0 < len(source) <= MAX_NAME):
+        check_text(source, "source", MAX_NAME)
     if time is not None and not period.EARLIEST <= time < period.LATEST:
         raise invalid("time", "must lie between 1970 and 2200")
     digest = blake2b(content.encode(), digest_size=16).digest()
     return Event(id, source, type, subject, time, number, numbers, ordered, settles, digest)
+
+
+def _short(labels: Mapping[str, str]) -> bool:
+    """Whether all keys are as long as keys may be."""
+    return "" not in labels and max(map(len, labels)) <= MAX_LABEL_KEY
 
 
 def _check_texts(id: str, type: str, subject: str) -> None:

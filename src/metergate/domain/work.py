@@ -24,10 +24,11 @@ class Fact(NamedTuple):
 
 
 class Consume(NamedTuple):
-    """Events to admit together, or not at all."""
+    """Events to admit together, or not at all. Without `details` only a refusal needs its decision."""
 
     events: tuple[Event, ...]
     customer: str
+    details: bool = True
 
 
 class Want(NamedTuple):

@@ -41,7 +41,7 @@ class ConsumeQuota:
     ) -> Consumed:
         """Decides on each unit by itself; those that are errors already pass through in their place.
 
-        Without `details` a unit that was admitted before comes without its first decision.
+        Without `details` a unit that is or was admitted comes without a decision.
 
         Raises:
             MetergateError: OVERLOADED, LEDGER_UNAVAILABLE, OUTCOME_UNKNOWN: nothing is known to be recorded,
@@ -50,7 +50,7 @@ class ConsumeQuota:
         tenant = principal.tenant
         subjects = {event.subject for unit in units if not isinstance(unit, MetergateError) for event in unit}
         owners = await self._directory.owners(tenant, subjects)
-        works = [unit if isinstance(unit, MetergateError) else _work(unit, owners) for unit in units]
+        works = [unit if isinstance(unit, MetergateError) else _work(unit, owners, details) for unit in units]
         answers, seqs = await self._decide(tenant, [work for work in works if isinstance(work, Consume)])
         decided = iter(answers)
         merged = [work if isinstance(work, MetergateError) else next(decided) for work in works]
@@ -82,7 +82,7 @@ class ConsumeQuota:
         return answers, entry.seqs if entry else {}
 
 
-def _work(unit: Unit, owners: Mapping[str, str]) -> Consume | MetergateError:
+def _work(unit: Unit, owners: Mapping[str, str], details: bool) -> Consume | MetergateError:
     customers = {owners.get(event.subject) for event in unit}
     if None in customers:
         unknown = next(event.subject for event in unit if event.subject not in owners)
@@ -91,7 +91,7 @@ def _work(unit: Unit, owners: Mapping[str, str]) -> Consume | MetergateError:
         return invalid("settles", "consuming settles nothing: record the event, or commit the reservation")
     if len(customers) > 1:
         return invalid("events", "a unit is of one customer")
-    return Consume(unit, owners[unit[0].subject])
+    return Consume(unit, owners[unit[0].subject], details)
 
 
 def subject_not_found(subject: str) -> MetergateError:

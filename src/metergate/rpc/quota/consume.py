@@ -54,11 +54,11 @@ class ConsumeService:
                 units.append(error)
         consumed = await self.consume.consume(call.caller, units, request.details)
         response = quota_pb2.BatchConsumeQuotaResponse(token=self.sealer.write(tenant, consumed.seqs))
+        response.results.extend([_to_pb_result(answer) for answer in consumed.answers])
         verdicts: dict[int, decision_pb2.Decision] = {}  # works that ask the same share one decision
-        for answer in consumed.answers:
-            response.results.append(_to_pb_result(answer))
-            if request.details and isinstance(answer, Answer):
-                message = response.results[-1].decision
+        for answer, result in zip(consumed.answers, response.results, strict=True) if request.details else ():
+            if isinstance(answer, Answer):
+                message = result.decision
                 if (same := verdicts.get(id(answer.decision))) is not None:
                     message.CopyFrom(same)
                 else:
