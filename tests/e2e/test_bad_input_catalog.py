@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from metergate.v1 import catalog_pb2
 from tests.e2e.calls import Caller
 
 METER = {"name": "calls", "dimensions": ["region"]}
@@ -24,6 +25,35 @@ def _meter(**meter: Any) -> dict[str, Any]:
 
 
 LIMIT = "plans[0].limits[0]"
+FILTER = "meters[0].filters[0]"
+COUNT, UNIQUE, PERCENTILE, LEVEL = (
+    catalog_pb2.Aggregation.Value(f"AGGREGATION_{name}") for name in ("COUNT", "UNIQUE", "PERCENTILE", "LEVEL")
+)
+SHRINKING = {
+    name: catalog_pb2.Aggregation.Value(f"AGGREGATION_{name}")
+    for name in ("AVG", "MIN", "MAX", "LATEST", "PERCENTILE")
+}  # fmt: skip
+HARD, SOFT, GRACE = (catalog_pb2.Policy.Value(f"POLICY_{name}") for name in ("HARD", "SOFT", "GRACE"))
+RATE, CONCURRENCY, GRANTS = (
+    catalog_pb2.LimitKind.Value(f"LIMIT_KIND_{name}") for name in ("RATE", "CONCURRENCY", "GRANTS")
+)
+IN, PREFIX = (catalog_pb2.FilterOp.Value(f"FILTER_OP_{name}") for name in ("IN", "PREFIX"))
+
+
+def _filter(**filter_: Any) -> dict[str, Any]:
+    return {"label": "region", "values": ["eu"], **filter_}
+
+
+def _on(aggregation: int, **limit: Any) -> dict[str, Any]:
+    """A limit on a meter of that aggregation."""
+    more = {"percentile": "95"} if aggregation == PERCENTILE else {}
+    limits = [{"meter": "calls", "max": "1", **limit}]
+    return {
+        "meters": [{**METER, "aggregation": aggregation, **more}],
+        "plans": [{"name": "default", "limits": limits}],
+    }
+
+
 CATALOGS: dict[str, tuple[dict[str, Any], str, str]] = {
     "a limit on an unknown meter": (_limited(meter="nope"), "CATALOG_INVALID", f"{LIMIT}.meter"),
     "a negative limit": (_limited(max="-1"), "FIELD_INVALID", f"{LIMIT}.max"),
@@ -62,6 +92,74 @@ CATALOGS: dict[str, tuple[dict[str, Any], str, str]] = {
     "a display name that Postgres cannot hold": (
         {"plans": [{"name": "default", "display_name": "a\x00"}]}, "CATALOG_INVALID", "plans[0].display_name",
     ),
+    "a scale of nothing": (_meter(scale="0"), "CATALOG_INVALID", "meters[0].scale"),
+    "a negative scale": (_meter(scale="-1"), "QUANTITY_INVALID", "meters[0].scale"),
+    "a scale that is no number": (_meter(scale="1e-9"), "QUANTITY_INVALID", "meters[0].scale"),
+    "a scale of 31 places": (_meter(scale="0." + "0" * 30 + "1"), "QUANTITY_INVALID", "meters[0].scale"),
+    "a scale of what only counts": (_meter(aggregation=COUNT, scale="2"), "CATALOG_INVALID", "meters[0].scale"),
+    "a scale of what tells apart": (_meter(aggregation=UNIQUE, scale="2"), "CATALOG_INVALID", "meters[0].scale"),
+    "a percentile without per cent": (_meter(aggregation=PERCENTILE), "CATALOG_INVALID", "meters[0].percentile"),
+    "a percentile of 0": (_meter(aggregation=PERCENTILE, percentile="0"), "CATALOG_INVALID", "meters[0].percentile"),
+    "a percentile over 100": (
+        _meter(aggregation=PERCENTILE, percentile="100.1"), "CATALOG_INVALID", "meters[0].percentile",
+    ),
+    "a percentile in words": (
+        _meter(aggregation=PERCENTILE, percentile="p95"), "QUANTITY_INVALID", "meters[0].percentile",
+    ),
+    "per cent of a sum": (_meter(percentile="95"), "CATALOG_INVALID", "meters[0].percentile"),
+    "a level's unit of a sum": (_meter(level_unit=1), "CATALOG_INVALID", "meters[0].level_unit"),
+    "an unknown unit of a level": (_meter(aggregation=LEVEL, level_unit=9), "FIELD_INVALID", "meters[0].level_unit"),
+    "different values that are negative": (
+        _meter(aggregation=UNIQUE, allow_negative=True), "CATALOG_INVALID", "meters[0].allow_negative",
+    ),
+    "an accept window of nothing": (
+        _meter(accept_window={"seconds": 0}), "CATALOG_INVALID", "meters[0].accept_window",
+    ),
+    "an accept window of 20 years": (
+        _meter(accept_window={"seconds": 20 * 365 * 86_400}), "CATALOG_INVALID", "meters[0].accept_window",
+    ),
+    "an unknown late policy": (_meter(late_policy=17), "FIELD_INVALID", "meters[0].late_policy"),
+    "11 filters": (
+        _meter(filters=[_filter(label=f"l{number}") for number in range(11)]), "CATALOG_INVALID", "meters[0].filters",
+    ),
+    "a filter without a label": (_meter(filters=[_filter(label="")]), "CATALOG_INVALID", f"{FILTER}.label"),
+    "a filter's label with a line's end": (
+        _meter(filters=[_filter(label="a\n")]), "CATALOG_INVALID", f"{FILTER}.label",
+    ),
+    "a filter's long label": (_meter(filters=[_filter(label="l" * 65)]), "CATALOG_INVALID", f"{FILTER}.label"),
+    "a filter without values": (_meter(filters=[_filter(values=[])]), "CATALOG_INVALID", f"{FILTER}.values"),
+    "a filter of 101 values": (
+        _meter(filters=[_filter(op=IN, values=[f"{number}" for number in range(101)])]), "CATALOG_INVALID",
+        f"{FILTER}.values",
+    ),
+    "a filter's value twice": (
+        _meter(filters=[_filter(op=IN, values=["a", "a"])]), "CATALOG_INVALID", f"{FILTER}.values",
+    ),
+    "a filter that equals two values": (
+        _meter(filters=[_filter(values=["a", "b"])]), "CATALOG_INVALID", f"{FILTER}.values",
+    ),
+    "a filter by a prefix of nothing": (
+        _meter(filters=[_filter(op=PREFIX, values=[""])]), "CATALOG_INVALID", f"{FILTER}.values",
+    ),
+    "a filter's value that Postgres cannot hold": (
+        _meter(filters=[_filter(values=["a\x00"])]), "CATALOG_INVALID", f"{FILTER}.values",
+    ),
+    "a filter's long value": (_meter(filters=[_filter(values=["v" * 257])]), "CATALOG_INVALID", f"{FILTER}.values"),
+    "an unknown comparison": (_meter(filters=[_filter(op=99)]), "FIELD_INVALID", f"{FILTER}.op"),
+    "a limit on a level": (_on(LEVEL, policy=SOFT), "CATALOG_INVALID", f"{LIMIT}.meter"),
+    **{
+        f"HARD on {name}": (_on(aggregation, policy=HARD), "CATALOG_INVALID", f"{LIMIT}.policy")
+        for name, aggregation in SHRINKING.items()
+    },
+    **{
+        f"GRACE on {name}": (_on(aggregation, policy=GRACE, grace="1"), "CATALOG_INVALID", f"{LIMIT}.policy")
+        for name, aggregation in SHRINKING.items()
+    },
+    **{
+        f"a {kind} of different values": (_on(UNIQUE, kind=number, **more), "CATALOG_INVALID", f"{LIMIT}.kind")
+        for kind, number, more in (("rate", RATE, {"length": {"seconds": 1}}), ("concurrency", CONCURRENCY, {}))
+    },
+    "grants of different values": (_on(UNIQUE, kind=GRANTS, max=""), "CATALOG_INVALID", f"{LIMIT}.kind"),
     "two meters of one name": ({"meters": [METER, METER]}, "CATALOG_INVALID", "meters[0].name"),
     "two plans of one name": ({"plans": [{"name": "default"}] * 2}, "CATALOG_INVALID", "plans[0].name"),
     "a default plan that is none": (

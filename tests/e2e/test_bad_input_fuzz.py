@@ -14,6 +14,7 @@ from google.protobuf.message import Message
 from hypothesis import HealthCheck, given, settings
 
 from metergate import wiring
+from metergate.v1 import backfill_pb2
 from tests.databases import elsewhere
 from tests.e2e.calls import METHODS, encoded, path_of, read_failure, request_type, response_type
 from tests.e2e.messages import (
@@ -28,7 +29,6 @@ from tests.e2e.messages import (
     with_each_number,
     with_each_text,
 )
-from metergate.v1 import backfill_pb2
 from tests.server import Server
 
 BOUNDED = settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])

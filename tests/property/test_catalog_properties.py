@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metergate.cli import messages, yaml_files
+from metergate.domain.aggregation import AGGREGATIONS, LevelUnit
 from metergate.domain.catalog import LENGTH_MAX, Catalog, Plan, changes
-from metergate.domain.meter import Meter
+from metergate.domain.meter import LEVEL, PERCENTILE, UNIQUE, LabelFilter, LatePolicy, Meter, Op
 from metergate.domain.period import DAY, SECOND, Period, Weekday
 from metergate.domain.quota import DEFAULT_SUB_WINDOWS, Kind, Limit, Policy, Scope, WhenViewGone
 from metergate.rpc.convert_catalog import from_pb_catalog, to_pb_catalog
@@ -57,6 +58,56 @@ def limits(draw: st.DrawFn, name: str) -> Limit:
         when_view_gone=draw(st.sampled_from(list(WhenViewGone))),
         **more,
     )
+
+
+texts = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=8).filter(str.isprintable)
+
+
+@st.composite
+def filters(draw: st.DrawFn) -> LabelFilter:
+    """A filter that no rule forbids."""
+    op = draw(st.sampled_from(list(Op)))
+    values = texts if op is Op.PREFIX else texts | st.just("")
+    most = 1 if op is Op.EQUALS else 4
+    return LabelFilter(draw(texts), op, tuple(draw(st.lists(values, min_size=1, max_size=most, unique=True))))
+
+
+@st.composite
+def meters(draw: st.DrawFn) -> Meter:
+    """A meter that no rule forbids."""
+    how = draw(st.sampled_from(list(AGGREGATIONS.values())))
+    return Meter(
+        "read",
+        draw(texts),
+        how.name,
+        draw(st.just("") | texts),
+        tuple(draw(st.lists(texts.filter(lambda name: name != "subject"), max_size=3, unique=True))),
+        allow_negative=draw(st.booleans()) if how.name != UNIQUE else False,
+        filters=tuple(draw(st.lists(filters(), max_size=3))),
+        scale=Decimal(1)
+        if how.counts
+        else draw(st.sampled_from([Decimal(1), Decimal("1E-30"), Decimal("1E3")]) | positive),
+        percentile=draw(st.sampled_from([Decimal("0.1"), Decimal(100)])) if how.name == PERCENTILE else None,
+        level_unit=draw(st.sampled_from(list(LevelUnit))) if how.name == LEVEL else None,
+        accept_window=draw(st.none() | lengths),
+        late=draw(st.sampled_from(list(LatePolicy))),
+    )
+
+
+@settings(max_examples=100)
+@given(meters())
+def test_a_meter_that_was_got_is_the_one_that_was_applied(meter: Meter) -> None:
+    """Over the wire, and through a YAML file."""
+    catalog = Catalog((meter,), (Plan("default"),))
+    catalog.check()
+    message = to_pb_catalog(catalog)
+    text = yaml_files.write(messages.to_plain(message))
+    read = messages.from_plain(catalog_pb2.Catalog, yaml.load(text, Loader=yaml.BaseLoader))
+    for got in (catalog_pb2.Catalog.FromString(message.SerializeToString()), read):
+        again = from_pb_catalog(got)
+        assert again.meters == catalog.meters
+        assert again.meters[0].measure == meter.measure
+        assert changes(catalog, again) == []
 
 
 @st.composite

@@ -40,6 +40,6 @@ def test_what_was_admitted_has_a_decision_where_details_are_wanted_and_what_was_
     ]
     batch = Batch(works, ledger, {})
     batch.begin()
-    batch.finish(dict.fromkeys(batch.wanted(), Figures()))
+    batch.conclude(batch.finish(dict.fromkeys(batch.wanted(), Figures())))
     answers = [one for one in batch.results if isinstance(one, Answer)]
     assert [(one.allowed, one.decision is not None) for one in answers] == [(True, False), (True, True), (False, True)]
