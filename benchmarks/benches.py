@@ -13,6 +13,7 @@ from benchmarks.lease import lease
 from benchmarks.proofs import all_in, fill, prove, rate
 from benchmarks.report import Result, alternate, at_least, at_most
 from benchmarks.stage import Outcome, floor_server, in_a_process, serving
+from benchmarks.summary import summary
 from metergate import wiring
 
 TENANT = wiring.DEV_TENANT
@@ -114,6 +115,7 @@ BENCHMARKS: dict[str, Callable[[], Result]] = {
     "consume-unary": consume_unary,
     "consume-scale": consume_scale,
     "lease": lease,
+    "summary": summary,
     "memory": memory,
 }
 

@@ -15,6 +15,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from metergate.adapters.postgres import connect, migrate
 from metergate.adapters.postgres.backfill import PostgresBackfillQueue, PostgresBackfills
 from metergate.adapters.postgres.corrections import PostgresCorrections
+from metergate.adapters.postgres.customer_erase import PostgresErasures
+from metergate.adapters.postgres.customer_export import PostgresExports
+from metergate.adapters.postgres.customer_moves import PostgresMoves
 from metergate.adapters.postgres.customers import PostgresCustomers
 from metergate.adapters.postgres.definitions import PostgresCatalogs
 from metergate.adapters.postgres.deliveries import PostgresDeliveries
@@ -40,8 +43,12 @@ from metergate.app.backfill.apply import ApplyBackfills
 from metergate.app.backfill.manage import ManageBackfills
 from metergate.app.catalog.apply import ApplyCatalog
 from metergate.app.catch_up import CatchUp
+from metergate.app.customer.erase import EraseCustomers
+from metergate.app.customer.export import ExportCustomer
 from metergate.app.customer.grants import Grants
 from metergate.app.customer.manage import ManageCustomers
+from metergate.app.customer.merge import MergeCustomers
+from metergate.app.customer.move import MoveSubjects
 from metergate.app.customer.terms import ChangeTerms
 from metergate.app.directory import Directory
 from metergate.app.due import WhatIsDue, due_grants, due_holds
@@ -80,6 +87,7 @@ from metergate.rpc.call import Call, Failure, Method
 from metergate.rpc.catalog import CatalogService
 from metergate.rpc.corrections import CorrectionService
 from metergate.rpc.customer import CustomerService
+from metergate.rpc.customer_data import CustomerDataService
 from metergate.rpc.customer_terms import TermsService
 from metergate.rpc.errors import to_failure
 from metergate.rpc.grants import GrantService
@@ -107,6 +115,7 @@ DEV_TENANT = "dev"
 _SWEEP_SECONDS = 0.2  # between looks whether a sweep is due
 _EXPIRE_SECONDS = 0.5
 _UPKEEP_SECONDS = 3600.0
+_ERASE_SECONDS = 30.0
 _WEBHOOK_SECONDS = 1.0
 _WEBHOOK_CONNECTIONS = 3
 _STAND_SECONDS = 15.0  # between looks how the queues of webhooks stand
@@ -172,6 +181,7 @@ class _Parts:
     holds: WhatIsDue
     grants: WhatIsDue
     backfills: ApplyBackfills
+    erasures: EraseCustomers
     directory: Directory
     view: RedisView
     usage: PostgresUsage
@@ -201,6 +211,7 @@ async def _build(settings: Settings, stack: AsyncExitStack) -> _Parts:
     watching = Watching(PostgresWatch(engine))
     list_limits, corrections = ListLimits(directory, ledger, catch_up), PostgresCorrections(engine)
     sealer = Sealer(await keys.secret())
+    moves, erasures = PostgresMoves(engine), EraseCustomers(PostgresErasures(engine), directory, catch_up)
     admission = Admission(settings.calls_most, settings.calls_most_per_tenant)
     # What every call walks through, in this order.
     interceptors = [
@@ -227,11 +238,18 @@ async def _build(settings: Settings, stack: AsyncExitStack) -> _Parts:
         NotificationService(webhooks.manage, sealer),
         CorrectionService(CorrectUsage(lanes, directory, corrections), UsageHistory(corrections), sealer),
         BackfillService(ManageBackfills(PostgresBackfills(engine), directory, _accept(settings)), sealer),
+        CustomerDataService(
+            MoveSubjects(moves, directory, catch_up),
+            MergeCustomers(moves, directory, catch_up),
+            ExportCustomer(PostgresExports(engine)),
+            erasures,
+            sealer,
+        ),
     ]
     return _Parts(
         methods(servicers, interceptors), admission, watching, lanes, due_holds(ledger, lanes),
-        due_grants(ledger, lanes), ApplyBackfills(PostgresBackfillQueue(engine), lanes, directory), directory, view,
-        usage, engine, webhooks,
+        due_grants(ledger, lanes), ApplyBackfills(PostgresBackfillQueue(engine), lanes, directory), erasures,
+        directory, view, usage, engine, webhooks,
     )  # fmt: skip
 
 
@@ -278,6 +296,7 @@ def _start_workers(settings: Settings, parts: _Parts, stack: AsyncExitStack) -> 
         Loop("sweep", _SWEEP_SECONDS, sweep.sweep),
         Loop("expire", _EXPIRE_SECONDS, parts.holds.begin),
         Loop("grants", _EXPIRE_SECONDS, parts.grants.begin),
+        Loop("erase", _ERASE_SECONDS, parts.erasures.go_on),
         Loop("backfill", _EXPIRE_SECONDS, parts.backfills.work),
         Loop("upkeep", _UPKEEP_SECONDS, upkeep.keep_house),
         Loop("webhooks", _WEBHOOK_SECONDS, deliver.begin, deliver.hurry),

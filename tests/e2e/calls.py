@@ -25,6 +25,7 @@ from metergate.adapters.postgres.connect import plain_url
 from metergate.v1 import (
     backfill_pb2,
     catalog_pb2,
+    customer_data_pb2,
     customer_pb2,
     error_reason_pb2,
     notification_pb2,
@@ -32,7 +33,7 @@ from metergate.v1 import (
     usage_pb2,
 )
 
-FILES = (usage_pb2, backfill_pb2, quota_pb2, catalog_pb2, customer_pb2, notification_pb2)
+FILES = (usage_pb2, backfill_pb2, quota_pb2, catalog_pb2, customer_pb2, customer_data_pb2, notification_pb2)
 METHODS: dict[str, MethodDescriptor] = {
     method.name: method
     for file in FILES

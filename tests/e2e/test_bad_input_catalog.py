@@ -37,7 +37,7 @@ HARD, SOFT, GRACE = (catalog_pb2.Policy.Value(f"POLICY_{name}") for name in ("HA
 RATE, CONCURRENCY, GRANTS = (
     catalog_pb2.LimitKind.Value(f"LIMIT_KIND_{name}") for name in ("RATE", "CONCURRENCY", "GRANTS")
 )
-IN, PREFIX = (catalog_pb2.FilterOp.Value(f"FILTER_OP_{name}") for name in ("IN", "PREFIX"))
+EQUALS, IN, PREFIX = (catalog_pb2.LabelFilter.Op.Value(f"OP_{name}") for name in ("EQUALS", "IN", "PREFIX"))
 
 
 def _filter(**filter_: Any) -> dict[str, Any]:
@@ -136,7 +136,7 @@ CATALOGS: dict[str, tuple[dict[str, Any], str, str]] = {
         _meter(filters=[_filter(op=IN, values=["a", "a"])]), "CATALOG_INVALID", f"{FILTER}.values",
     ),
     "a filter that equals two values": (
-        _meter(filters=[_filter(values=["a", "b"])]), "CATALOG_INVALID", f"{FILTER}.values",
+        _meter(filters=[_filter(op=EQUALS, values=["a", "b"])]), "CATALOG_INVALID", f"{FILTER}.values",
     ),
     "a filter by a prefix of nothing": (
         _meter(filters=[_filter(op=PREFIX, values=[""])]), "CATALOG_INVALID", f"{FILTER}.values",

@@ -91,6 +91,9 @@ def _made(calls: Blocking) -> Ids:
     leases = [calls.must("AcquireLease", subject="acme-a", holder="h", **lease).lease.id for _ in range(3)]
     grant = calls.must("CreateGrant", customer="acme", meter="calls", amount="1").grant.id
     hooks = [calls.must("CreateEndpoint", endpoint={"url": NOBODY_LISTENS}).endpoint.id for _ in range(2)]
+    for name in "abcd":
+        calls.must("CreateCustomer", customer={"id": f"spare-{name}"})
+    calls.must("CreateSubject", subject={"id": "spare-s", "customer": "spare-a"})
     backfills = [calls.must("OpenBackfill").backfill.id for _ in range(4)]
     calls.must("CommitBackfill", id=backfills[-1])
     while calls.must("GetBackfill", id=backfills[-1]).backfill.state == backfill_pb2.BACKFILL_STATE_COMMITTING:

@@ -149,7 +149,11 @@ async def test_p9_a_foreign_key_sees_nothing(api: Caller, foreign: Caller) -> No
         *[
             (method, {"id": tokens["b"]}, "BACKFILL_NOT_FOUND")
             for method in (
-                "PreviewBackfill", "CommitBackfill", "DiscardBackfill", "RevertBackfill", "GetBackfill",
+                "PreviewBackfill",
+                "CommitBackfill",
+                "DiscardBackfill",
+                "RevertBackfill",
+                "GetBackfill",
                 "ListBackfillProblems",
             )
         ],
@@ -169,6 +173,11 @@ async def test_p9_a_foreign_key_sees_nothing(api: Caller, foreign: Caller) -> No
         ("ReturnLease", {"lease_id": tokens["l"]}, "LEASE_NOT_FOUND"),
         ("ReleaseLease", {"lease_id": tokens["l"]}, "LEASE_NOT_FOUND"),
         ("ExplainDecision", {"decision_id": tokens["d"]}, "TOKEN_INVALID"),
+        ("MoveSubject", {"subject": "acme", "customer": "acme"}, "SUBJECT_NOT_FOUND"),
+        ("MergeCustomers", {"customer": "acme", "into": "other"}, "CUSTOMER_NOT_FOUND"),
+        ("ListSubjectMoves", {"customer": "acme"}, "CUSTOMER_NOT_FOUND"),
+        ("ExportCustomer", {"customer": "acme"}, "CUSTOMER_NOT_FOUND"),
+        ("EraseCustomer", {"customer": "acme"}, "CUSTOMER_NOT_FOUND"),
         ("UpdateEndpoint", {"endpoint": {"id": tokens["w"], "disabled": True}}, "ENDPOINT_NOT_FOUND"),
         ("DeleteEndpoint", {"id": tokens["w"]}, "ENDPOINT_NOT_FOUND"),
         ("RotateEndpointSecret", {"id": tokens["w"]}, "ENDPOINT_NOT_FOUND"),
@@ -192,6 +201,8 @@ async def test_p9_a_foreign_key_sees_nothing(api: Caller, foreign: Caller) -> No
     assert (len(catalog.catalog.meters), len(catalog.catalog.plans), catalog.version) == (0, 0, 0)
     assert not (await foreign("ListCustomers")).customers
     assert not (await foreign("ListEndpoints")).endpoints
+    assert not (await foreign("ListErasures")).erasures
+    assert not (await foreign("ListSubjectMoves")).moves
     assert not (await foreign("ListLimitEvents")).events
     assert not (await foreign("ListBackfills")).backfills
     assert not (await foreign("ListUsageEvents")).events

@@ -116,6 +116,7 @@ async def compare(one: Process, rows: Sequence[Told], name: str, zone: str, **as
     rows = [row for row in rows if all(row.label(label) in values for label, values in filters.items())]
     pieces = answer.pieces or [answer.window]
     for series in answer.series:
+
         def taken(row: Told, group: Mapping[str, str] = series.group) -> bool:
             return all(row.label(label) == value for label, value in group.items())
 

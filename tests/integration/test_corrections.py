@@ -16,12 +16,13 @@ from metergate.app.usage.correct import Correction
 from metergate.domain.catalog import Catalog, Plan
 from metergate.domain.errors import MetergateError, Reason
 from metergate.domain.meter import Meter
-from metergate.domain.period import HOUR, Period
+from metergate.domain.period import DAY, HOUR, Period
 from metergate.domain.quantity import ZERO
 from metergate.domain.quota import Kind, Limit, Policy
 from metergate.domain.work import Want
 from metergate.rpc.quota.verdict import _content, decision_of
-from tests.integration.processes import Process, event, heard
+from tests.integration.conftest import Start
+from tests.integration.processes import PRINCIPAL, Process, event, heard
 
 METERS = (
     Meter("calls", "calls", dimensions=("model",)),
@@ -42,6 +43,7 @@ CATALOG = Catalog(METERS, (Plan("default", LIMITS),))
 @pytest.fixture
 async def ready(one: Process) -> Process:
     await one.apply(CATALOG)
+    await one.customer("acme")
     return one
 
 

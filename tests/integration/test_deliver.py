@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from metergate.adapters.postgres import queues
 from metergate.app.notify.deliver import Deliver
 from metergate.app.notify.manage import Wanted
 from metergate.app.notify.ports import Endpoint, Outcome, Replay, State
@@ -470,22 +471,40 @@ async def test_news_that_come_while_a_queue_is_left_are_not_overlooked(
 ) -> None:
     await office.endpoint(hook.url)
     await one.add(event("1"))
-    queues = office.queues
-    leave = queues.leave
+    real = office.queues
+    leave = real.leave
 
     class Late:
         """Something is recorded, and its queue woken, between the look for more and the leaving."""
 
         def __getattr__(self, name: str) -> Any:
-            return getattr(queues, name)
+            return getattr(real, name)
 
         async def leave(self, claim: Any, is_empty: bool) -> None:
             if len(hook.got) == 1:
                 await one.add(event("2"))
-                await queues.wake(10)
+                await real.wake(10)
             await leave(claim, is_empty)
 
     late = Late()
     deliver = Deliver(late, office.sender, office.manage.turn_off, BackOff(), Count())
     await deliver.finish()
     assert told(hook) == ["1", "2"]
+
+
+async def test_queues_that_are_due_are_found_by_their_time(one: Process, office: Post) -> None:
+    """However many wait for their next try, and however many are empty."""
+    await office.endpoint("http://127.0.0.1:9/")
+    await one.fetch(
+        "INSERT INTO webhook_queue (tenant, endpoint, customer, next_at) "
+        "SELECT tenant, endpoint, 'c' || g, CASE WHEN g % 2 = 0 THEN now() + g * interval '1 minute' END "
+        "FROM webhook_endpoint, generate_series(1, 5000) g"
+    )
+    await one.fetch("ANALYZE webhook_queue")
+    async with office.pool.acquire() as connection:
+        plan = await connection.fetch(f"EXPLAIN (ANALYZE, FORMAT TEXT) {queues._CLAIM}", 128, 16, [], [], [])
+    text = "\n".join(row[0] for row in plan)
+    assert "webhook_queue_due" in text
+    assert "Index Cond: (next_at <= " in text
+    assert "Seq Scan" not in text
+    assert "Rows Removed by Filter" not in text

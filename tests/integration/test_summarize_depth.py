@@ -76,7 +76,14 @@ async def test_p8_all_of_it_in_zones_of_every_kind(one: Process, rows: list[Told
     for zone in ZONES:
         for meter in METERS:
             await oracle.compare(
-                one, rows, meter.name, zone, start=start, end=start + 6 * DAY, granularity=Period.DAY, group_by=("model",)
+                one,
+                rows,
+                meter.name,
+                zone,
+                start=start,
+                end=start + 6 * DAY,
+                granularity=Period.DAY,
+                group_by=("model",),
             )
 
 

@@ -14,9 +14,11 @@ import pytest
 from metergate.adapters.postgres.watch import PostgresWatch
 from metergate.app.ports.readers import RecordedEvent
 from metergate.app.usage.watch import PAGE, Told, Watching, WatchRequest, WatchUsage
+from metergate.domain import period
 from metergate.domain.catalog import Catalog
 from metergate.domain.errors import MetergateError, Reason
 from metergate.domain.meter import Meter
+from metergate.domain.period import DAY
 from tests.integration import summary_oracle as oracle
 from tests.integration.processes import PRINCIPAL, TENANT, Process, Start, event
 
@@ -30,9 +32,9 @@ class Counting(PostgresWatch):
     reads = 0
     looks = 0
 
-    async def after(self, *arguments: Any) -> list[RecordedEvent]:
+    async def rows(self, *arguments: Any) -> list[RecordedEvent]:
         self.reads += 1
-        return await super().after(*arguments)
+        return await super().rows(*arguments)
 
     async def heads(self, *arguments: Any) -> Any:
         self.looks += 1
@@ -119,6 +121,44 @@ async def test_a_commit_larger_than_a_message_comes_in_parts(one: Process) -> No
     first, second, *rest = found
     assert first.seq == second.seq == before  # a break begins the commit anew
     assert rest[-1].seq == (await oracle.seqs(one))[0]
+
+
+async def test_positions_of_any_age_work(start: Start, rng: random.Random) -> None:
+    one = await start(dev=False)
+    await one.apply(Catalog((CALLS,)))
+    await one.customer("acme")
+    now, names = await one.now(), []
+    await one.add(*[event(f"waiting-{number}", subject="alice") for number in range(3)])
+    for place in range(60):
+        if place == 30:
+            await one.subject("alice", "acme")  # what waited counts from here on
+        late = rng.random() < 0.4
+        batch = [f"{place:02}-{number}" for number in range(rng.randint(1, 5))]
+        time = now - rng.randint(0, 30 * DAY) if late else None
+        await one.add(*[event(name, time=time) for name in batch])
+        names += batch
+    # As if it had taken half a year, with long pauses.
+    await one.fetch(
+        "CREATE TABLE usage_event_old PARTITION OF usage_event FOR VALUES FROM ('2020-01-01') TO "
+        f"('{period.to_datetime(now):%Y-%m-01}')"
+    )
+    ages = sorted((rng.randint(0, 180 * DAY) for _ in range(100)), reverse=True)
+    for seq, age in enumerate(ages, 1):
+        await one.fetch(
+            "UPDATE usage_event SET recorded_at = $3 WHERE tenant = $1 AND customer = 'acme' AND seq = $2",
+            TENANT, seq, now - age,
+        )  # fmt: skip
+    await one.fetch("UPDATE customer SET created_at = $2 WHERE tenant = $1", TENANT, now - 181 * DAY)
+    rows = await one.fetch(
+        "SELECT seq, id FROM usage_event WHERE tenant = $1 AND customer = 'acme' ORDER BY seq, source, id", TENANT
+    )
+    assert len(rows) == len(names) + 3
+    watchers = Watchers(one)
+    for after in (0, 1, *rng.sample(range(2, 60), 5)):
+        expected = [id_ for seq, id_ in rows if seq > after]
+        found = await watchers.told(len(expected), after)
+        assert ids(found) == expected
+        assert [told.seq for told in found] == sorted(told.seq for told in found)
 
 
 async def test_from_now_on_it_comes_within_a_second(one: Process) -> None:

@@ -70,11 +70,16 @@ class CatchUp:
                 news = Publication(customer, head.seq, head.seq + 1, {}, (), whole=True)
                 await self._view.publish(tenant, catalog.version, look.now, [news])
 
-    async def begin_anew(self, tenant: str, catalog: Catalog, customer: str, seq: int) -> None:
+    async def begin_anew(self, tenant: str, catalog: Catalog, customer: str, seq: int) -> bool:
         """Has the view forget a customer whose limits are others since `seq`. Commits move on the counters of the
-        limits in force only: what the view holds of the earlier ones would be old when they come back."""
+        limits in force only: what the view holds of the earlier ones would be old when they come back. Returns whether
+        it did."""
         news = Publication(customer, seq - 1, seq, {}, (), whole=True)
-        await self._view.publish(tenant, catalog.version, clock.now(), [news])
+        return await self._view.publish(tenant, catalog.version, clock.now(), [news])
+
+    async def forget(self, tenant: str, catalog: Catalog, customers: Sequence[str]) -> bool:
+        """Has the view forget that it ever knew of these customers. Returns whether it did."""
+        return await self._view.forget(tenant, catalog.version, customers)
 
 
 def _read(head: Head, catalog: Catalog, now: int) -> Read:

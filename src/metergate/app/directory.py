@@ -2,7 +2,7 @@
 
 What is remembered is dropped as soon as another process changes it (`forget`), and all of it whenever
 word of changes may have been missed. Commits do not rest on it: they check the catalog's version under
-the lock. A subject keeps its customer for good, so only the unknown is asked for again.
+the lock, and whose a subject is where subjects came or went.
 """
 
 from __future__ import annotations
@@ -59,12 +59,16 @@ class Directory:
         self._look_ups: Coalescer[_Unknown, str | None] = Coalescer(self._look_up)
 
     def forget(self, kind: str, tenant: str, name: str) -> None:
-        """Another process changed a definition: "catalog", "customer" or "key"."""
+        """Another process changed a definition: "catalog", "customer" or "key", or moved subjects of a customer:
+        "subjects"."""
         self.generation += 1
         if kind == "catalog":
             self._catalog_of.pop(tenant, None)
         elif kind == "customer":
             self._customer_of.pop((tenant, name), None)
+        elif kind == "subjects":
+            for place in [place for place, owner in self._owner_of.items() if owner == name and place[0] == tenant]:
+                del self._owner_of[place]
         elif kind == "key":
             self._key_of.pop(name, None)
 
@@ -120,8 +124,8 @@ class Directory:
                 await self._make(tenant, new)
                 owners |= await self._customers.owners(tenant, new)
             for subject, customer in owners.items():
-                self._owner_of.keep((tenant, subject), customer.id)
                 if generation == self.generation:
+                    self._owner_of.keep((tenant, subject), customer.id)
                     self._customer_of.keep((tenant, customer.id), customer)
             found |= {(tenant, subject): customer.id for subject, customer in owners.items()}
         return [found.get((tenant, subject)) for tenant, subject, _ in unknown]

@@ -71,7 +71,7 @@ class Catalogs(Protocol):
 @dataclass(frozen=True, slots=True)
 class Customer:
     """Who is billed, and what governs the limits: `anchor` is the instant from which anchored windows are counted,
-    `pool` the customer in whose limits its usage counts as well."""
+    `pool` the customer in whose limits its usage counts as well. One that was merged into another is closed."""
 
     id: str
     name: str
@@ -81,6 +81,7 @@ class Customer:
     anchor: int | None = None
     overrides: tuple[Override, ...] = ()
     pool: str = ""
+    merged_into: str = ""
 
 
 @dataclass(frozen=True, slots=True)

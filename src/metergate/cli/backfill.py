@@ -217,7 +217,7 @@ def list_backfills(
 def _all(connection: Connection, state: str | None) -> Iterator[pb.Backfill]:
     token = ""
     while True:
-        request = pb.ListBackfillsRequest(state=state, page_size=_PAGE, page_token=token)  # type: ignore[arg-type]
+        request = pb.ListBackfillsRequest(state=state, page_size=_PAGE, page_token=token)
         page = connection.call(_SERVICE, "ListBackfills", request, pb.ListBackfillsResponse)
         yield from page.backfills
         if not (token := page.next_page_token):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, TypeVar, cast
 
@@ -14,12 +15,20 @@ from metergate.cli import profiles
 from metergate.cli.errors import CliError
 from metergate.cli.profiles import Profile
 from metergate.cli.rpc_errors import to_cli_error
-from metergate.v1 import backfill_pb2, catalog_pb2, customer_pb2, notification_pb2, quota_pb2, usage_pb2
+from metergate.v1 import (
+    backfill_pb2,
+    catalog_pb2,
+    customer_data_pb2,
+    customer_pb2,
+    notification_pb2,
+    quota_pb2,
+    usage_pb2,
+)
 
 M = TypeVar("M", bound=Message)
 TIMEOUT_SECONDS = 30.0
 _TLS = {"https": True, "grpcs": True, "http": False, "grpc": False}
-_FILES = (backfill_pb2, catalog_pb2, customer_pb2, notification_pb2, quota_pb2, usage_pb2)
+_FILES = (backfill_pb2, catalog_pb2, customer_pb2, customer_data_pb2, notification_pb2, quota_pb2, usage_pb2)
 # Every call can be repeated: usage has ids, changes carry a request_id, the rest reads.
 _RETRIES = (
     '{"methodConfig": [{"name": [{}], "retryPolicy": {"maxAttempts": 3, "initialBackoff": "0.1s", "maxBackoff": "1s",'
@@ -58,6 +67,22 @@ class Connection:
         if not isinstance(answer, reply):
             raise TypeError(f"{service}.{method} answers {type(answer).__name__}, not {reply.__name__}")
         return answer
+
+    def stream(self, service: str, method: str, request: Message, reply: type[M]) -> Iterator[M]:
+        """Calls a method that streams; its replies as they come. Raises CliError."""
+        found = _find(service, method)
+        open_stream: Any = self._channel.unary_stream(
+            f"/{found.containing_service.full_name}/{found.name}",
+            request_serializer=lambda message: message.SerializeToString(),
+            response_deserializer=reply.FromString,
+        )
+        answers = open_stream(request, metadata=self._metadata)
+        try:
+            yield from answers
+        except grpc.RpcError as error:
+            raise to_cli_error(error, self.url) from error
+        finally:
+            answers.cancel()
 
     def start(self, service: str, method: str, request: Message, timeout: float) -> Any:
         """Begins a call without waiting for it; its `result()` raises `grpc.RpcError`."""

@@ -22,6 +22,7 @@ _CURES = {
     "PLAN_IN_USE": "put its customers on another plan with `metergate customer assign` first",
     "TIME_TOO_OLD": "add --backfill to import old usage",
     "TOO_MANY_POINTS": "take a shorter range or a longer --by",
+    "TOO_EXPENSIVE": "declare the label in the catalog, or take a shorter range",
     "OVERLOADED": "try again in a moment",
     "SHUTTING_DOWN": "try again when it is up",
     "LEDGER_UNAVAILABLE": "see what is wrong with `metergate doctor`",

@@ -10,6 +10,7 @@ from metergate.cli.usage_import import import_usage
 from metergate.cli.usage_record import record
 from metergate.cli.usage_summary import summary
 from metergate.cli.usage_tail import tail
+from metergate.cli.usage_watch import watch
 
 app = typer.Typer(no_args_is_help=True, help="Usage: record it, import it, sum it up, correct it.")
 app.command("record")(record)
@@ -17,6 +18,7 @@ app.command("import")(import_usage)
 app.command("summary")(summary)
 app.command("events")(events)
 app.command("tail")(tail)
+app.command("watch")(watch)
 app.command("amend")(amend)
 app.command("void")(void)
 app.command("history")(history)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, tzinfo
 from decimal import Decimal
 from typing import Annotated, Literal
@@ -15,10 +16,18 @@ from metergate.cli.screen import bar, grouped, screen
 from metergate.v1.usage_pb2 import (
     GetUsageSummaryRequest,
     GetUsageSummaryResponse,
+    LabelValues,
+    ProjectionMethod,
     UsageSeries,
 )
 
 By = Literal["none", "minute", "hour", "day", "week", "month"]
+Ahead = Literal["no", "linear", "same-weekday"]
+_METHODS = {
+    "no": ProjectionMethod.PROJECTION_METHOD_UNSPECIFIED,
+    "linear": ProjectionMethod.PROJECTION_METHOD_LINEAR,
+    "same-weekday": ProjectionMethod.PROJECTION_METHOD_SAME_WEEKDAY,
+}
 
 
 def summary(
@@ -28,9 +37,16 @@ def summary(
     start: Annotated[str, typer.Option("--from", help="The first moment; by default the month's start.")] = "",
     end: Annotated[str, typer.Option("--to", help="The first moment after; by default now.")] = "",
     by: Annotated[By, typer.Option(help="How long each point is.")] = "none",
-    group_by: Annotated[list[str] | None, typer.Option(help="A dimension, or `subject`. Repeatable.")] = None,
-    filters: Annotated[list[str] | None, typer.Option("--filter", help="Only NAME=VALUE. Repeatable.")] = None,
+    group_by: Annotated[list[str] | None, typer.Option(help="A label, or `subject`. Repeatable.")] = None,
+    filters: Annotated[
+        list[str] | None, typer.Option("--filter", help="Only NAME=VALUE; of one NAME any of its values. Repeatable.")
+    ] = None,
     time_zone: Annotated[str, typer.Option(help="The zone of days, weeks and months; by default the customer's.")] = "",
+    top: Annotated[int, typer.Option(min=0, help="Only so many groups, and one for all others; 0 = all.")] = 0,
+    compare: Annotated[bool, typer.Option("--compare", help="Beside the period before.")] = False,
+    project: Annotated[Ahead, typer.Option(help="Look ahead to --to, or to the month's end.")] = "no",
+    known_at_seq: Annotated[int, typer.Option(min=0, help="As it was known at this seq of an earlier answer.")] = 0,
+    known_at: Annotated[str, typer.Option(help="As it was known at this moment.")] = "",
 ) -> None:
     """Sums up usage of a customer or a subject."""
     zone = times.zone(time_zone) if time_zone else UTC
@@ -43,7 +59,12 @@ def summary(
         granularity=f"GRANULARITY_{by.upper()}",
         time_zone=time_zone,
         group_by=group_by or [],
-        filters=pairs(filters or [], "--filter"),
+        filters_any={name: LabelValues(values=values) for name, values in _values(filters or []).items()},
+        top=top,
+        compare=compare,
+        projection=_METHODS[project],
+        known_at_seq=known_at_seq,
+        known_at_time=times.moment_option(known_at, zone) if known_at else None,
     )
     with connect() as connection:
         answer = connection.call("UsageService", "GetUsageSummary", request, GetUsageSummaryResponse)
@@ -56,31 +77,55 @@ def summary(
             _print_points(series, zone)
 
 
+def _values(filters: list[str]) -> dict[str, list[str]]:
+    """The values that are taken, by label."""
+    found: dict[str, list[str]] = {}
+    for text in filters:
+        for name, value in pairs([text], "--filter").items():
+            found.setdefault(name, []).append(value)
+    return found
+
+
 def _print_totals(answer: GetUsageSummaryResponse, group_by: list[str], zone: tzinfo) -> None:
     window = answer.window
     shown = f"{times.show(window.start_time, zone)} to {times.show(window.end_time, zone)}"
-    screen.line(f"{shown}, as of {times.show(answer.as_of, zone)}")
+    screen.line(f"{shown}, as of {times.show(answer.as_of, zone)}{f' (seq {answer.seq})' if answer.seq else ''}")
     most: dict[str, Decimal] = {}
     for series in answer.series:
-        most[series.meter] = max(most.get(series.meter, Decimal(0)), Decimal(series.total))
+        most[series.meter] = max(most.get(series.meter, Decimal(0)), _figure(series.total))
+    more = ["before", "change"] if answer.HasField("previous_window") else []
+    more += ["projected"] if answer.projection else []
     rows = [
         (
             series.meter,
-            *(series.group.get(name, "") for name in group_by),
+            *("(others)" if series.other else series.group.get(name, "") for name in group_by),
             grouped(series.total),
             f"{series.event_count:,}",
-            bar(Decimal(series.total), most[series.meter]) if group_by else "",
+            *(_MORE[name](series) for name in more),
+            bar(_figure(series.total), most[series.meter]) if group_by else "",
         )
         for series in answer.series
     ]
-    screen.table(["meter", *group_by, "total", "events", ""], rows, right=["total", "events"])
+    screen.table(["meter", *group_by, "total", "events", *more, ""], rows, right=["total", "events", *more])
+
+
+_MORE: dict[str, Callable[[UsageSeries], str]] = {
+    "before": lambda series: grouped(series.previous_total),
+    "change": lambda series: f"{series.change_percent} %" if series.change_percent else "",
+    "projected": lambda series: grouped(series.projected_total),
+}
+
+
+def _figure(text: str) -> Decimal:
+    """Empty where there is no number."""
+    return Decimal(text or 0)
 
 
 def _print_points(series: UsageSeries, zone: tzinfo) -> None:
     group = " ".join(f"{name}={value}" for name, value in sorted(series.group.items()))
     screen.line("")
     screen.line(f"{series.meter} {group}".rstrip())
-    values = [Decimal(point.value) for point in series.points]
+    values = [_figure(point.value) for point in series.points]
     most = max(values)
     rows = [
         (times.show(point.start_time, zone), grouped(point.value), bar(value, most))

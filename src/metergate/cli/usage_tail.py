@@ -31,7 +31,7 @@ def tail(
         try:
             while True:
                 for event in follower.new():
-                    _print(event)
+                    show(event)
                 if once:
                     return
                 time.sleep(interval)
@@ -62,10 +62,11 @@ class Follower:
         self._seen = {key: arrived for key, arrived in self._seen.items() if arrived >= self._start}
 
 
-def _print(recorded: RecordedEvent) -> None:
+def show(recorded: RecordedEvent) -> None:
+    """Prints one event."""
     if screen.json:
         screen.data(messages.to_plain(recorded))
         return
     event = recorded.event
-    arrow = f"→ {matched(recorded)}"
+    arrow = f"{'taken back from' if recorded.taken_back else '→'} {matched(recorded)}"
     screen.line(f"{times.show(recorded.record_time)}  {event.subject}  {event.type}  {amounts(recorded)}  {arrow}")

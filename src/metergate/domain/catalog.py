@@ -578,7 +578,10 @@ def _differences(old: Any, new: Any, ignore: tuple[str, ...]) -> Iterable[str]:
     for place in fields(old):
         before, after = getattr(old, place.name), getattr(new, place.name)
         if place.name not in ignore and before != after:
-            yield f"{place.name}: {_shown(place.name, before)} -> {_shown(place.name, after)}"
+            yield f"{_CALLED.get(place.name, place.name)}: {_shown(place.name, before)} -> {_shown(place.name, after)}"
+
+
+_CALLED = {"late": "late_policy"}
 
 
 def _shown(name: str, value: Any) -> str:
@@ -595,5 +598,6 @@ def _shown(name: str, value: Any) -> str:
 
 def _shown_part(part: Any) -> str:
     if isinstance(part, LabelFilter):
-        return f"{part.label} {part.op} {'|'.join(part.values)}"
+        values = "|".join([value or "''" for value in part.values])
+        return f"{part.label} {part.op} {values}"
     return "=".join(part) if isinstance(part, tuple) else str(part)

@@ -115,6 +115,8 @@ def _correct(work: Correct, ledger: Ledger, posting: Posting) -> Corrected | Els
     if place.customer != work.customer or (place.pool and place.pool not in ledger.heads):
         return Elsewhere(work._replace(customer=place.customer, left_pool=place.pool))
     _check_version(work, standing)
+    if work.event is not None and work.event.subject == standing.event.subject and place.customer != NOBODY:
+        work = work._replace(to=place.customer)  # whosever it is now: what was recorded stays where it was counted
     event = None if work.event is None else _completed(work.event, standing.event)
     counted_at = _counted_at(work, event, standing, ledger)
     parts = contributions(event, ledger.catalog) if event else []
@@ -127,8 +129,10 @@ def _correct(work: Correct, ledger: Ledger, posting: Posting) -> Corrected | Els
         _post(posting, ledger.catalog, Signed(_row(standing.event, taken), -1, standing.content))
     put = None
     if event is not None:
-        pool = place.pool if work.to == place.customer else ledger.heads[work.to].pool
-        put = Place(work.to, counted_at, ledger.heads[work.to].seq + 1, pool)
+        # Who had the subject then keeps its usage, though the subject may have moved since.
+        to = place.customer if event.subject == standing.event.subject else work.to
+        pool = place.pool if to == place.customer else ledger.heads[to].pool
+        put = Place(to, counted_at, ledger.heads[to].seq + 1, pool)
         _post(posting, ledger.catalog, Signed(_row(event, put), 1, version))
     kind = Kind.VOID if event is None else Kind.RESTORE if work.restores else Kind.AMEND
     unmatched = "" if put is None or parts else "meter"

@@ -63,6 +63,9 @@ class Reason(StrEnum):
     TOO_MANY_ENDPOINTS = auto()
     ADDRESS_REFUSED = auto()
     ENDPOINT_DISABLED = auto()
+    ERASURE_NOT_POSSIBLE = auto()
+    MERGE_NOT_POSSIBLE = auto()
+    CUSTOMER_MERGED = auto()
     TOO_EXPENSIVE = auto()
     EVENTS_DROPPED = auto()
 
@@ -102,3 +105,9 @@ def invalid(field: str, description: str, reason: Reason = Reason.FIELD_INVALID,
     return MetergateError(
         reason, f"{field}: {description}", {"field": field, **metadata}, (Violation(field, description),)
     )
+
+
+def subject_not_found(subject: str) -> MetergateError:
+    """Nobody is called so."""
+    message = f"no subject or customer is called {subject!r}"
+    return MetergateError(Reason.SUBJECT_NOT_FOUND, message, {"subject": subject})

@@ -84,7 +84,7 @@ class Leasing:
         hold, now = self._ledger.hold(self._posting, work.id), self._ledger.now
         assert hold is not None, "kept before"
         answer.hold = hold
-        if not hold.open or hold.end_at <= now:
+        if not hold.open or hold.end_at <= now or work.runs_out:
             return
         part = hold.parts[0]
         left = running.room(_everything(asked))

@@ -34,7 +34,8 @@ _NOTHING: Mapping[str, Decimal] = {}
 @dataclass(frozen=True, slots=True)
 class Head:
     """A customer's head as it was locked: its last `seq`, what governs its limits, and up to which
-    `metering_version` its rollups are complete. `pool` is the customer in whose limits its usage counts too."""
+    `metering_version` its rollups are complete. `pool` is the customer in whose limits its usage counts too. `moved`
+    says that subjects came or went, so that works are looked at whose they are now (`domain.routing`)."""
 
     customer: str
     seq: int
@@ -44,6 +45,7 @@ class Head:
     anchor: int | None = None
     overrides: tuple[Override, ...] = ()
     pool: str = ""
+    moved: bool = False
 
 
 class Known(NamedTuple):

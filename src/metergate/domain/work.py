@@ -86,7 +86,7 @@ class Acquire(NamedTuple):
 
 
 class Mark(NamedTuple):
-    """What a holder reports of a lease, all cumulative; None = as before."""
+    """What a holder reports of a lease, all cumulative; None = as before. One that `runs_out` is not renewed."""
 
     id: str
     customer: str
@@ -94,6 +94,7 @@ class Mark(NamedTuple):
     returned: Decimal | None
     wanted: Decimal | None
     close: bool
+    runs_out: bool = False
 
 
 class WriteOff(NamedTuple):

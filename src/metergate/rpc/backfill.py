@@ -58,12 +58,11 @@ class BackfillService:
         after = (place[0], place[1]) if place else None
         plan, found = await self.backfills.preview(call.caller, request.id, after, size + 1)
         page = found[:size]
-        changes = plan.new + plan.amended + plan.voided
         return pb.PreviewBackfillResponse(
             differences=[_to_pb_difference(one) for one in page],
             next_page_token=self.sealer.page(tenant, digest, [*page[-1][:2]]) if len(found) > size else "",
-            start_time=to_pb_time(plan.start) if changes else None,
-            last_time=to_pb_time(plan.end) if changes else None,
+            start_time=to_pb_time(plan.start) if plan.changes else None,
+            last_time=to_pb_time(plan.end) if plan.changes else None,
             new_count=plan.new,
             amended_count=plan.amended,
             voided_count=plan.voided,

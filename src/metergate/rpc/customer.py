@@ -92,6 +92,7 @@ def to_pb_customer(customer: Customer) -> pb.Customer:
         anchor_time=None if customer.anchor is None else to_pb_time(customer.anchor),
         limit_overrides=[_to_pb_override(one) for one in customer.overrides],
         pool=customer.pool,
+        merged_into=customer.merged_into,
     )
 
 

@@ -10,7 +10,15 @@ from google.protobuf.message_factory import GetMessageClass
 
 from metergate.rpc.call import Method
 from metergate.rpc.interceptors.chain import Interceptor, intercepted
-from metergate.v1 import backfill_pb2, catalog_pb2, customer_pb2, notification_pb2, quota_pb2, usage_pb2
+from metergate.v1 import (
+    backfill_pb2,
+    catalog_pb2,
+    customer_data_pb2,
+    customer_pb2,
+    notification_pb2,
+    quota_pb2,
+    usage_pb2,
+)
 
 FILES: tuple[FileDescriptor, ...] = (
     usage_pb2.DESCRIPTOR,
@@ -18,9 +26,10 @@ FILES: tuple[FileDescriptor, ...] = (
     quota_pb2.DESCRIPTOR,
     catalog_pb2.DESCRIPTOR,
     customer_pb2.DESCRIPTOR,
+    customer_data_pb2.DESCRIPTOR,
     notification_pb2.DESCRIPTOR,
 )
-_READS = ("Get", "List", "Check", "BatchCheck")
+_READS = ("Get", "List", "Check", "BatchCheck", "Export")
 
 
 def methods(servicers: Sequence[Any], interceptors: Sequence[tuple[str, Interceptor]]) -> list[Method]:

@@ -11,6 +11,7 @@ from google.protobuf.message import Message
 from metergate.app.stores import Once
 
 _DEFAULT, _MOST = 100, 1_000
+_PAGE_FIELDS = {"page_token", "page_size"}
 
 
 def page_size(asked: int) -> int:
@@ -22,8 +23,8 @@ def request_digest(request: Message) -> bytes:
     """Stands for a request of its method, but for where its page begins and how long it is."""
     bare = type(request)()
     bare.CopyFrom(request)
-    bare.ClearField("page_token")
-    bare.ClearField("page_size")
+    for field in _PAGE_FIELDS.intersection(request.DESCRIPTOR.fields_by_name.keys()):
+        bare.ClearField(field)
     method = request.DESCRIPTOR.full_name.encode()  # a request's bytes alone may be those of another method's
     return sha256(method + b"\0" + bare.SerializeToString(deterministic=True)).digest()
 

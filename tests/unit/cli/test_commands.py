@@ -190,7 +190,7 @@ def test_usage_summary(run: Run, fake: FakeServer) -> None:
     request = asked[0]
     assert request.granularity == usage_pb2.GRANULARITY_DAY
     assert request.start_time.seconds == 1772319600  # midnight in Berlin
-    assert dict(request.filters) == {"region": "eu"}
+    assert {name: list(one.values) for name, one in request.filters_any.items()} == {"region": ["eu"]}
 
 
 def recorded(event_id: str, arrived: str) -> usage_pb2.RecordedEvent:

@@ -42,6 +42,7 @@ from metergate_client.quota import Check, CheckResult, Decision, Limits, LimitSt
 from metergate_client.reservation import AsyncReservation, Reservation, Reserving
 from metergate_client.reserved import Committed, Reserved, ReservedAmount
 from metergate_client.summary import Point, Series, Usage
+from metergate_client.watch import AsyncUsageWatch, UsageWatch
 
 __all__ = [
     "Admission",
@@ -49,6 +50,7 @@ __all__ = [
     "AsyncLeaseHolder",
     "AsyncMetergate",
     "AsyncReservation",
+    "AsyncUsageWatch",
     "BurnedGrant",
     "Check",
     "CheckResult",
@@ -95,5 +97,6 @@ __all__ = [
     "Unauthenticated",
     "Unavailable",
     "Usage",
+    "UsageWatch",
     "new_id",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 from weakref import WeakSet
@@ -11,6 +11,7 @@ from weakref import WeakSet
 import grpc
 from grpc import aio
 
+from metergate_client import watch as usage_watch
 from metergate_client.calls import catalog, quota
 from metergate_client.calls import consume as consume_calls
 from metergate_client.calls import customers as customer_calls
@@ -27,6 +28,8 @@ from metergate_client.leases.model import EventForm, LeasePace
 from metergate_client.methods import documented_as
 from metergate_client.reservation import AsyncReservation, Reserving
 from metergate_client.reserved import Answer
+from metergate_client.v1 import usage_pb2
+from metergate_client.watch import AsyncUsageWatch
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -142,6 +145,29 @@ class AsyncMetergate:
         made = AsyncLeaseHolder(self, holder, journal, patience, pace, forms)
         self._holders.add(made)
         return made
+
+    def watch(
+        self,
+        *,
+        customer: str = "",
+        subject: str = "",
+        after_seq: int | None = None,
+        event_types: Sequence[str] = (),
+        meters: Sequence[str] = (),
+    ) -> AsyncUsageWatch:
+        """Follow what is recorded of a customer or a subject: ``Metergate.watch`` for asyncio."""
+        asked = usage_watch.request(customer, subject, after_seq, event_types, meters)
+        return AsyncUsageWatch(usage_watch.Position(asked), self._stream)
+
+    def _stream(self, request: Any) -> Any:
+        if self._channel is None:
+            self._channel = _connect(self._config)
+        known = self._channel.unary_stream(
+            usage_watch.PATH,
+            request_serializer=type(request).SerializeToString,
+            response_deserializer=usage_pb2.WatchUsageResponse.FromString,
+        )
+        return known(request, metadata=self._metadata)
 
     async def walk(self, pages: Pages[T]) -> AsyncIterator[T]:
         """Go through a list, page by page.

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 from weakref import WeakSet
 
 import grpc
 
+from metergate_client import watch as usage_watch
 from metergate_client.calls import catalog, quota
 from metergate_client.calls import consume as consume_calls
 from metergate_client.calls import customers as customer_calls
@@ -26,6 +27,8 @@ from metergate_client.leases.model import EventForm, LeasePace
 from metergate_client.methods import documented_as
 from metergate_client.reservation import Reservation
 from metergate_client.reserved import Answer
+from metergate_client.v1 import usage_pb2
+from metergate_client.watch import UsageWatch
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -175,6 +178,38 @@ class Metergate:
             raise from_rpc_error(error, call.events) from error
         except grpc.FutureCancelledError as error:
             raise Unavailable("", "the channel was closed", code=grpc.StatusCode.CANCELLED) from error
+
+    def watch(
+        self,
+        *,
+        customer: str = "",
+        subject: str = "",
+        after_seq: int | None = None,
+        event_types: Sequence[str] = (),
+        meters: Sequence[str] = (),
+    ) -> UsageWatch:
+        """Follow what is recorded of a customer or a subject: ``for event in client.watch(customer="acme")``.
+
+        Args:
+            customer: All its subjects.
+            subject: Only this one.
+            after_seq: What was recorded after this place in the customer's order; by default from now on.
+            event_types: Only events of these types.
+            meters: Only events that count in one of these meters.
+
+        Raises:
+            MetergateError: While iterating: what cannot be watched. A server that goes away is waited for.
+        """
+        asked = usage_watch.request(customer, subject, after_seq, event_types, meters)
+        return UsageWatch(usage_watch.Position(asked), self._stream)
+
+    def _stream(self, request: Any) -> Any:
+        known = self._channel.unary_stream(
+            usage_watch.PATH,
+            request_serializer=type(request).SerializeToString,
+            response_deserializer=usage_pb2.WatchUsageResponse.FromString,
+        )
+        return known(request, metadata=self._metadata)
 
     def walk(self, pages: Pages[T]) -> Iterator[T]:
         """Go through a list, page by page.

@@ -80,6 +80,8 @@ def from_pb_recorded_event(recorded: usage_pb2.RecordedEvent) -> RecordedEvent:
         seq=recorded.seq,
         meters=tuple(recorded.meters),
         unmatched=recorded.unmatched,
+        taken_back=recorded.taken_back,
+        version=recorded.version or 1,
     )
 
 
@@ -90,6 +92,10 @@ def from_pb_usage(answer: usage_pb2.GetUsageSummaryResponse) -> Usage:
         start_time=from_pb_time(answer.window, "start_time"),
         end_time=from_pb_time(answer.window, "end_time"),
         as_of=from_pb_time(answer, "as_of"),
+        seq=answer.seq,
+        previous_start_time=from_pb_time(answer.previous_window, "start_time"),
+        previous_end_time=from_pb_time(answer.previous_window, "end_time"),
+        projected_end_time=from_pb_time(answer.projected_window, "end_time"),
     )
 
 
@@ -198,10 +204,24 @@ def _override(override: customer_pb2.LimitOverride) -> LimitOverride:
 
 def _series(series: usage_pb2.UsageSeries) -> Series:
     points = tuple(
-        Point(from_pb_time(point, "start_time"), from_pb_time(point, "end_time"), from_pb_decimal(point.value))
+        Point(from_pb_time(point, "start_time"), from_pb_time(point, "end_time"), _figure(point.value))
         for point in series.points
     )
-    return Series(series.meter, dict(series.group), from_pb_decimal(series.total), points, series.event_count)
+    return Series(
+        meter=series.meter,
+        group=dict(series.group),
+        total=_figure(series.total),
+        points=points,
+        event_count=series.event_count,
+        other=series.other,
+        previous_total=_figure(series.previous_total),
+        change_percent=_figure(series.change_percent),
+        projected_total=_figure(series.projected_total),
+    )
+
+
+def _figure(text: str) -> Decimal | None:
+    return Decimal(text) if text else None
 
 
 def from_pb_decimal(text: str) -> Decimal:

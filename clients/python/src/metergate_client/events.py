@@ -146,6 +146,8 @@ class RecordedEvent:
         seq: Its place in the customer's order of facts.
         meters: The meters that it counts in.
         unmatched: Why it does not count ("subject" or "meter" is unknown); empty when it counts.
+        taken_back: Whether this takes back what the same event said before.
+        version: Which version of the event it is, or takes back.
     """
 
     event: Event
@@ -155,6 +157,8 @@ class RecordedEvent:
     seq: int
     meters: tuple[str, ...]
     unmatched: str = ""
+    taken_back: bool = False
+    version: int = 1
 
     def __repr__(self) -> str:
         event = self.event

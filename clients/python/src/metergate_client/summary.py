@@ -11,20 +11,21 @@ from typing import Literal, TypeAlias
 from metergate_client.exact import moment_text, quantity_text
 
 Granularity: TypeAlias = Literal["none", "minute", "hour", "day", "week", "month"]
+Projection: TypeAlias = Literal["linear", "same_weekday"]
 _SHOWN = 20
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Point:
-    """A quantity from ``start_time`` to just before ``end_time``."""
+    """A quantity from ``start_time`` to just before ``end_time``; None where there is none: the average of nothing."""
 
     start_time: datetime | None
     end_time: datetime | None
-    value: Decimal
+    value: Decimal | None
 
     def __repr__(self) -> str:
         begin = moment_text(self.start_time) if self.start_time else "?"
-        return f"{begin} {quantity_text(self.value)}"
+        return f"{begin} {_shown(self.value)}"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -34,37 +35,54 @@ class Series:
     Attributes:
         meter: The meter.
         group: The values of the dimensions that were grouped by.
-        total: The quantity over the whole range.
+        total: The quantity over the whole range; None where there is none.
         points: The quantity over each point, in order of time, without gaps; empty without a granularity.
         event_count: How many events stand behind the total.
+        other: Whether it is all groups that are not among the top ones.
+        previous_total: The quantity over the period before, where it was asked for.
+        change_percent: By how many per cent the total is more than that; None where that is 0 or nothing.
+        projected_total: The total that is expected at the end, where it was asked for and can be told.
     """
 
     meter: str
     group: Mapping[str, str]
-    total: Decimal
+    total: Decimal | None
     points: tuple[Point, ...]
     event_count: int
+    other: bool = False
+    previous_total: Decimal | None = None
+    change_percent: Decimal | None = None
+    projected_total: Decimal | None = None
 
     def __repr__(self) -> str:
-        group = ", ".join(f"{key}={value}" for key, value in self.group.items())
-        return f"{self.meter}{f'{{{group}}}' if group else ''} {quantity_text(self.total)}"
+        group = "others" if self.other else ", ".join(f"{key}={value}" for key, value in self.group.items())
+        return f"{self.meter}{f'{{{group}}}' if group else ''} {_shown(self.total)}"
+
+
+def _shown(value: Decimal | None) -> str:
+    return "nothing" if value is None else quantity_text(value)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Usage:
     """Usage summed up from ``start_time`` to just before ``end_time``, true at the ledger's moment ``as_of``.
 
-    ``series`` holds one entry for each meter and group, by meter and by descending total.
+    ``series`` holds one entry for each meter and group, by meter and by descending total. ``seq`` is the last place in
+    the customer's order of facts that it knows (0 for a pool): asked with it as ``known_at_seq``, the same comes again.
     """
 
     series: tuple[Series, ...]
     start_time: datetime | None
     end_time: datetime | None
     as_of: datetime | None
+    seq: int = 0
+    previous_start_time: datetime | None = None
+    previous_end_time: datetime | None = None
+    projected_end_time: datetime | None = None
 
     @property
-    def total(self) -> Decimal:
-        """The quantity of the one series; 0 when nothing was used.
+    def total(self) -> Decimal | None:
+        """The quantity of the one series; 0 when nothing was used, None where of nothing there is no number.
 
         Raises:
             ValueError: There are several series (meters or groups); read them from ``series``.

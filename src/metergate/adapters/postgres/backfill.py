@@ -26,8 +26,9 @@ from metergate.app.backfill.ports import (
     Problem,
     Staged,
 )
-from metergate.domain.backfill import Backfill, RowState, Scope, StagedMark, State
+from metergate.domain.backfill import Backfill, RowState, Scope, StagedMark, State, words
 from metergate.domain.correction import FIRST, Place, Standing
+from metergate.domain.errors import MetergateError
 from metergate.domain.usage import Event
 
 _PLAN_SECONDS = 1800
@@ -133,7 +134,7 @@ CROSS JOIN LATERAL (
         AND id = v.id AND coalesce(version, 1) = v.version - 1 AND sign IS NULL LIMIT 1
 ) e"""
 _REJECT = """
-UPDATE backfill_row SET state = 'rejected', reason = 'SERVER_FAULT', message = $6
+UPDATE backfill_row SET state = 'rejected', reason = $6, field = $7, message = $8
 WHERE tenant = $1 AND backfill = $2 AND source = $3 AND id = $4 AND state = $5"""
 _FINISH = "UPDATE backfill SET state = $4, changed_at = now() WHERE tenant = $1 AND id = $2 AND state = $3"
 
@@ -295,9 +296,9 @@ class PostgresBackfillQueue:
                     before = await _stood(connection, tenant, [row for row in rows if row["replaces"]])
         return [_to_staged(row, before.get((row["source"], row["id"]))) for row in rows]
 
-    async def reject(self, tenant: str, id: str, row: Staged, before: RowState, message: str) -> None:
+    async def reject(self, tenant: str, id: str, row: Staged, before: RowState, error: MetergateError) -> None:
         """See `app.backfill.ports.BackfillQueue`."""
-        await self._execute(_REJECT, tenant, id, row.source, row.id, before.value, message)
+        await self._execute(_REJECT, tenant, id, row.source, row.id, before.value, *words(error))
 
     async def finish(self, tenant: str, id: str, before: State, state: State) -> None:
         """See `app.backfill.ports.BackfillQueue`."""

@@ -24,11 +24,12 @@ from metergate.domain.posting import NOBODY
 _customers, _heads, _subjects = schema.customers.c, schema.heads.c, schema.subjects.c
 
 # Waiting events move out of the waiting room: the one change that an event row ever sees, and once.
+# For its customer an event is recorded when it is adopted: `recorded_at` rises with `seq`.
 _ADOPT = """
 WITH q AS (
     SELECT * FROM unnest($2::text[], $3::text[], $4::bigint[]) AS q(subject, customer, seq)
 ), moved AS (
-    UPDATE usage_event e SET customer = q.customer, seq = q.seq FROM q
+    UPDATE usage_event e SET customer = q.customer, seq = q.seq, recorded_at = statement_timestamp() FROM q
     WHERE e.tenant = $1 AND e.customer = '' AND e.subject = q.subject
     RETURNING e.source, e.id, q.customer, q.seq, coalesce(e.version, 1) AS version, e.sign
 ), ids AS (
@@ -91,7 +92,7 @@ class PostgresCustomers:
     async def subjects(self, tenant: str, customer: str, after: str, most: int) -> Sequence[Subject]:
         """A customer's subjects by id, from behind `after`; its own id is one."""
         own = select(_customers.customer.label("subject"), _customers.customer, _customers.created_at).where(
-            _customers.tenant == tenant, _customers.customer == customer
+            _customers.tenant == tenant, _customers.customer == customer, _customers.merged_into == ""
         )
         made = select(_subjects.subject, _subjects.customer, _subjects.created_at).where(
             _subjects.tenant == tenant, _subjects.customer == customer, _subjects.subject != customer
@@ -121,15 +122,15 @@ def _select(tenant: str) -> Select[Any]:
     )
     columns = select(
         _customers.customer, _customers.name, _heads.plan, _heads.time_zone, _customers.created_at, _heads.anchor_at,
-        cast(_heads.overrides, Text), _heads.pool,
+        cast(_heads.overrides, Text), _heads.pool, _customers.merged_into,
     )  # fmt: skip
     return columns.select_from(joined).where(_customers.tenant == tenant)
 
 
 def _to_customer(row: Sequence[Any]) -> Customer:
-    """The customer of a row whose last columns are its overrides as text, and its pool."""
-    id_, name, plan, time_zone, created_at, anchor, overrides, pool = row
-    return Customer(id_, name, plan, time_zone, created_at, anchor, read_overrides(overrides), pool)
+    """The customer of a row whose last columns are its overrides as text, its pool, and whom it was merged into."""
+    id_, name, plan, time_zone, created_at, anchor, overrides, pool, merged_into = row
+    return Customer(id_, name, plan, time_zone, created_at, anchor, read_overrides(overrides), pool, merged_into)
 
 
 class PostgresCustomerChange(PostgresOnce):

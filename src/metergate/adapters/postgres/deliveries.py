@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -45,22 +46,30 @@ ON CONFLICT (tenant, endpoint, customer) DO UPDATE SET woken = q.woken + 1,
     moved_at = CASE WHEN q.next_at IS NULL THEN excluded.moved_at ELSE q.moved_at END,
     next_at = CASE WHEN q.claimed THEN q.next_at ELSE excluded.next_at END"""
 
-_FORGET_DELIVERIES = """
-DELETE FROM webhook_delivery WHERE recorded_at < clock_timestamp() - $1 * interval '1 day' AND (
-    state = 'delivered' OR state = 'dead' AND recorded_at < clock_timestamp() - $2 * interval '1 day')"""
+# A few thousand at a time, so that no statement runs long.
+_AT_ONCE = 5_000
+_FORGET_DELIVERIES = f"""
+DELETE FROM webhook_delivery WHERE ctid = ANY(ARRAY(
+    SELECT ctid FROM webhook_delivery WHERE recorded_at < clock_timestamp() - $1 * interval '1 day' AND (
+        state = 'delivered' OR state = 'dead' AND recorded_at < clock_timestamp() - $2 * interval '1 day')
+    LIMIT {_AT_ONCE} FOR UPDATE SKIP LOCKED
+))"""
 # News are kept for who has not had them, and with a delivery that can still be made.
-_FORGET_NEWS = """
-DELETE FROM outbox o WHERE recorded_at < clock_timestamp() - $1 * interval '1 day' AND NOT fresh
-    AND NOT EXISTS (
-        SELECT FROM webhook_queue q JOIN webhook_endpoint e USING (tenant, endpoint)
-        WHERE q.tenant = o.tenant AND q.customer = o.customer AND q.next_at IS NOT NULL
-            AND (q.seq, q.place) < (o.seq, o.place) AND o.kind = ANY(e.kinds)
-    )
-    AND NOT EXISTS (
-        SELECT FROM webhook_endpoint e JOIN webhook_delivery d USING (tenant, endpoint)
-        WHERE e.tenant = o.tenant AND d.customer = o.customer AND d.seq = o.seq AND d.place = o.place
-            AND d.state <> 'delivered'
-    )"""
+_FORGET_NEWS = f"""
+DELETE FROM outbox WHERE ctid = ANY(ARRAY(
+    SELECT o.ctid FROM outbox o WHERE recorded_at < clock_timestamp() - $1 * interval '1 day' AND NOT fresh
+        AND NOT EXISTS (
+            SELECT FROM webhook_queue q JOIN webhook_endpoint e USING (tenant, endpoint)
+            WHERE q.tenant = o.tenant AND q.customer = o.customer AND q.next_at IS NOT NULL
+                AND (q.seq, q.place) < (o.seq, o.place) AND o.kind = ANY(e.kinds)
+        )
+        AND NOT EXISTS (
+            SELECT FROM webhook_endpoint e JOIN webhook_delivery d USING (tenant, endpoint)
+            WHERE e.tenant = o.tenant AND d.customer = o.customer AND d.seq = o.seq AND d.place = o.place
+                AND d.state <> 'delivered'
+        )
+    LIMIT {_AT_ONCE} FOR UPDATE OF o SKIP LOCKED
+))"""
 _STAND = """
 SELECT count(*), coalesce(extract(epoch FROM clock_timestamp() - min(moved_at)), 0)::float8,
     (SELECT count(*) FROM webhook_delivery WHERE state = 'dead')
@@ -100,11 +109,15 @@ class PostgresDeliveries:
 
     async def forget(self, keep_days: int, keep_dead_days: int) -> None:
         """Deletes deliveries and news that are kept no longer."""
+        for statement, days in ((_FORGET_DELIVERIES, (keep_days, keep_dead_days)), (_FORGET_NEWS, (keep_days,))):
+            while await self._forget_some(statement, days) == _AT_ONCE:
+                pass
+
+    async def _forget_some(self, statement: str, days: Sequence[int]) -> int:
         with engine_errors():
             async with self._engine.begin() as pooled:
-                connection = await driver(pooled)
-                await connection.execute(_FORGET_DELIVERIES, keep_days, keep_dead_days)
-                await connection.execute(_FORGET_NEWS, keep_days)
+                done = await (await driver(pooled)).execute(statement, *days)
+        return int(done.rpartition(" ")[2])
 
     async def stand(self) -> tuple[int, float, int]:
         """How many queues wait, for how many seconds the one that moved last has, and how many dead letters there

@@ -48,6 +48,7 @@ from metergate.domain.posting import Extremes, Head, Known, Posting, RollupKey, 
 from metergate.domain.posting import Ledger as Read
 from metergate.domain.quantity import ZERO
 from metergate.domain.quota import CounterKey, Figures
+from metergate.domain.routing import Route, RouteQuestion
 from metergate.domain.threshold import LimitEvent, Reached
 from metergate.domain.usage import Event
 from metergate.domain.work import Correct
@@ -62,7 +63,6 @@ _CATCH_UP_SECONDS = 1800
 
 # By how much a fact's own time, by which it counts, may lie ahead of when it was recorded, and more.
 _CLOCKS_DIFFER = 10 * MINUTE
-
 
 
 class PostgresLedger:
@@ -235,6 +235,11 @@ class PostgresCommit:
         """See `app.ports.ledger.Commit`."""
         rows = await self._connection.fetch(sql.OWNERS, self._tenant, subjects)
         return {row["subject"]: row["customer"] for row in rows}
+
+    async def routes(self, questions: Sequence[RouteQuestion]) -> list[Route]:
+        """See `app.ports.ledger.Commit`."""
+        columns = [[one.subject for one in questions], [one.hold for one in questions]]
+        return [Route(*row) for row in await self._connection.fetch(sql.ROUTES, self._tenant, *columns)]
 
     async def catch_up(self, customers: Sequence[str], meters: Sequence[str]) -> None:
         """See `app.ports.ledger.Commit`."""

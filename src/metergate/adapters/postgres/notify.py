@@ -13,7 +13,7 @@ CHANNEL = "metergate_definitions"
 async def notify(connection: AsyncConnection, kind: str, tenant: str, name: str = "") -> None:
     """Tells all processes, once this transaction commits, that a definition changed.
 
-    `kind` is "catalog", "customer" or "key"; `name` the customer or key.
+    `kind` is "catalog", "customer", "subjects" (some left that customer) or "key"; `name` the customer or key.
     """
     payload = json.dumps({"kind": kind, "tenant": tenant, "name": name})
     await connection.execute(text("SELECT pg_notify(:channel, :payload)"), {"channel": CHANNEL, "payload": payload})

@@ -15,10 +15,11 @@ from metergate.domain.quantity import to_text
 
 
 def to_head(row: Any) -> Head:
-    """The head of a row: customer, seq, plan, time_zone, metering_version, anchor_at, overrides as text, and pool."""
-    customer, seq, plan, time_zone, version, anchor, overrides, pool = row
+    """The head of a row: customer, seq, plan, time_zone, metering_version, anchor_at, overrides as text, pool, and,
+    where it was locked, moved."""
+    customer, seq, plan, time_zone, version, anchor, overrides, pool, *moved = row
     mine = () if overrides is None else read_overrides(overrides)
-    return Head(customer, seq, plan, time_zone, version, anchor, mine, pool)
+    return Head(customer, seq, plan, time_zone, version, anchor, mine, pool, *moved)
 
 
 @lru_cache(maxsize=8192)

@@ -45,10 +45,11 @@ WITH news AS (
 )
 SELECT count(*) FROM news"""
 
+# The sub-select makes one instant of the clock, by which an index can be searched: there may be many queues that wait.
 _CLAIM = f"""
 WITH near AS (
     SELECT tenant, endpoint, customer, next_at FROM webhook_queue q
-    WHERE next_at <= clock_timestamp() AND NOT EXISTS (
+    WHERE next_at <= (SELECT clock_timestamp()) AND NOT EXISTS (
         SELECT FROM unnest($3::text[], $4::text[], $5::integer[]) AS r(tenant, endpoint, room)
         WHERE r.tenant = q.tenant AND r.endpoint = q.endpoint AND r.room <= 0
     )

@@ -175,6 +175,19 @@ USING (tenant, source, id)
 WHERE e.events IS DISTINCT FROM 1 OR i.ids IS DISTINCT FROM 1
 LIMIT 100"""
 
+# Of an event that was corrected one row stands, or none; and where its newest version says.
+_VERSIONS = """
+SELECT v.tenant, v.customer, v.id || ' version ' || v.version, s.stand::text, (v.kind <> 'void')::int::text
+FROM (SELECT DISTINCT ON (tenant, source, id) * FROM usage_version ORDER BY tenant, source, id, version DESC) v
+CROSS JOIN LATERAL (
+    SELECT coalesce(sum(coalesce(e.sign, 1)), 0) AS stand FROM usage_event e
+    WHERE e.tenant = v.tenant AND e.customer = v.customer AND e.counted_at = v.counted_at AND e.source = v.source
+        AND e.id = v.id AND coalesce(e.pool, '') = v.pool AND coalesce(e.version, 1) = v.content
+) s
+WHERE s.stand <> (v.kind <> 'void')::int
+    AND (s.stand > 0 OR NOT EXISTS (SELECT FROM event_month WHERE state = 'dropped'))  -- the row may be gone with it
+LIMIT 100"""
+
 
 _KINDS = (
     ("rollup", _ROLLUPS),
@@ -186,6 +199,7 @@ _KINDS = (
     ("granted", _ACCOUNTS),
     ("left", _LEFT),
     ("id", _IDS),
+    ("version", _VERSIONS),
 )
 
 

@@ -28,7 +28,7 @@ def _lists(*places: int) -> str:
 
 
 LOCK = """
-SELECT customer, seq, plan, time_zone, metering_version, anchor_at, overrides::text, pool FROM customer_head
+SELECT customer, seq, plan, time_zone, metering_version, anchor_at, overrides::text, pool, moved FROM customer_head
 WHERE tenant = $1 AND customer = ANY($2::text::text[]) ORDER BY customer FOR UPDATE"""
 LOCK_FREE = LOCK + " SKIP LOCKED"
 
@@ -153,18 +153,33 @@ WHERE tenant = $1 AND customer = $2 AND meter = ANY($5::text[]) AND subject = AN
     AND end_at > $3 AND start_at <= $4
 ORDER BY meter, end_at, start_at, subject, filter"""
 
+# A customer's own id is its subject, until it is merged into another one.
 OWNERS = """
 SELECT q.subject, coalesce(s.customer, c.customer) AS customer
 FROM unnest($2::text[]) AS q(subject)
 LEFT JOIN subject s ON s.tenant = $1 AND s.subject = q.subject
-LEFT JOIN customer c ON c.tenant = $1 AND c.customer = q.subject
+LEFT JOIN customer c ON c.tenant = $1 AND c.customer = q.subject AND c.merged_into = ''
 WHERE coalesce(s.customer, c.customer) IS NOT NULL"""
 
+# Of a subject (that of the hold where none is named) and a hold: whose the subject is now, whose the hold is, of which
+# subject, and whether the subject was that customer's.
+ROUTES = """
+SELECT coalesce(s.customer, c.customer), h.customer, h.subject, EXISTS (
+    SELECT FROM subject_move m WHERE m.tenant = $1 AND m.subject = q.subject AND m.from_customer = h.customer)
+FROM unnest($2::text[], $3::text[]) WITH ORDINALITY AS q(subject, hold, place)
+LEFT JOIN hold h ON h.tenant = $1 AND h.id = q.hold AND h.part = 0
+LEFT JOIN subject s ON s.tenant = $1 AND s.subject = coalesce(nullif(q.subject, ''), h.subject)
+LEFT JOIN customer c ON c.tenant = $1 AND c.customer = coalesce(nullif(q.subject, ''), h.subject)
+    AND c.merged_into = ''
+ORDER BY q.place"""
+
 OWNING_CUSTOMERS = """
-SELECT q.subject, c.customer, c.name, h.plan, h.time_zone, c.created_at, h.anchor_at, h.overrides::text, h.pool
+SELECT q.subject, c.customer, c.name, h.plan, h.time_zone, c.created_at, h.anchor_at, h.overrides::text, h.pool,
+    c.merged_into
 FROM unnest($2::text[]) AS q(subject)
 LEFT JOIN subject s ON s.tenant = $1 AND s.subject = q.subject
 JOIN customer c ON c.tenant = $1 AND c.customer = coalesce(s.customer, q.subject)
+    AND (s.customer IS NOT NULL OR c.merged_into = '')
 JOIN customer_head h ON h.tenant = $1 AND h.customer = c.customer"""
 
 _CHANGED = "(SELECT measure FROM meter WHERE tenant = $1 AND name = ANY($3::text[]))"

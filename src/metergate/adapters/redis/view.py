@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 _NUMBERS: Final = 7  # how many of a counter's figures are quantities; after them stands when limits were reached
 LIFE_MS = 24 * 3600 * 1000
 _PUBLISH = Script(files(__package__).joinpath("publish.lua").read_text())
+_VERSIONS_MOST = 1_000  # catalogs within the life of a hash
 _KEYS_MOST = 2_000  # keys in one call of a script
 
 
@@ -148,6 +149,21 @@ class RedisView:
         finally:
             for name, _, _ in items:  # whoever wrote must not read his own copy from before
                 self._copies.drop_one(name)
+        return True
+
+    async def forget(self, tenant: str, catalog_version: int, customers: Sequence[str]) -> bool:
+        """See `app.ports.view.View`. Hashes of catalogs that were in force long ago have expired."""
+        if not self.up:
+            return False
+        versions = range(max(catalog_version - _VERSIONS_MOST, 0), catalog_version + 1)
+        try:
+            for customer in customers:
+                names = [self._key(tenant, version, customer) for version in versions]
+                await self._publishing.call([("DEL", *names)])
+                for name in names:
+                    self._copies.drop_one(name)
+        except ViewUnavailableError:
+            return False
         return True
 
     def trust(self) -> None:

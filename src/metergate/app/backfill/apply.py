@@ -69,18 +69,23 @@ class ApplyBackfills:
     async def _submit(
         self, tenant: str, backfill: Backfill, before: RowState, rows: Sequence[Staged], works: Sequence[Work]
     ) -> None:
-        """Commits the works; where the ledger refuses some, all but those."""
+        """Commits the works; where the ledger refuses some, all but those. What is refused before it is decided on, as
+        where a subject has moved meanwhile, is marked here; the rest was marked by its commit."""
         try:
-            await self._lanes.submit(tenant, works)
+            entry = await self._lanes.submit(tenant, works)
         except MetergateError as error:
             if error.reason is not Reason.SERVER_FAULT:
                 raise
             if len(works) == 1:
-                await self._queue.reject(tenant, backfill.id, rows[0], before, error.message)
+                await self._queue.reject(tenant, backfill.id, rows[0], before, error)
                 return
             half = len(works) // 2
             await self._submit(tenant, backfill, before, rows[:half], works[:half])
             await self._submit(tenant, backfill, before, rows[half:], works[half:])
+            return
+        for row, result in zip(rows, entry.results, strict=True):
+            if isinstance(result, MetergateError):
+                await self._queue.reject(tenant, backfill.id, row, before, result)
 
 
 def _work(backfill: Backfill, row: Staged, owner: str) -> Work:

@@ -17,6 +17,7 @@ from metergate.domain.access import Principal
 from metergate.domain.backfill import OPEN_FOR, Backfill, Scope, State, not_found
 from metergate.domain.catalog import Catalog
 from metergate.domain.errors import MetergateError, Reason, invalid
+from metergate.domain.period import EARLIEST, LATEST
 from metergate.domain.posting import contributions
 from metergate.domain.usage import AcceptWindow, Event, Outcome, Receipt, compare, conflict
 
@@ -117,10 +118,12 @@ class ManageBackfills:
         Raises:
             MetergateError: BACKFILL_NOT_FOUND, BACKFILL_CLOSED, LEDGER_UNAVAILABLE.
         """
-        async with self._open_one(principal.tenant, id) as (change, _, _):
+        async with self._open_one(principal.tenant, id) as (change, backfill, _):
             if after is None:
                 await change.plan()
         plan = await _answered(self._store.planned(principal.tenant, id))
+        if plan.changes and backfill.scope is not None:
+            plan = _widened(plan, backfill.scope)
         found = await _answered(self._store.differences(principal.tenant, id, plan, after or ("", ""), most))
         return plan, found
 
@@ -213,6 +216,13 @@ class _Open:
             await self._change.__aexit__(*error)  # type: ignore[arg-type]
         except LedgerUnavailableError:
             raise _unavailable() from None
+
+
+def _widened(plan: Plan, scope: Scope) -> Plan:
+    """The plan, with its span widened to the range in which events are replaced, where it is bounded."""
+    start = min(plan.start, scope.start) if scope.start > EARLIEST else plan.start
+    end = max(plan.end, scope.end - 1) if scope.end < LATEST else plan.end
+    return plan._replace(start=start, end=end)
 
 
 async def _existing(change: BackfillChange, id: str) -> tuple[Backfill, int]:

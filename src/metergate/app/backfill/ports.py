@@ -9,6 +9,7 @@ from typing import NamedTuple, Protocol
 
 from metergate.domain.backfill import Backfill, RowState, State
 from metergate.domain.correction import Standing
+from metergate.domain.errors import MetergateError
 from metergate.domain.usage import Event
 
 Pair = tuple[str, str]
@@ -33,8 +34,8 @@ class Difference(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """What a commit would do: the span of time in which something changes, how many events are new, amended and voided,
-    and those of the others by what becomes of them."""
+    """What a commit would do: the span of time, both ends included, in which it is compared, how many events are new,
+    amended and voided, and those of the others by what becomes of them."""
 
     start: int
     end: int
@@ -42,6 +43,11 @@ class Plan(NamedTuple):
     amended: int
     voided: int
     others: dict[RowState, int]
+
+    @property
+    def changes(self) -> int:
+        """How many events change."""
+        return self.new + self.amended + self.voided
 
 
 class Problem(NamedTuple):
@@ -149,8 +155,8 @@ class BackfillQueue(Protocol):
         """The next rows in that state, all of one customer, in order of time."""
         ...
 
-    async def reject(self, tenant: str, id: str, row: Staged, before: RowState, message: str) -> None:
-        """Marks a row that the ledger refuses."""
+    async def reject(self, tenant: str, id: str, row: Staged, before: RowState, error: MetergateError) -> None:
+        """Marks a row that the ledger refuses, unless it is marked."""
         ...
 
     async def finish(self, tenant: str, id: str, before: State, state: State) -> None:

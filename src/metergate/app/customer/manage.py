@@ -12,6 +12,7 @@ from metergate.domain import period
 from metergate.domain.access import Principal
 from metergate.domain.catalog import Catalog
 from metergate.domain.errors import MetergateError, Reason, invalid
+from metergate.domain.routing import closed
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +65,13 @@ class ManageCustomers:
         """Makes a subject of a customer; one that is there already is returned.
 
         Raises:
-            MetergateError: CUSTOMER_NOT_FOUND, SUBJECT_EXISTS.
+            MetergateError: CUSTOMER_NOT_FOUND, CUSTOMER_MERGED, SUBJECT_EXISTS.
         """
         tenant = principal.tenant
         async with self._customers.change(tenant) as change:
             if await change.repeated(once):
                 return Made(Customer(customer, "", "", "UTC", 0), None, 0)
-            owner = await existing(change, customer)
+            owner = await still_open(change, customer)
             taken = (await change.owners([subject])).get(subject)
             if taken not in (None, customer):
                 raise _subject_exists(subject, taken)
@@ -133,6 +134,14 @@ async def existing(change: CustomerChange, customer: str) -> Customer:
     found = await change.get(customer)
     if found is None:
         raise _not_found(customer)
+    return found
+
+
+async def still_open(change: CustomerChange, customer: str) -> Customer:
+    """The same, of a customer that was not merged into another one; else raises CUSTOMER_MERGED."""
+    found = await existing(change, customer)
+    if found.merged_into:
+        raise closed(customer, found.merged_into)
     return found
 
 

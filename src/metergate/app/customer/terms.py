@@ -1,7 +1,7 @@
 """A customer's terms: its plan, the zone and the anchor of its windows, and overrides of its plan's limits.
 
 Each change raises the head's `seq`: it holds at the next decision of every process, since all decide on the head that
-they have locked.
+they have locked. A customer that was merged into another one is closed: it keeps its terms (CUSTOMER_MERGED).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from metergate.app.catch_up import CatchUp
-from metergate.app.customer.manage import check_anchor, check_plan, existing
+from metergate.app.customer.manage import check_anchor, check_plan, still_open
 from metergate.app.directory import Directory
 from metergate.app.stores import Customer, Customers, Once
 from metergate.domain import period
@@ -86,9 +86,9 @@ class ChangeTerms:
         async with self._customers.change(tenant) as change:
             if await change.repeated(once):
                 return Customer(customer, "", "", "UTC", 0)
-            old = await existing(change, customer)
+            old = await still_open(change, customer)
             if pool:
-                await existing(change, pool)
+                await still_open(change, pool)
             why = await change.join(customer, pool) if pool != old.pool else None
             if why is not None:
                 message = f"customer {customer!r} cannot share {pool!r}: {why}" if pool else f"it cannot leave: {why}"
@@ -154,7 +154,7 @@ class ChangeTerms:
                 return Customer(customer, "", "", "UTC", 0)
             if check is not None:
                 check()
-            old = await existing(change, customer)
+            old = await still_open(change, customer)
             new = changed(old, await change.now())
             seq = await change.replace(new) if new != old else None
             await change.remember(once, new)

@@ -18,6 +18,7 @@ from metergate.domain.outbox import News
 from metergate.domain.posting import Head, Known, Posting
 from metergate.domain.posting import Ledger as Read
 from metergate.domain.quota import CounterKey, Figures
+from metergate.domain.routing import Route, RouteQuestion
 from metergate.domain.threshold import LimitEvent, Reached
 from metergate.domain.usage import Event
 from metergate.domain.work import Correct
@@ -72,6 +73,10 @@ class Commit(Protocol):
 
     async def owners(self, subjects: Sequence[str]) -> dict[str, str]:
         """The customers of the subjects that are known."""
+        ...
+
+    async def routes(self, questions: Sequence[RouteQuestion]) -> list[Route]:
+        """Whose these subjects and holds are, in order."""
         ...
 
     async def catch_up(self, customers: Sequence[str], meters: Sequence[str]) -> None:

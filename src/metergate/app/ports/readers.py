@@ -144,20 +144,47 @@ class EventReader(Protocol):
         ...
 
 
-class WatchReader(Protocol):
-    """What was recorded, by `seq`."""
+class Heads(NamedTuple):
+    """Customers' `seq` at an instant. All rows up to it were visible, and those of later commits were recorded, or will
+    be, at `since` or later."""
 
-    async def heads(self, places: Sequence[tuple[str, str]]) -> tuple[int, dict[tuple[str, str], int]]:
-        """The instant, and the `seq` of these customers of tenants; all rows up to it are visible.
+    as_of: int
+    since: int
+    seqs: dict[tuple[str, str], int]
+
+
+class WatchReader(Protocol):
+    """What was recorded, by `seq`. Of a customer's rows, those of a later commit were recorded later."""
+
+    async def heads(self, places: Sequence[tuple[str, str]]) -> Heads:
+        """The `seq` of these customers of tenants.
 
         Raises:
             LedgerUnavailableError
         """
         ...
 
-    async def after(self, tenant: str, customer: str, seq: int, skip: int, most: int) -> list[RecordedEvent]:
-        """The customer's rows of later commits, in order of their `seq` and else always in the same order, without the
-        first `skip`.
+    async def keep_fresh(self) -> None:
+        """Keeps what is new cheap to find; to be called now and then while anybody watches.
+
+        Raises:
+            LedgerUnavailableError
+        """
+        ...
+
+    async def recorded_after(self, tenant: str, customer: str, seq: int) -> int:
+        """An instant before which nothing of a later commit was recorded, the latest that is found cheaply.
+
+        Raises:
+            LedgerUnavailableError
+        """
+        ...
+
+    async def rows(
+        self, tenant: str, customer: str, seq: int, skip: int, window: Window, most: int
+    ) -> list[RecordedEvent]:
+        """The customer's rows of later commits that were recorded in the window, by `seq` and else always in the same
+        order, without the first `skip`.
 
         Raises:
             LedgerUnavailableError

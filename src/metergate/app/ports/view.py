@@ -73,6 +73,13 @@ class View(Protocol):
         """
         ...
 
+    async def forget(self, tenant: str, catalog_version: int, customers: Sequence[str]) -> bool:
+        """Drops all that is held of customers, under this and earlier versions of the catalog; whether it is gone now.
+
+        What is published meanwhile may be held again.
+        """
+        ...
+
     @property
     def trusted(self) -> bool:
         """Whether it is read: not after commits may have been lost to it, until `trust`."""

@@ -12,7 +12,7 @@ from metergate.app.quota.refusals import Refusals
 from metergate.app.usage.lane import Lanes
 from metergate.domain.access import Principal
 from metergate.domain.answer import Answer
-from metergate.domain.errors import MetergateError, Reason, invalid
+from metergate.domain.errors import MetergateError, Reason, invalid, subject_not_found
 from metergate.domain.usage import Event
 from metergate.domain.work import Consume
 
@@ -92,9 +92,3 @@ def _work(unit: Unit, owners: Mapping[str, str], details: bool) -> Consume | Met
     if len(customers) > 1:
         return invalid("events", "a unit is of one customer")
     return Consume(unit, owners[unit[0].subject], details)
-
-
-def subject_not_found(subject: str) -> MetergateError:
-    """Nobody is called so."""
-    message = f"no subject or customer is called {subject!r}"
-    return MetergateError(Reason.SUBJECT_NOT_FOUND, message, {"subject": subject})

@@ -9,14 +9,13 @@ from typing import NamedTuple
 
 from metergate.app.directory import Directory
 from metergate.app.ports.ledger import HoldOwner, Ledger, LedgerUnavailableError
-from metergate.app.quota.consume import subject_not_found
 from metergate.app.quota.decisions import FirstDecisions
 from metergate.app.quota.hold_ids import digest_of, hold_id, naming
 from metergate.app.quota.reserve import owner_of
 from metergate.app.usage.lane import Lanes
 from metergate.domain.access import Principal
 from metergate.domain.answer import Answer
-from metergate.domain.errors import MetergateError, Reason
+from metergate.domain.errors import MetergateError, Reason, subject_not_found
 from metergate.domain.hold import Kind
 from metergate.domain.holding import not_found
 from metergate.domain.work import Acquire, Mark, Want, Work, WriteOff

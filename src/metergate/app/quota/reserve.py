@@ -6,13 +6,12 @@ from collections.abc import Sequence
 
 from metergate.app.directory import Directory
 from metergate.app.ports.ledger import Ledger, LedgerUnavailableError
-from metergate.app.quota.consume import subject_not_found
 from metergate.app.quota.decisions import FirstDecisions
 from metergate.app.quota.hold_ids import digest_of, hold_id, naming
 from metergate.app.usage.lane import Lanes
 from metergate.domain.access import Principal
 from metergate.domain.answer import Answer
-from metergate.domain.errors import MetergateError, Reason, invalid
+from metergate.domain.errors import MetergateError, Reason, invalid, subject_not_found
 from metergate.domain.hold import Kind
 from metergate.domain.holding import not_found
 from metergate.domain.usage import Event
@@ -65,10 +64,11 @@ class Reservations:
             MetergateError: RESERVATION_NOT_FOUND, EVENT_CONFLICT, FIELD_INVALID, QUANTITY_NEGATIVE and the times'
                 reasons, for the whole call; and the ledger's.
         """
-        customer, _ = await self._owner(principal, id)
+        customer, subject = await self._owner(principal, id)
         owners = await self._directory.owners(principal.tenant, {event.subject for event in events})
         for event in events:
-            if owners.get(event.subject) != customer:
+            # A subject that moved since keeps its reservation where it was made.
+            if event.subject != subject and owners.get(event.subject) != customer:
                 raise invalid("events.subject", f"{event.subject!r} is not a subject of the reservation's customer")
             if event.settles != id:
                 raise invalid("events.settles", "must be the reservation, or empty")

@@ -20,6 +20,7 @@ from metergate.domain.batch import Batch
 from metergate.domain.catalog import Catalog
 from metergate.domain.correction import Elsewhere, uses_of
 from metergate.domain.counting import with_rates
+from metergate.domain.errors import MetergateError
 from metergate.domain.grant import Account
 from metergate.domain.granting import touched, unkept, with_granted
 from metergate.domain.hold import Hold
@@ -27,6 +28,7 @@ from metergate.domain.outbox import news_of
 from metergate.domain.period import EARLIEST, Window
 from metergate.domain.posting import NOBODY, Head, Known, Ledger
 from metergate.domain.quota import CounterKey, Figures, Limit
+from metergate.domain.routing import Routed, questions, routed
 from metergate.domain.threshold import LimitEvent, with_reached
 from metergate.domain.usage import AcceptWindow, Event
 from metergate.domain.work import RARE, Acquire, Correct, Fact, Load, Mark, Work, events_of, heads_of, hold_ids
@@ -42,7 +44,7 @@ class Committed:
     `owners` are customers found for subjects that had none when the batch was made, and `behind` those whose rollups
     have to be brought up first. `limit_events` are thresholds that were reached, some perhaps earlier already.
     `has_news` says that it wrote to the outbox. `elsewhere` are works, by place, that have to come again as others:
-    what they correct stands for customers that were not locked.
+    what they correct stands for customers that were not locked, or their subjects have moved.
     """
 
     results: list[Result]
@@ -105,19 +107,24 @@ class UsageCommitter:
             look = await commit.look([event for work in free for event in events_of(work)])
             catalog = await self._catalog(commit, tenant, look.catalog_version)
             behind = _behind(heads, catalog)
+            theirs = await self._routed(commit, works, heads, look)
+            wrong = {place: work for place, work in theirs.items() if isinstance(work, MetergateError)}
+            routes = {place: work for place, work in theirs.items() if not isinstance(work, MetergateError)}
+            elsewhere = {place: work for place, work in routes.items() if heads_of(work) != heads_of(works[place])}
             ready = [
                 place
                 for place, work in enumerate(works)
                 if work.customer in heads
                 and work.customer not in behind
+                and place not in elsewhere
+                and place not in wrong
                 and not (work.customer == NOBODY and isinstance(work, Fact) and work.event.subject in owners)
             ]
-            elsewhere: dict[int, Work] = {}
             if rare:
-                elsewhere = _found_owners(works, rare, owners)
+                elsewhere |= _found_owners(works, rare, owners)
                 held = heads.keys() - behind.keys()
                 ready = [place for place in ready if place not in elsewhere and held >= set(heads_of(works[place]))]
-            batch = [works[place] for place in ready]
+            batch = [routes.get(place, works[place]) for place in ready]
             done = await self._write(tenant, commit, batch, heads, look, catalog, tried)
         if done.has_news:
             self._heard()
@@ -129,7 +136,9 @@ class UsageCommitter:
             if rare and isinstance(result, Elsewhere):
                 elsewhere[place] = result.work
             results[place] = result
-        done.results, done.again = results, set(range(len(works))) - set(ready) | elsewhere.keys()
+        for place, error in wrong.items():
+            results[place] = error
+        done.results, done.again = results, (set(range(len(works))) - set(ready) | elsewhere.keys()) - wrong.keys()
         done.elsewhere = elsewhere
         done.owners, done.behind = owners, behind
         done.pools = {name: head.pool for name, head in heads.items() if head.pool}
@@ -151,6 +160,23 @@ class UsageCommitter:
         waiting = {work.event.subject for work in works if isinstance(work, Fact | Load) and work.customer == NOBODY}
         waiting |= {work.event.subject for work in works if isinstance(work, Correct) and work.event and not work.to}
         return await commit.owners(sorted(waiting))
+
+    async def _routed(
+        self, commit: Commit, works: Sequence[Work], heads: Mapping[str, Head], look: Look
+    ) -> dict[int, Routed]:
+        """The works of customers who lost or took subjects, as they are to be done, by their places."""
+        if True not in [head.moved for head in heads.values()]:
+            return {}
+        asked = {
+            place: questions(work, heads, look.known) for place, work in enumerate(works) if work.customer in heads
+        }
+        all_asked = [one for several in asked.values() for one in several]
+        routes = iter(await commit.routes(all_asked) if all_asked else ())
+        return {
+            place: routed(works[place], [next(routes) for _ in several], look.known)
+            for place, several in asked.items()
+            if several
+        }
 
     async def _write(
         self,

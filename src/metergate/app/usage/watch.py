@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 from collections import Counter
 from collections.abc import AsyncGenerator, Generator, Iterable, Sequence
@@ -15,13 +16,16 @@ from metergate.app.ports.ledger import LedgerUnavailableError
 from metergate.app.ports.readers import RecordedEvent, WatchReader
 from metergate.app.usage.list_events import Listed, listed
 from metergate.app.usage.summarize import owner
+from metergate.domain import period
 from metergate.domain.access import Principal
 from metergate.domain.errors import MetergateError, Reason, invalid
+from metergate.domain.period import MINUTE, Window
 
 log = logging.getLogger(__name__)
 
 PAGE = 250  # events of one message
 TICK_SECONDS = 0.25  # between looks at the heads of all customers that are watched
+_FRESH_TICKS = 8  # between times that what is new is made cheap to find
 QUIET_SECONDS = 10.0  # after which a stream says that it lives
 WATCHERS_MOST = 1_000  # of one process
 WATCHERS_MOST_OF_TENANT = 500
@@ -29,10 +33,13 @@ NAMES_MOST = 100  # types, or meters, to tell
 
 
 class Position(NamedTuple):
-    """How far a watcher is: all up to `seq`, and `skip` rows of what comes after it."""
+    """How far a watcher is: all up to `seq`, and `skip` rows of what comes after it, nothing of which was recorded
+    before `since`. Who is far behind looks at `stretch` microseconds of recording at a time."""
 
     seq: int
+    since: int
     skip: int = 0
+    stretch: int = MINUTE
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,19 +68,22 @@ class Feed:
 
     def __init__(self, tenant: str, customer: str, reader: WatchReader) -> None:
         self.watchers = 0
-        self.seq = 0
+        self.head = Position(-1, 0)
         self.as_of = 0
+        self._before = self.head
         self._place = (tenant, customer)
         self._reader = reader
         self._news = asyncio.Event()
         self._page: tuple[tuple[Position, int], asyncio.Task[list[RecordedEvent]]] | None = None
 
-    def tell(self, seq: int, as_of: int) -> None:
-        """The customer's head, as it was just read."""
+    def tell(self, seq: int, since: int, as_of: int) -> None:
+        """The customer's head, as it was just read; what comes later was recorded at `since` or later."""
         self.as_of = max(as_of, self.as_of)
-        if seq > self.seq:
-            self.seq = seq
+        if seq > self.head.seq:
+            self._before, self.head = self.head, Position(seq, since)
             self.wake()
+        elif seq == self.head.seq:
+            self.head = Position(seq, max(since, self.head.since))
 
     def wake(self) -> None:
         """Wakes the watchers that wait."""
@@ -93,9 +103,16 @@ class Feed:
         Raises:
             MetergateError: LEDGER_UNAVAILABLE.
         """
-        asked = (position, self.seq)
+        end = position.since + position.stretch
+        if position.seq >= self._before.seq >= 0:  # it waited, and this is what is new
+            position = Position(position.seq, max(self._before.since, position.since), position.skip)
+            end = period.LATEST
+        if end > self.as_of:
+            end = period.LATEST
+        asked = (position._replace(stretch=end), self.head.seq)
         if self._page is None or self._page[0] != asked:
-            read = self._reader.after(*self._place, position.seq, position.skip, PAGE + 1)
+            window = Window(position.since, end)
+            read = self._reader.rows(*self._place, position.seq, position.skip, window, PAGE + 1)
             self._page = (asked, asyncio.create_task(read))
             self._page[1].add_done_callback(_seen)
         try:
@@ -103,18 +120,22 @@ class Feed:
         except LedgerUnavailableError:
             self._page = None
             raise _away() from None
-        return _page(rows, position, asked[1])
+        return _page(rows, position, end, asked[1])
 
 
-def _page(rows: list[RecordedEvent], position: Position, head: int) -> tuple[list[RecordedEvent], Position]:
+def _page(rows: list[RecordedEvent], position: Position, end: int, head: int) -> tuple[list[RecordedEvent], Position]:
     """What a message tells of the rows, which may be one more than it holds: whole commits, or a part of one that is
-    larger than a message. Where there are no more, all up to the head is told."""
+    larger than a message. Where there are no more, all is told that was recorded before `end`, or up to the head."""
+    last = rows[-1].seq if rows else position.seq
+    if len(rows) <= PAGE and end < period.LATEST:
+        return rows, Position(last, end, 0, min(position.stretch * 2, period.DAY))
     if len(rows) <= PAGE:
-        return rows, Position(max(head, rows[-1].seq) if rows else head)
-    whole = [row for row in rows if row.seq < rows[-1].seq]
+        return rows, Position(max(head, last), max(rows[-1].recorded_at, position.since) if rows else position.since)
+    stretch = max(position.stretch // 2, period.SECOND)
+    whole = [row for row in rows if row.seq < last]
     if whole:
-        return whole, Position(whole[-1].seq)
-    return rows[:PAGE], Position(position.seq, position.skip + PAGE)
+        return whole, Position(whole[-1].seq, whole[-1].recorded_at, 0, stretch)
+    return rows[:PAGE], Position(position.seq, position.since, position.skip + PAGE, stretch)
 
 
 def _away() -> MetergateError:
@@ -164,18 +185,29 @@ class Watching:
             if not feed.watchers:
                 del self._feeds[place]
 
-    async def head(self, tenant: str, customer: str) -> tuple[int, int]:
-        """One customer's `seq`, and the instant of this look.
+    async def head(self, tenant: str, customer: str) -> tuple[int, Position]:
+        """The instant of a look at one customer's head, and where that is.
 
         Raises:
             MetergateError: LEDGER_UNAVAILABLE.
         """
         place = (tenant, customer)
         try:
-            as_of, heads = await self._reader.heads([place])
+            heads = await self._reader.heads([place])
         except LedgerUnavailableError:
             raise _away() from None
-        return heads.get(place, 0), as_of
+        return heads.as_of, Position(heads.seqs.get(place, 0), heads.since)
+
+    async def behind(self, tenant: str, customer: str, seq: int) -> Position:
+        """The position of who knows all up to a `seq` of any age.
+
+        Raises:
+            MetergateError: LEDGER_UNAVAILABLE.
+        """
+        try:
+            return Position(seq, await self._reader.recorded_after(tenant, customer, seq))
+        except LedgerUnavailableError:
+            raise _away() from None
 
     def check(self) -> None:
         """Whether there is a reason to end.
@@ -195,17 +227,19 @@ class Watching:
             feed.wake()
 
     async def _tick(self) -> None:
-        while True:
+        for tick in itertools.count(1):
             await asyncio.sleep(TICK_SECONDS)
             if self._closed or not self._feeds:
                 self._ticking = None
                 return
-            await self._look()
+            await self._look(tick % _FRESH_TICKS == 0)
 
-    async def _look(self) -> None:
+    async def _look(self, keep_fresh: bool) -> None:
         asked = list(self._feeds)
         try:
-            as_of, heads = await self._reader.heads(asked)
+            if keep_fresh:
+                await self._reader.keep_fresh()
+            heads = await self._reader.heads(asked)
         except Exception:
             log.exception("the heads of %d watched customers cannot be read", len(asked))
             self._fault = _away()  # until the next look succeeds
@@ -215,7 +249,7 @@ class Watching:
         self._fault = None
         for place in asked:
             if (watched := self._feeds.get(place)) is not None:
-                watched.tell(heads.get(place, 0), as_of)
+                watched.tell(heads.seqs.get(place, 0), heads.since, heads.as_of)
 
 
 class WatchUsage:
@@ -246,25 +280,26 @@ class WatchUsage:
             if name not in catalog.meter_of:
                 raise MetergateError(Reason.METER_NOT_FOUND, f"no meter is called {name!r}", {"meter": name})
         customer = (await owner(self._directory, tenant, request.customer, request.subject)).id
-        seq, as_of = await self._watching.head(tenant, customer)
-        if request.after is not None and request.after > seq:
-            raise invalid("after_seq", f"the customer is at {seq}", seq=str(seq))
-        began = Told([], seq if request.after is None else request.after, as_of)
-        return self._stream(tenant, customer, request, seq, began)
+        as_of, head = await self._watching.head(tenant, customer)
+        position = head
+        if request.after is not None and request.after != head.seq:
+            if request.after > head.seq:
+                raise invalid("after_seq", f"the customer is at {head.seq}", seq=str(head.seq))
+            position = await self._watching.behind(tenant, customer, request.after)
+        return self._stream(tenant, customer, request, head, position, as_of)
 
     async def _stream(
-        self, tenant: str, customer: str, request: WatchRequest, head: int, began: Told
+        self, tenant: str, customer: str, request: WatchRequest, head: Position, position: Position, as_of: int
     ) -> AsyncGenerator[Told]:
         watching, clock = self._watching, asyncio.get_running_loop().time
-        position = Position(began.seq)
         with watching.feed(tenant, customer) as feed:
-            feed.tell(head, began.as_of)
-            yield began
+            feed.tell(head.seq, head.since, as_of)
+            yield Told([], position.seq, as_of)
             spoke = clock()
             while True:
                 watching.check()
                 as_of = feed.as_of
-                if feed.seq > position.seq:
+                if feed.head.seq > position.seq:
                     rows, position = await feed.after(position)
                     told = await self._told(tenant, request, rows)
                     if told:

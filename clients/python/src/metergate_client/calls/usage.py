@@ -14,7 +14,7 @@ from metergate_client.errors import Conflict, InvalidArgument
 from metergate_client.events import Event, Receipt, Receipts, RecordedEvent
 from metergate_client.exact import Amount, amount_text, utc_now
 from metergate_client.ids import new_id
-from metergate_client.summary import Granularity, Usage
+from metergate_client.summary import Granularity, Projection, Usage
 from metergate_client.v1 import usage_event_pb2, usage_pb2
 
 _SERVICE = "/metergate.v1.UsageService/"
@@ -90,18 +90,27 @@ def usage(
     granularity: Granularity = "none",
     time_zone: str = "",
     group_by: Sequence[str] = (),
-    filters: Mapping[str, str] | None = None,
+    filters: Mapping[str, str | Sequence[str]] | None = None,
     token: str = "",
+    top: int = 0,
+    compare: bool = False,
+    projection: Projection | None = None,
+    known_at_seq: int | None = None,
+    known_at: datetime | None = None,
 ) -> Call[usage_pb2.GetUsageSummaryResponse, Usage]:
     """Sum up usage of a subject or of a whole customer: of these meters, or of all.
 
     From ``start`` (the current month's) to just before ``end`` (now). ``granularity`` asks for points; ``time_zone``
-    (the customer's) says where days, weeks and months begin. ``group_by`` takes dimensions of the meter, or "subject";
-    ``filters`` keeps only usage with these values of them. ``token``, from a receipt: the answer knows that write.
+    (the customer's) says where days, weeks and months begin. ``group_by`` takes dimensions of the meter, "subject", or
+    other labels, at the cost of reading the events; ``filters`` keeps only usage with this value, or one of these, of
+    them. ``token``, from a receipt: the answer knows that write. ``top`` keeps the groups with the greatest totals, and
+    one series for all others. ``compare`` adds the period before, ``projection`` what is expected at ``end``, or at the
+    end of the month. ``known_at_seq`` (an earlier answer's ``seq``) or ``known_at``: as it was known then.
 
     Raises:
         NotFound: No such subject, customer or meter.
         InvalidArgument: The range or a name is wrong, or there would be too many points.
+        FailedPrecondition: Too many events would have to be read; the message says what to do (TOO_EXPENSIVE).
     """
     request = usage_pb2.GetUsageSummaryRequest(
         customer=customer,
@@ -112,8 +121,13 @@ def usage(
         granularity=to_pb_word(usage_pb2.Granularity, "GRANULARITY_", granularity),
         time_zone=time_zone,
         group_by=_names(group_by),
-        filters=filters,
+        filters_any={label: usage_pb2.LabelValues(values=_names(one)) for label, one in (filters or {}).items()},
         token=token,
+        top=top,
+        compare=compare,
+        projection=to_pb_word(usage_pb2.ProjectionMethod, "PROJECTION_METHOD_", projection or "unspecified"),
+        known_at_seq=known_at_seq,
+        known_at_time=to_pb_time(known_at),
     )
     return Call(f"{_SERVICE}GetUsageSummary", request, usage_pb2.GetUsageSummaryResponse, from_pb_usage)
 

@@ -12,7 +12,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Customer(_message.Message):
-    __slots__ = ("id", "name", "plan", "time_zone", "create_time", "anchor_time", "limit_overrides", "pool")
+    __slots__ = ("id", "name", "plan", "time_zone", "create_time", "anchor_time", "limit_overrides", "pool", "merged_into")
     ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     PLAN_FIELD_NUMBER: _ClassVar[int]
@@ -21,6 +21,7 @@ class Customer(_message.Message):
     ANCHOR_TIME_FIELD_NUMBER: _ClassVar[int]
     LIMIT_OVERRIDES_FIELD_NUMBER: _ClassVar[int]
     POOL_FIELD_NUMBER: _ClassVar[int]
+    MERGED_INTO_FIELD_NUMBER: _ClassVar[int]
     id: str
     name: str
     plan: str
@@ -29,7 +30,8 @@ class Customer(_message.Message):
     anchor_time: _timestamp_pb2.Timestamp
     limit_overrides: _containers.RepeatedCompositeFieldContainer[LimitOverride]
     pool: str
-    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., plan: _Optional[str] = ..., time_zone: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., anchor_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., limit_overrides: _Optional[_Iterable[_Union[LimitOverride, _Mapping]]] = ..., pool: _Optional[str] = ...) -> None: ...
+    merged_into: str
+    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., plan: _Optional[str] = ..., time_zone: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., anchor_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., limit_overrides: _Optional[_Iterable[_Union[LimitOverride, _Mapping]]] = ..., pool: _Optional[str] = ..., merged_into: _Optional[str] = ...) -> None: ...
 
 class LimitOverride(_message.Message):
     __slots__ = ("limit", "max", "start_time", "end_time")

@@ -115,7 +115,8 @@ class UsageServiceServicer:
         usage to another window, subject, label or customer. What was told of a threshold stays told, what the event settled
         of a reservation or lease stays settled, and rates do not change.
 
-        A change that changes nothing is a version too. RecordUsage goes on to know the id by its first content.
+        Usage of the same subject stays with the customer for whom it counts, though the subject may have moved since. A
+        change that changes nothing is a version too. RecordUsage goes on to know the id by its first content.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
