@@ -9,6 +9,7 @@ from collections.abc import Callable
 from benchmarks import floors, load
 from benchmarks.aggregations import ingest_aggregations
 from benchmarks.consume import consume, consume_scale, consume_unary
+from benchmarks.growth import growth, reconcile
 from benchmarks.lease import lease
 from benchmarks.proofs import all_in, fill, prove, rate
 from benchmarks.report import Result, alternate, at_least, at_most
@@ -117,6 +118,8 @@ BENCHMARKS: dict[str, Callable[[], Result]] = {
     "lease": lease,
     "summary": summary,
     "memory": memory,
+    "growth": growth,
+    "reconcile": reconcile,
 }
 
 

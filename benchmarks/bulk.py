@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from datetime import UTC, date, datetime, timedelta
 
 import asyncpg
 
 from benchmarks.stage import CUSTOMERS, METER
 
 AT_ONCE = 500_000
-SOURCE = "bulk"
+EVENTS = 10_000_000
+LENGTH = timedelta(days=7)
 
 _HEADS = """
 WITH people AS (
@@ -31,7 +32,8 @@ WITH new AS (
     FROM generate_series($2::int, $3::int) n
 ), ids AS (
     INSERT INTO usage_id (tenant, source, id, slice, digest, customer, seq, counted_at)
-    SELECT $1, 'bulk', id, date_trunc('month', at)::date, '\\x00000000000000000000000000000000'::bytea, customer, 1, at FROM new
+    SELECT $1, 'bulk', id, date_trunc('month', at)::date, '\\x00000000000000000000000000000000'::bytea, customer, 1, at
+    FROM new
     UNION ALL SELECT $1, 'bulk', id, date_trunc('month', at + interval '10 minutes')::date,
         '\\x00000000000000000000000000000000'::bytea, customer, 1, at FROM new
     WHERE date_trunc('month', at) <> date_trunc('month', at + interval '10 minutes')
@@ -47,12 +49,21 @@ FROM usage_event e JOIN meter m ON m.tenant = e.tenant AND m.name = $2
 WHERE e.tenant = $1 AND e.source = 'bulk' GROUP BY 1, 2, 3, 4, 5, 6"""
 
 
-async def load(postgres_url: str, tenant: str, events: int, first_at: Any, length: Any) -> None:
-    """So many events, evenly over `length` from `first_at` on, of all customers, with ids, rollups and heads."""
+_MONTH = """
+CREATE TABLE IF NOT EXISTS {table}_{month:%Y_%m} PARTITION OF {table}
+    FOR VALUES FROM ('{month}{zone}') TO ('{after}{zone}')"""
+
+
+async def load(postgres_url: str, tenant: str, events: int = EVENTS, length: timedelta = LENGTH) -> None:
+    """So many events, evenly over the time `length` until now, of all customers, with ids, rollups and heads."""
+    first_at = datetime.now(UTC) - length
     connection = await asyncpg.connect(postgres_url)
     try:
         await connection.execute("SET synchronous_commit = off")
-        await connection.execute("SET maintenance_work_mem = '512MB'")
+        month = date(first_at.year, first_at.month, 1)
+        after = (month + timedelta(days=31)).replace(day=1)
+        for table, zone in (("usage_event", " 00:00+00"), ("usage_id", "")):
+            await connection.execute(_MONTH.format(table=table, month=month, after=after, zone=zone))
         await connection.execute(_HEADS, tenant, CUSTOMERS)
         for first in range(0, events, AT_ONCE):
             last = min(first + AT_ONCE, events) - 1

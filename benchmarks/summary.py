@@ -35,10 +35,14 @@ SELECT tenant, customer, n, at, now(), at, 'bench', n::text, '{METER}', customer
 FROM ({_EVENTS}) e"""
 _ROLL_UP = f"""
 INSERT INTO usage_rollup (tenant, customer, measure, quarter, subject, dimensions, count, sum)
-SELECT tenant, customer, (SELECT measure FROM meter WHERE tenant = $1 AND name = '{METER}'),
-    date_bin('15 minutes', at, timestamptz '1970-01-01 00:00+00'), customer, jsonb_build_object('region', region),
-    count(*), sum(amount)
-FROM ({_EVENTS}) e GROUP BY 1, 2, 3, 4, 5, 6"""
+SELECT $1, customer, (SELECT measure FROM meter WHERE tenant = $1 AND name = '{METER}'),
+    timestamptz '1970-01-01 00:00+00' + quarter * interval '15 minutes', customer,
+    jsonb_build_object('region', region), count, sum
+FROM (
+    SELECT customer, floor(extract(epoch FROM at) / 900)::bigint AS quarter, region, count(*) AS count,
+        sum(amount) AS sum
+    FROM ({_EVENTS}) e GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
+) e"""
 _CUSTOMERS = """
 WITH made AS (
     INSERT INTO customer (tenant, customer) SELECT $1, 'customer-' || to_char(n, 'FM0000')

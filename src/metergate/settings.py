@@ -65,5 +65,15 @@ class Settings(BaseSettings):
 
     dead_letters_keep_days: int = Field(30, ge=1)
 
+    events_keep_months: int | None = Field(None, ge=1)
+    """For how many whole months before the current one events are kept, and longer while something needs them; then
+    closing balances stand for them. None = for ever."""
+
+    events_export_dir: str = ""
+    """A folder that months of events are written to, as compressed CSV, before they are dropped; "" = they are not."""
+
+    history_keep_months: int | None = Field(None, ge=1)
+    """The same for the history of holds, limits and grants, of which only goes what nothing needs."""
+
     drain_seconds: float = Field(10.0, ge=0)
     """How long calls under way may take to finish when the server stops."""

@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import gc
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
 
+from prometheus_client import REGISTRY
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -24,12 +27,14 @@ from metergate.adapters.postgres.deliveries import PostgresDeliveries
 from metergate.adapters.postgres.endpoints import PostgresEndpoints
 from metergate.adapters.postgres.explain import PostgresExplain
 from metergate.adapters.postgres.grants import PostgresGrants
+from metergate.adapters.postgres.health import PostgresHealth
 from metergate.adapters.postgres.keys import PostgresKeys
 from metergate.adapters.postgres.ledger import PostgresLedger
 from metergate.adapters.postgres.limit_events import PostgresLimitEvents
 from metergate.adapters.postgres.listen import DefinitionListener
 from metergate.adapters.postgres.queues import PostgresQueues
 from metergate.adapters.postgres.reconcile import Reconciler
+from metergate.adapters.postgres.retention import PostgresMonths
 from metergate.adapters.postgres.summaries import PostgresSummaries
 from metergate.adapters.postgres.upkeep import Upkeep
 from metergate.adapters.postgres.usage import PostgresUsage
@@ -52,6 +57,7 @@ from metergate.app.customer.move import MoveSubjects
 from metergate.app.customer.terms import ChangeTerms
 from metergate.app.directory import Directory
 from metergate.app.due import WhatIsDue, due_grants, due_holds
+from metergate.app.health import unwell
 from metergate.app.notify.deliver import Deliver
 from metergate.app.notify.keep_house import LookAfterOutbox
 from metergate.app.notify.manage import ManageEndpoints
@@ -65,6 +71,8 @@ from metergate.app.quota.limit_events import ListLimitEvents
 from metergate.app.quota.list_limits import ListLimits
 from metergate.app.quota.refusals import Refusals
 from metergate.app.quota.reserve import Reservations
+from metergate.app.reconcile import ReconcileUsage
+from metergate.app.retention import KeepRetention, Plan, Policy
 from metergate.app.stores import StoredKey
 from metergate.app.sweep import SweepView
 from metergate.app.tokens import Sealer
@@ -81,6 +89,7 @@ from metergate.domain.access import Principal, new_key, parse_key
 from metergate.domain.catalog import Catalog
 from metergate.domain.news import BackOff
 from metergate.domain.usage import AcceptWindow
+from metergate.http.health import HealthMetrics
 from metergate.http.server import HttpServer
 from metergate.rpc.backfill import BackfillService
 from metergate.rpc.call import Call, Failure, Method
@@ -104,6 +113,7 @@ from metergate.rpc.quota.explain import ExplainService
 from metergate.rpc.quota.lease import LeaseService
 from metergate.rpc.quota.limit_events import LimitEventService
 from metergate.rpc.quota.reserve import ReserveService
+from metergate.rpc.reconcile import ReconcileService
 from metergate.rpc.server import GrpcServer
 from metergate.rpc.summary import SummaryService
 from metergate.rpc.usage import UsageService
@@ -115,6 +125,7 @@ DEV_TENANT = "dev"
 _SWEEP_SECONDS = 0.2  # between looks whether a sweep is due
 _EXPIRE_SECONDS = 0.5
 _UPKEEP_SECONDS = 3600.0
+_HEALTH_SECONDS = 60.0
 _ERASE_SECONDS = 30.0
 _WEBHOOK_SECONDS = 1.0
 _WEBHOOK_CONNECTIONS = 3
@@ -225,6 +236,7 @@ async def _build(settings: Settings, stack: AsyncExitStack) -> _Parts:
         UsageService(record, ListEvents(directory, usage), list_limits, sealer),
         SummaryService(SummarizeUsage(directory, PostgresSummaries(engine), ledger, catch_up), sealer),
         WatchService(WatchUsage(directory, watching)),
+        ReconcileService(ReconcileUsage(directory, Reconciler(engine), view, view), sealer),
         CheckService(CheckQuota(directory, ledger, view, catch_up), list_limits, sealer),
         ConsumeService(ConsumeQuota(lanes, directory, first, Refusals(ledger)), sealer),
         ReserveService(Reservations(lanes, directory, ledger, first), sealer),
@@ -291,6 +303,7 @@ def _start_workers(settings: Settings, parts: _Parts, stack: AsyncExitStack) -> 
 
     listener = DefinitionListener(settings.postgres_url, parts.directory.forget, missed)
     sweep, upkeep = SweepView(parts.usage, parts.view), Upkeep(parts.engine, _accept(settings).age)
+    retention, watched = _retention(settings, parts.engine), _watched(settings, parts.engine, stack)
     deliver, outbox = parts.webhooks.deliver, parts.webhooks.looks_after
     for worker in (
         Loop("sweep", _SWEEP_SECONDS, sweep.sweep),
@@ -299,6 +312,8 @@ def _start_workers(settings: Settings, parts: _Parts, stack: AsyncExitStack) -> 
         Loop("erase", _ERASE_SECONDS, parts.erasures.go_on),
         Loop("backfill", _EXPIRE_SECONDS, parts.backfills.work),
         Loop("upkeep", _UPKEEP_SECONDS, upkeep.keep_house),
+        Loop("retention", _UPKEEP_SECONDS, retention.keep),
+        Loop("health", _HEALTH_SECONDS, watched),
         Loop("webhooks", _WEBHOOK_SECONDS, deliver.begin, deliver.hurry),
         Loop("outbox", _UPKEEP_SECONDS, outbox.forget),
         Loop("queues", _STAND_SECONDS, outbox.tell),
@@ -306,6 +321,38 @@ def _start_workers(settings: Settings, parts: _Parts, stack: AsyncExitStack) -> 
     ):
         worker.start()
         stack.push_async_callback(worker.stop)
+
+
+def _watched(settings: Settings, engine: AsyncEngine, stack: AsyncExitStack) -> Callable[[], Awaitable[None]]:
+    """Shows the health of the tables as metrics, while the server runs."""
+    health, metrics = PostgresHealth(engine, _accept(settings).age), HealthMetrics()
+    REGISTRY.register(metrics)
+    stack.callback(REGISTRY.unregister, metrics)
+
+    async def look() -> None:
+        metrics.readings = await health.readings()
+
+    return look
+
+
+def _retention(settings: Settings, engine: AsyncEngine) -> KeepRetention:
+    folder = Path(settings.events_export_dir) if settings.events_export_dir else None
+    policy = Policy(
+        settings.events_keep_months, settings.history_keep_months, folder is not None, _accept(settings).age
+    )
+    return KeepRetention(PostgresMonths(engine, folder), policy)
+
+
+async def retention_plan(settings: Settings) -> list[Plan] | None:
+    """What `retention_run` would drop, and why the rest is kept; None while another process is at it."""
+    async with _engine(settings) as engine:
+        return await _retention(settings, engine).plan()
+
+
+async def retention_run(settings: Settings) -> list[date] | None:
+    """Drops what is due; the months that went, None while another process is at it."""
+    async with _engine(settings) as engine:
+        return await _retention(settings, engine).run()
 
 
 async def _answered(admission: Admission, seconds: float) -> None:
@@ -409,6 +456,7 @@ async def diagnose(settings: Settings) -> list[Finding]:
         stands = f"revision {current}, newest is {newest}"
         findings.append(Finding.of("schema", at_head, stands, "run `metergate migrate`"))
         findings.append(await _redis(settings, PostgresKeys(engine)) if at_head else _skipped("redis"))
+        findings += await _tables(settings, engine) if at_head else [_skipped("tables")]
         findings.append(await _counters(engine) if at_head else _skipped("counters = ledger"))
         return findings
 
@@ -431,6 +479,12 @@ async def _redis(settings: Settings, keys: PostgresKeys) -> Finding:
         return Finding.of("redis", view.up, "reached" if view.up else "cannot be reached", cure)
     finally:
         await view.stop()
+
+
+async def _tables(settings: Settings, engine: AsyncEngine) -> list[Finding]:
+    found = unwell(await PostgresHealth(engine, _accept(settings).age).readings())
+    all_well = Finding("tables", True, "vacuumed, indexed and partitioned as they should be")
+    return [Finding("tables", False, said, cure) for said, cure in found] or [all_well]
 
 
 async def _counters(engine: AsyncEngine) -> Finding:

@@ -212,8 +212,8 @@ async def test_p4_what_is_taken_back_and_put_again_leaves_what_stands(start: Sta
             await one.void(first.id, source=first.source)
             del oracle.events[first.id]
         elif choice < 0.7:
-            await one.amend(first.id, other, source=first.source)
             other.source = first.source
+            await one.amend(first.id, other, source=first.source)
             oracle.events[first.id] = (other, other.time or 0)
     await agree(one, oracle)
 

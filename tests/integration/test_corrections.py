@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from metergate.adapters.postgres.corrections import PostgresCorrections
 from metergate.adapters.postgres.ledger import PostgresLedger
 from metergate.app.customer.grants import Asked, GrantQuery
 from metergate.app.ports.ledger import OutcomeUnknownError
@@ -22,7 +23,7 @@ from metergate.domain.quota import Kind, Limit, Policy
 from metergate.domain.work import Want
 from metergate.rpc.quota.verdict import _content, decision_of
 from tests.integration.conftest import Start
-from tests.integration.processes import PRINCIPAL, Process, event, heard
+from tests.integration.processes import PRINCIPAL, TENANT, Process, event, heard, settle
 
 METERS = (
     Meter("calls", "calls", dimensions=("model",)),
@@ -268,3 +269,32 @@ async def test_meters_that_came_since_count_what_stands(ready: Process) -> None:
     await ready.amend("1", event("1", amount=4))
     assert await ready.differences() == []
     assert (await ready.summarize("most")).series[0].total == 4
+
+
+async def test_one_that_stands_elsewhere_by_now_goes_round_again(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, two = await start(), await start()
+    await one.apply(CATALOG)
+    for customer in ("acme", "beta", "gamma", "group"):
+        await one.customer(customer)
+    await settle([one, two])
+    await one.terms.assign_pool(PRINCIPAL, "beta", "group")
+    await one.add(event("1", amount=5))
+    stale = await PostgresCorrections(one.engine).standing(TENANT, ("api", "1"), None)
+    await one.amend("1", event("1", amount=4, subject="beta"))
+    await one.terms.assign_pool(PRINCIPAL, "beta", "")  # what counted in the pool goes on to count there
+
+    async def standing(*_: Any) -> Any:
+        return stale
+
+    monkeypatch.setattr(two.corrections._reader, "standing", standing)
+    done = await two.amend("1", event("1", amount=3, subject="gamma"))
+    assert done.corrected.taken is not None
+    assert (done.corrected.version, done.corrected.taken.customer, done.corrected.taken.pool) == (3, "beta", "group")
+    await two.amend("1", event("1", amount=2, subject="beta"))
+    # Many at once, who move it to and fro: each makes a version of its own.
+    subjects = ("acme", "beta", "gamma") * 3
+    at_once = [process.amend("1", event("1", subject=name)) for name in subjects for process in (one, two)]
+    versions = sorted(done.corrected.version for done in await asyncio.gather(*at_once))
+    assert versions == list(range(5, 23))
+    assert await one.differences() == []
+    assert len(await one.histories.get(PRINCIPAL, "api", "1", 0, 100)) == 22

@@ -7,11 +7,14 @@ from decimal import Decimal
 
 import pytest
 
+from metergate.adapters.postgres.reconcile import Reconciler
+from metergate.app.ports.view import Publication
+from metergate.app.reconcile import ReconcileUsage
 from metergate.domain.catalog import Catalog, Plan
 from metergate.domain.meter import LabelFilter, Meter, Op
 from metergate.domain.period import DAY, MINUTE, Period
-from metergate.domain.quota import Limit
-from tests.integration.processes import TENANT, Process, event
+from metergate.domain.quota import CounterKey, Figures, Limit
+from tests.integration.processes import PRINCIPAL, TENANT, Process, event
 from tests.property.strategies import CATALOG as EVERY_KIND
 
 METER = Meter("calls", "calls", dimensions=("model",))
@@ -121,3 +124,60 @@ async def test_old_events_count_for_a_meter_added_later(one: Process) -> None:
     summary = await one.summarize("calls", start=now - 10 * DAY, end=now + DAY)
     assert summary.series[0].total == 110
     assert await one.differences() == []
+
+
+def verb(one: Process) -> ReconcileUsage:
+    return ReconcileUsage(one.directory, Reconciler(one.engine), one.view, one.view)
+
+
+async def test_p4_the_view_is_compared_and_put_right(full: Process) -> None:
+    assert await full.used("calls")
+    before = await full.used("calls")
+    assert (await verb(full).reconcile(PRINCIPAL, "acme", "", False, False)).found.differences == []
+    catalog = await full.directory.catalog(TENANT)
+    (seq,) = (await full.fetch("SELECT seq FROM customer_head WHERE customer = 'acme'"))[0]
+    key = CounterKey("acme", "calls", "", "", *(await full.fetch(
+        "SELECT start_at, end_at FROM usage_counter WHERE customer = 'acme' AND filter = ''"
+    ))[0])  # fmt: skip
+    wrong = Publication("acme", seq, seq, {key: Figures(Decimal(77))}, ())
+    assert await full.view.publish(TENANT, catalog.version, await full.now(), [wrong])
+    assert Decimal(77) in await full.used("calls")
+    found = await verb(full).reconcile(PRINCIPAL, "", "", False, False)
+    assert [(one.kind, one.customer) for one in found.found.differences] == [("view", "acme")]
+    assert found.found.counts == {"view": 1}
+    repaired = await verb(full).reconcile(PRINCIPAL, "acme", "", True, False)
+    assert (repaired.repaired, repaired.view_compared) == (1, True)
+    assert (await verb(full).reconcile(PRINCIPAL, "acme", "", True, False)).found.differences == []
+    assert await full.used("calls") == before
+
+
+async def test_p4_what_is_derived_is_made_anew_where_that_is_asked_for(full: Process) -> None:
+    await full.fetch("UPDATE usage_rollup SET sum = sum + 1 WHERE customer = 'beta'")
+    assert (await verb(full).reconcile(PRINCIPAL, "beta", "", True, False)).rebuilt == []
+    assert await full.differences()
+    assert (await verb(full).reconcile(PRINCIPAL, "", "", False, True)).rebuilt == ["beta"]
+    await full.add(event("more", subject="beta"))
+    assert await full.differences() == []
+
+
+async def test_p4_ranges_of_customers_find_what_one_look_finds(full: Process, monkeypatch: pytest.MonkeyPatch) -> None:
+    await full.add(*[event(f"c{n}", subject=f"c{n}") for n in range(7)])
+    await full.fetch("UPDATE usage_rollup SET count = count + 1 WHERE customer IN ('acme', 'c3', 'c6')")
+    await full.fetch("DELETE FROM usage_id WHERE id = 'c5'")
+    whole = sorted(await full.differences())
+    assert {line.split("/")[1].split(" ")[0] for line in whole} >= {"acme", "c3", "c6", "c5"}
+    monkeypatch.setattr("metergate.adapters.postgres.reconcile._CUSTOMERS", 2)
+    assert sorted(await full.differences()) == whole
+    assert [one.kind for one in (await verb(full).reconcile(PRINCIPAL, "c5", "", False, False)).found.differences] == [
+        "id"
+    ]
+
+
+async def test_p4_all_differences_are_counted_and_a_hundred_are_told(one: Process) -> None:
+    await one.apply(CATALOG)
+    await one.add(*[event(f"{n}", subject=f"c{n}") for n in range(150)])
+    await one.fetch("UPDATE usage_rollup SET sum = sum + 1")
+    found, after = await Reconciler(one.engine).next(TENANT, "", 1_000_000)
+    assert after is None
+    assert found.counts["rollup"] == 150
+    assert len([line for line in found.differences if line.kind == "rollup"]) == 100

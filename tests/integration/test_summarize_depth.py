@@ -1,4 +1,4 @@
-"""GetUsageSummary of every aggregation against the oracle, at now and as it was known; top, comparison, projection, cost."""
+"""GetUsageSummary of every aggregation against the oracle, now and as known; top, comparison, projection, cost."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from metergate.domain.meter import Meter
 from metergate.domain.period import DAY, HOUR, Period, Window
 from metergate.domain.summary import Projecting
 from tests.integration import summary_oracle as oracle
-from tests.integration.processes import Process, event
+from tests.integration.processes import PRINCIPAL, Process, Start, event
 from tests.integration.summary_oracle import METERS, STARTS, Told, instant
 
 ZONES = ["UTC", "Europe/Berlin", "Asia/Kathmandu", "Australia/Lord_Howe", "Pacific/Apia", "America/St_Johns"]
@@ -116,11 +116,23 @@ async def test_what_was_known_is_what_was_answered_then(one: Process, rng: rando
         await oracle.compare(one, rows, rng.choice(names), "UTC", **question, known_seq=answer.seq)
 
 
+async def test_what_waited_was_not_known_before_it_was_adopted(start: Start) -> None:
+    one = await start(dev=False)
+    await one.apply(Catalog((Meter("calls", "calls", "count"),)))
+    await one.customer("acme")
+    await one.add(event("1"), event("2", subject="alice"))
+    before, moment = await one.summarize("calls"), await one.now()
+    await one.subject("alice", "acme")
+    assert (await one.summarize("calls")).series[0].total == 2
+    for known in ({"known_seq": before.seq}, {"known_at": moment}):
+        assert (await one.summarize("calls", **known)).series == before.series
+
+
 async def test_a_pool_is_asked_by_moment(one: Process) -> None:
     await one.apply(Catalog((Meter("calls", "calls", "count"),)))
     for name in ("group", "acme"):
         await one.customer(name)
-    await one.terms.assign_pool(_principal(), "acme", "group")
+    await one.terms.assign_pool(PRINCIPAL, "acme", "group")
     await one.add(event("1"))
     first, moment = await one.summarize("calls", customer="group"), await one.now()
     await one.add(event("2"))
@@ -235,9 +247,3 @@ async def test_what_costs_too_much_is_refused_with_the_cure(one: Process, rows: 
     with pytest.raises(MetergateError) as found:
         await both.summarize("sum", "avg", "max", "min", "latest", **short)
     assert found.value.reason is Reason.TOO_EXPENSIVE
-
-
-def _principal() -> Any:
-    from tests.integration.processes import PRINCIPAL
-
-    return PRINCIPAL

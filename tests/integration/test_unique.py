@@ -6,6 +6,9 @@ import asyncio
 import random
 from decimal import Decimal
 
+import orjson
+
+from metergate.adapters.postgres import statements as sql
 from metergate.adapters.postgres.upkeep import Upkeep
 from metergate.app.tokens import Sealer
 from metergate.domain.answer import Answer
@@ -16,6 +19,7 @@ from metergate.domain.period import DAY, HOUR, MINUTE, Period, window_at
 from metergate.domain.quota import Kind, Limit, Policy, Scope
 from metergate.rpc.quota.verdict import _content, decision_of
 from tests.integration.conftest import Start
+from tests.integration.plans import nodes
 from tests.integration.processes import PRINCIPAL, TENANT, Process, event, heard
 from tests.integration.test_pools import join
 
@@ -29,6 +33,11 @@ def limited(*limits: Limit, meter: Meter = USERS) -> Catalog:
 
 async def login(one: Process, id: str, user: str, subject: str = "acme", **labels: str) -> Answer:
     return await one.consume(event(id, "login", subject=subject, labels={"user": user, **labels}))
+
+
+async def login_known(one: Process, user: str) -> None:
+    """A fact, of whom the counter is born."""
+    await one.add(event(f"known {user}", "login", labels={"user": user}))
 
 
 async def counted(one: Process) -> list[int]:
@@ -171,8 +180,8 @@ async def test_p4_old_counters_go_with_their_values(one: Process) -> None:
     moved = "start_at = start_at - interval '3 days', end_at = end_at - interval '3 days'"
     await one.fetch(f"UPDATE usage_counter SET used = 2, {moved}")
     await one.fetch(f"UPDATE counter_value SET {moved}")
-    await one.fetch("INSERT INTO counter_value SELECT tenant, customer, meter, end_at, start_at, subject, filter, 'b', 1 "
-                    "FROM counter_value")  # fmt: skip
+    columns = "tenant, customer, meter, end_at, start_at, subject, filter"
+    await one.fetch(f"INSERT INTO counter_value SELECT {columns}, 'b', 1 FROM counter_value")
     assert await one.differences() == []
     await Upkeep(one.engine, 35 * DAY).keep_house()
     assert await one.fetch("SELECT used FROM usage_counter") == []
@@ -234,3 +243,22 @@ async def test_a_decision_on_values_is_explained(one: Process) -> None:
         assert explained.confirmed
         assert explained.decision.allowed is answer.allowed
         assert explained.decision.states[0].figures == decision_of(answer).states[0].figures
+
+
+async def test_the_values_of_a_large_counter_are_found_by_index(one: Process) -> None:
+    """A counter of many values costs a batch what it looks up, not what there is."""
+    await one.apply(limited())
+    await login_known(one, "a")
+    many = "SELECT tenant, customer, meter, end_at, start_at, subject, filter, 'v' || n, 1 FROM counter_value"
+    await one.fetch(f"INSERT INTO counter_value {many}, generate_series(1, 50000) n")
+    await one.fetch("ANALYZE counter_value, usage_counter")
+    (key,) = await one.fetch("SELECT customer, meter, subject, filter, start_at, end_at FROM usage_counter")
+    asked = [[part] for part in key]
+    for statement, items in ((sql.VALUES, ["v7\x1fv8\x1fnew"]), (sql.VALUES_GONE, ["v7"])):
+        (row,) = await one.fetch(f"EXPLAIN (FORMAT JSON) {statement}", TENANT, *asked, items)
+        (plan,) = orjson.loads(row[0])
+        found = [node for node in nodes(plan["Plan"]) if node.get("Relation Name") == "counter_value"]
+        assert found
+        assert {node["Node Type"] for node in found} <= {"Index Scan", "Index Only Scan", "ModifyTable"}
+        conditions = [node["Index Cond"] for node in found if "Index Cond" in node]
+        assert all("value" in condition and "start_at" in condition for condition in conditions)

@@ -137,17 +137,22 @@ async def test_positions_of_any_age_work(start: Start, rng: random.Random) -> No
         time = now - rng.randint(0, 30 * DAY) if late else None
         await one.add(*[event(name, time=time) for name in batch])
         names += batch
-    # As if it had taken half a year, with long pauses.
+    # As if it had taken half a year, with long pauses; what waited stays as old as it is.
     await one.fetch(
         "CREATE TABLE usage_event_old PARTITION OF usage_event FOR VALUES FROM ('2020-01-01') TO "
         f"('{period.to_datetime(now):%Y-%m-01}')"
     )
     ages = sorted((rng.randint(0, 180 * DAY) for _ in range(100)), reverse=True)
+    [(adopted,)] = await one.fetch("SELECT seq FROM usage_adoption")
     for seq, age in enumerate(ages, 1):
+        column, table = ("adopted_at", "usage_adoption") if seq == adopted else ("recorded_at", "usage_event")
         await one.fetch(
-            "UPDATE usage_event SET recorded_at = $3 WHERE tenant = $1 AND customer = 'acme' AND seq = $2",
+            f"UPDATE {table} SET {column} = $3 WHERE tenant = $1 AND customer = 'acme' AND seq = $2",
             TENANT, seq, now - age,
         )  # fmt: skip
+    waited = "UPDATE usage_event SET recorded_at = $2 WHERE tenant = $1 AND id LIKE 'waiting%'"
+    await one.fetch(waited, TENANT, now - 200 * DAY)
+    await one.fetch("UPDATE usage_adoption SET first_at = $1, last_at = $1", now - 200 * DAY)
     await one.fetch("UPDATE customer SET created_at = $2 WHERE tenant = $1", TENANT, now - 181 * DAY)
     rows = await one.fetch(
         "SELECT seq, id FROM usage_event WHERE tenant = $1 AND customer = 'acme' ORDER BY seq, source, id", TENANT

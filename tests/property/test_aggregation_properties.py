@@ -150,7 +150,7 @@ instants = st.integers(0, 60 * DAY // QUARTER).map(lambda number: number * QUART
 samples = st.lists(
     st.builds(
         Sample, instants | st.integers(0, 60 * DAY), st.sampled_from(["1:aA", "1:aB"]), small, st.sampled_from("xyz"),
-        st.tuples(st.sampled_from("st")),
+        st.tuples(st.sampled_from("st")), st.just(1),
     ),
     max_size=8,
 )  # fmt: skip

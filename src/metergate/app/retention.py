@@ -129,6 +129,10 @@ class KeepRetention:
         async with self._store.alone() as months:
             return None if months is None else self._plan(await months.standing())
 
+    async def keep(self) -> None:
+        """A round of it."""
+        await self.run()
+
     async def run(self) -> list[date] | None:
         """Drops what is due; the months that were dropped, None while another process is at it.
 

@@ -58,10 +58,10 @@ class Connection:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._channel.close()
 
-    def call(self, service: str, method: str, request: Message, reply: type[M]) -> M:
+    def call(self, service: str, method: str, request: Message, reply: type[M], timeout: float = TIMEOUT_SECONDS) -> M:
         """Calls one method and returns its reply. Raises CliError."""
         try:
-            answer = self._method(service, method)(request, timeout=TIMEOUT_SECONDS, metadata=self._metadata)
+            answer = self._method(service, method)(request, timeout=timeout, metadata=self._metadata)
         except grpc.RpcError as error:
             raise to_cli_error(error, self.url) from error
         if not isinstance(answer, reply):

@@ -12,7 +12,21 @@ from typing import Annotated
 import typer
 
 from metergate.app.ports.ledger import LedgerUnavailableError
-from metergate.cli import backfill, catalog, customer, doctor, key, limit, migrate, quota, serve, usage, webhook
+from metergate.cli import (
+    backfill,
+    catalog,
+    customer,
+    doctor,
+    key,
+    limit,
+    migrate,
+    quota,
+    reconcile,
+    retention,
+    serve,
+    usage,
+    webhook,
+)
 from metergate.cli.errors import CliError, sentence
 from metergate.cli.screen import screen
 from metergate.domain.errors import MetergateError
@@ -27,6 +41,8 @@ app = typer.Typer(
 app.command("serve")(serve.serve)
 app.command("migrate")(migrate.migrate)
 app.command("doctor")(doctor.doctor)
+app.command("reconcile")(reconcile.reconcile)
+app.add_typer(retention.app, name="retention")
 app.add_typer(key.app, name="key")
 app.add_typer(limit.app, name="limit")
 app.add_typer(catalog.app, name="catalog")

@@ -50,6 +50,7 @@ def summary(
 ) -> None:
     """Sums up usage of a customer or a subject."""
     zone = times.zone(time_zone) if time_zone else UTC
+    only = _values(filters or [])
     request = GetUsageSummaryRequest(
         customer=customer,
         subject=subject,
@@ -59,7 +60,8 @@ def summary(
         granularity=f"GRANULARITY_{by.upper()}",
         time_zone=time_zone,
         group_by=group_by or [],
-        filters_any={name: LabelValues(values=values) for name, values in _values(filters or []).items()},
+        filters={name: values[0] for name, values in only.items() if len(values) == 1},
+        filters_any={name: LabelValues(values=values) for name, values in only.items() if len(values) > 1},
         top=top,
         compare=compare,
         projection=_METHODS[project],

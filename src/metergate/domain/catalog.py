@@ -51,8 +51,8 @@ class Plan:
 
 
 class Reading(NamedTuple):
-    """A measure that is read by `meter`, with the meters that it is of, each with whether it only counts: those by which
-    something moves (or one, where there are none), and all of them."""
+    """A measure that is read by `meter`, with its meters, each with whether it only counts: those by which something
+    moves (or one, where there are none), and all of them."""
 
     meter: Meter
     moving: tuple[tuple[Meter, bool], ...]

@@ -252,8 +252,8 @@ def accepted(event: Event, ledger: Ledger, backfill: bool = False) -> MetergateE
 
 
 def contributions(event: Event, catalog: Catalog) -> list[tuple[Meter, Decimal]] | MetergateError:
-    """What the event adds to which meters, or why it may not be recorded. Of meters of one measure that move nothing one
-    stands for all; where the event settles something, all of them are there."""
+    """What the event adds to which meters, or why it may not be recorded. Of a measure's meters those are there by
+    which something moves, or else one; where the event settles something, all of them."""
     parts: list[tuple[Meter, Decimal]] = []
     for reading in catalog.readings_of_type.get(event.type, ()):
         meter = reading.meter

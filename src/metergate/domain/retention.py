@@ -24,7 +24,7 @@ _FOR_EVER = 10_000 * 366 * period.DAY
 
 class ClosedMonth(NamedTuple):
     """A month of recording whose events were dropped: when the first and the last of them counted, and the measures of
-    which closing balances are kept, those with extremes among them."""
+    which closing balances are kept ("…:count" has numbers only), those with extremes among them."""
 
     first: int
     last: int
@@ -82,17 +82,18 @@ def needed_by(limits: Iterable[OpenLimit], last: int, now: int, accept_age: int)
     return next((limit for limit in limits if last >= earliest - limit.reach), None)
 
 
-def check_kept(closed: Sequence[ClosedMonth], meter: Meter, borders: Sequence[int]) -> None:
+def check_kept(closed: Sequence[ClosedMonth], meter: Meter, borders: Sequence[int], events_because: str = "") -> None:
     """Refuses what cannot be told of a meter between the first border and the last, cut at each: exact figures need the
-    events, or closing balances, which are of whole quarter hours.
+    events, or closing balances, which are of whole quarter hours. `events_because` says why only the events will do.
 
     Raises:
         MetergateError: EVENTS_DROPPED.
     """
+    earliest = borders[0] - (HOLDS if meter.aggregation == LEVEL else 0)
     for month in closed:
-        if not (month.first < borders[-1] and month.last >= borders[0]):
+        if not (month.first < borders[-1] and month.last >= earliest):
             continue
-        why = _lacking(month, meter, borders)
+        why = events_because or _lacking(month, meter, borders)
         if why:
             since = max(one.last for one in closed) + 1
             raise MetergateError(
@@ -106,7 +107,9 @@ def _lacking(month: ClosedMonth, meter: Meter, borders: Sequence[int]) -> str:
     rolls = AGGREGATIONS[meter.aggregation].rolls
     if rolls is Rolls.NOTHING:
         return f"{meter.aggregation.upper()} of meter {meter.name!r} is made of the events"
-    if meter.measure not in month.measures or (rolls is Rolls.EXTREMES and meter.measure not in month.extremes):
+    counted = meter.aggregation == "count" and f"{meter.measure}:count" in month.measures
+    there = month.extremes if rolls is Rolls.EXTREMES else month.measures
+    if meter.measure not in there and not counted:
         return f"meter {meter.name!r} is younger than the closing balances"
     for border in borders:
         quarter = border - border % period.QUARTER

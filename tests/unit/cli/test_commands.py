@@ -182,7 +182,7 @@ def test_usage_summary(run: Run, fake: FakeServer) -> None:
     )
     done = run(
         "usage", "summary", "--subject", "acme", "--by", "day", "--group-by", "model", "--from", "2026-03-01",
-        "--time-zone", "Europe/Berlin", "--filter", "region=eu",
+        "--time-zone", "Europe/Berlin", "--filter", "region=eu", "--filter", "model=a", "--filter", "model=b",
     )  # fmt: skip
     assert "1,000.5" in done.out
     assert "2026-03-01T01:00+0100" in done.out
@@ -190,7 +190,8 @@ def test_usage_summary(run: Run, fake: FakeServer) -> None:
     request = asked[0]
     assert request.granularity == usage_pb2.GRANULARITY_DAY
     assert request.start_time.seconds == 1772319600  # midnight in Berlin
-    assert {name: list(one.values) for name, one in request.filters_any.items()} == {"region": ["eu"]}
+    assert dict(request.filters) == {"region": "eu"}
+    assert {name: list(one.values) for name, one in request.filters_any.items()} == {"model": ["a", "b"]}
 
 
 def recorded(event_id: str, arrived: str) -> usage_pb2.RecordedEvent:

@@ -102,16 +102,16 @@ def test_p2_batch_by_batch_the_counters_hold_how_many_values_there_are(
     for batch in batches:
         # Every second event takes back one that there is.
         uses = []
-        for place, (at, user, region) in enumerate(batch):
+        for place, one in enumerate(batch):
             if place % 2 and seen:
-                at, user, region = seen.pop()
-                uses.append(use(at, user, region, -1))
+                uses.append(use(*seen.pop(), -1))
             else:
-                seen.append((at, user, region))
-                uses.append(use(at, user, region))
+                seen.append(one)
+                uses.append(use(*one))
         changed, standing = told_apart(counters, standing, moves_of(counters, {PAIR: uses}, CATALOG.meter_of))
         counters |= changed
-    for one in keys:
-        mine = {user for at, user, region in seen if one.start <= at < one.end and (not one.filter or region == "us")}
-        assert counters[one].used == len(mine)
-        assert {value for value, number in standing[one].items() if number} == mine
+    for counter in keys:
+        inside = [(user, region) for at, user, region in seen if counter.start <= at < counter.end]
+        mine = {user for user, region in inside if not counter.filter or region == "us"}
+        assert counters[counter].used == len(mine)
+        assert {value for value, number in standing[counter].items() if number} == mine

@@ -51,7 +51,7 @@ def services() -> list[ServiceDescriptor]:
 
 def is_repeatable(method: MethodDescriptor) -> bool:
     """Whether a call of this method may be sent again when its answer did not come."""
-    return method.name in _REPEATABLE or method.name.startswith(("Get", "List"))
+    return method.name in _REPEATABLE or method.name.startswith(("Get", "List", "Watch"))
 
 
 def service_config() -> dict[str, Any]:

@@ -18,6 +18,7 @@ _MINE = "r.tenant = $1 AND r.backfill = $2"
 _OWNER = """coalesce(
     (SELECT customer FROM subject WHERE tenant = $1 AND subject = r.subject),
     (SELECT customer FROM customer WHERE tenant = $1 AND customer = r.subject), '')"""
+_KNOWN = "'the id is known with another content'"
 _OF_SCOPE = "FROM backfill b WHERE b.tenant = $1 AND b.id = $2 AND b.scope IS NOT NULL"
 _NAMES = "ARRAY(SELECT jsonb_array_elements_text(b.scope -> {0}))"
 _WHEN = "timestamptz '1970-01-01 00:00+00' + (b.scope ->> {0})::bigint * interval '1 microsecond'"
@@ -25,20 +26,16 @@ _WHEN = "timestamptz '1970-01-01 00:00+00' + (b.scope ->> {0})::bigint * interva
 PREPARE = (
     f"DELETE FROM backfill_row r WHERE {_MINE} AND r.type IS NULL",
     f"""UPDATE backfill_row r SET replaces = NULL, stands_at = NULL, state = 'pending', reason = '', field = '',
-        message = '', customer = o.owner, owner = o.owner
-    FROM (SELECT r.source, r.id, {_OWNER} AS owner FROM backfill_row r WHERE {_MINE} OFFSET 0) o
-    WHERE {_MINE} AND r.source = o.source AND r.id = o.id""",
+        message = '', (customer, owner) = (SELECT name, name FROM (SELECT {_OWNER} AS name) o)
+    WHERE {_MINE}""",
     # What is known is what its first content was.
-    f"""UPDATE backfill_row r SET state = CASE WHEN k.digest = r.digest THEN 'duplicate' ELSE 'conflict' END,
-        reason = CASE WHEN k.digest = r.digest THEN '' ELSE 'EVENT_CONFLICT' END,
-        message = CASE WHEN k.digest = r.digest THEN '' ELSE 'the id is known with another content' END
-    FROM (
-        SELECT r.source, r.id, i.digest FROM backfill_row r
-        LEFT JOIN LATERAL (
-            SELECT digest FROM usage_id WHERE tenant = $1 AND source = r.source AND id = r.id LIMIT 1) i ON true
-        WHERE {_MINE} AND (i.digest IS NOT NULL OR EXISTS (
-            SELECT FROM usage_version WHERE tenant = $1 AND source = r.source AND id = r.id))) k
-    WHERE {_MINE} AND r.source = k.source AND r.id = k.id""",
+    f"""UPDATE backfill_row r SET state = CASE WHEN i.digest = r.digest THEN 'duplicate' ELSE 'conflict' END,
+        reason = CASE WHEN i.digest = r.digest THEN '' ELSE 'EVENT_CONFLICT' END,
+        message = CASE WHEN i.digest = r.digest THEN '' ELSE {_KNOWN} END
+    FROM usage_id i WHERE {_MINE} AND i.tenant = $1 AND i.source = r.source AND i.id = r.id""",
+    f"""UPDATE backfill_row r SET state = 'conflict', reason = 'EVENT_CONFLICT', message = {_KNOWN}
+    WHERE {_MINE} AND r.state = 'pending' AND EXISTS (
+        SELECT FROM usage_version WHERE tenant = $1 AND source = r.source AND id = r.id)""",
     # What stands where events are replaced.
     f"""WITH s AS (
         SELECT {_NAMES.format(0)} AS customers, {_NAMES.format(1)} AS subjects, {_NAMES.format(2)} AS types,
@@ -82,7 +79,7 @@ FROM (SELECT *, state = 'pending' AS pending FROM backfill_row r WHERE {_MINE}) 
 # What would be taken back, and what would come in its place, as rows like those of events.
 _CONTENT = "source, {0}.id, {0}.type, {0}.subject, {0}.amount, {0}.values, {0}.labels, {0}.counted_at"
 _MOVED = f"""(
-    SELECT e.customer AS whose, {"e." + _CONTENT.format("e")}, coalesce(e.version, 1) AS version, -1 AS sign
+    SELECT r.customer AS whose, {"e." + _CONTENT.format("e")}, coalesce(e.version, 1) AS version, -1 AS sign
     FROM backfill_row r JOIN usage_event e ON e.tenant = $1 AND e.customer = r.customer AND e.counted_at = r.stands_at
         AND e.source = r.source AND e.id = r.id AND coalesce(e.version, 1) = r.replaces AND e.sign IS NULL
     WHERE {_MINE} AND r.state = 'pending' AND r.replaces IS NOT NULL
@@ -96,7 +93,7 @@ _SAMPLE = f"""{sql.CONTRIBUTION} AS value, {sql.ITEM} AS item, e.counted_at AS a
 _STANDING = f"""
     SELECT {_SAMPLE} FROM usage_event e WHERE e.tenant = $1 AND e.customer = p.customer AND e.type = m.event_type
         AND e.counted_at >= $3 AND e.counted_at <= $4"""
-_LATER = f"{_STANDING} UNION ALL SELECT {_SAMPLE} FROM moved e WHERE e.whose = p.customer AND e.type = m.event_type"
+_LATER = f"{_STANDING} UNION ALL SELECT {_SAMPLE} FROM {_MOVED} e WHERE e.whose = p.customer AND e.type = m.event_type"
 
 
 def _samples(rows: str) -> str:
@@ -106,8 +103,8 @@ def _samples(rows: str) -> str:
 
 
 _DIFFERENCES = f"""
-WITH moved AS MATERIALIZED (SELECT * FROM {_MOVED} e), pairs AS (
-    SELECT DISTINCT whose AS customer, m.name AS meter FROM moved e JOIN meter m ON m.tenant = $1
+WITH pairs AS (
+    SELECT DISTINCT whose AS customer, m.name AS meter FROM {_MOVED} e JOIN meter m ON m.tenant = $1
         AND m.event_type = e.type
     WHERE (whose, m.name) > ($5, $6) AND whose <> '' AND {sql.CONTRIBUTION} IS NOT NULL ORDER BY 1, 2 LIMIT $7
 )

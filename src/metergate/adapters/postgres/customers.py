@@ -24,14 +24,18 @@ from metergate.domain.posting import NOBODY
 _customers, _heads, _subjects = schema.customers.c, schema.heads.c, schema.subjects.c
 
 # Waiting events move out of the waiting room: the one change that an event row ever sees, and once.
-# For its customer an event is recorded when it is adopted: `recorded_at` rises with `seq`.
+# `recorded_at` stays: when they came to their customer, whose `seq` they bear now, is told by `usage_adoption`.
 _ADOPT = """
 WITH q AS (
     SELECT * FROM unnest($2::text[], $3::text[], $4::bigint[]) AS q(subject, customer, seq)
 ), moved AS (
-    UPDATE usage_event e SET customer = q.customer, seq = q.seq, recorded_at = statement_timestamp() FROM q
+    UPDATE usage_event e SET customer = q.customer, seq = q.seq FROM q
     WHERE e.tenant = $1 AND e.customer = '' AND e.subject = q.subject
-    RETURNING e.source, e.id, q.customer, q.seq, coalesce(e.version, 1) AS version, e.sign
+    RETURNING e.source, e.id, q.customer, q.seq, coalesce(e.version, 1) AS version, e.sign, e.recorded_at
+), adopted AS (
+    INSERT INTO usage_adoption (tenant, customer, seq, adopted_at, first_at, last_at)
+    SELECT $1, customer, seq, statement_timestamp(), min(recorded_at), max(recorded_at) FROM moved
+    GROUP BY customer, seq
 ), ids AS (
     UPDATE usage_id i SET customer = m.customer, seq = m.seq FROM moved m
     WHERE i.tenant = $1 AND i.source = m.source AND i.id = m.id AND m.version = 1 AND m.sign IS NULL

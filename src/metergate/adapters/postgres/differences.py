@@ -6,11 +6,15 @@ events say, what is kept, and how many differences there are in all.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 from metergate.adapters.postgres import quantities as sql
 from metergate.app.reconcile import DIFFERENCES_MOST
 
 _END = f"ORDER BY 1, 2 LIMIT {DIFFERENCES_MOST}"
 _HERE = "BETWEEN $2 AND $3"
+_QUARTER_OF_PIECE = sql.QUARTER.replace("e.counted_at", "r.quarter")
 
 # Customers whose rollups wait for the next use after a catalog change are left out of the comparison, and so is
 # what is left of meters that are gone: one that comes back under the same name is made anew.
@@ -26,10 +30,115 @@ _METER = """(SELECT $6::text AS aggregation, $7::text AS value, $8::text::jsonb 
     $10::boolean AS allow_negative) m"""
 
 
-def _owned(columns: str, pools: bool) -> str:
-    """Events with for whom they count: the customer, and the pool that this one was in."""
-    mine = f"SELECT customer AS owner, {columns} FROM usage_event WHERE tenant = $1 AND customer {_HERE}"
-    return mine + (f" UNION ALL {mine.replace('customer', 'pool')}" if pools else "")
+def _owned(columns: str, pools: bool, whole: bool = False) -> str:
+    """Events with for whom they count, the customer and the pool that it was in, of a range or the whole tenant."""
+    mine = f"SELECT {{0}} AS owner, {{1}} AS own, {columns} FROM usage_event WHERE tenant = $1 AND {{0}} {{2}}"
+    return mine.format("customer", "true", _HERE if not whole else "IS NOT NULL") + (
+        f" UNION ALL {mine.format('pool', 'false', _HERE)}" if pools else ""
+    )
+
+
+# Ids recorded in the last ten minutes of a month stand in the next month's slice too (see `partitions.slices`), and
+# are remembered for as long as that. $1 tenant, $2 the first slice that there is.
+def _remembered(since: str) -> str:
+    return f"version IS NULL AND sign IS NULL AND recorded_at >= {since}::timestamptz - interval '10 minutes'"
+
+
+_HASH = "hashtextextended(id, hashtextextended(source, 0))"
+_FIRST = f"tenant = $1 AND {_remembered('$2')}"
+# Two slices hold it.
+_TWICE = """recorded_at >= $2 AND date_trunc('month', recorded_at, 'UTC')
+    <> date_trunc('month', recorded_at + interval '10 minutes', 'UTC')"""
+# Sums of hashes: the ids are those of the events where they are alike, but once in 2^64.
+ID_SUMS = f"""
+SELECT coalesce((SELECT sum({_HASH}) FROM usage_id WHERE tenant = $1), 0), coalesce((
+    SELECT sum({_HASH}) FROM generate_series($2::timestamptz, now() + interval '32 days', interval '1 month') border
+    JOIN usage_event ON recorded_at >= $2 AND recorded_at >= border - interval '10 minutes' AND recorded_at < border
+    WHERE tenant = $1 AND version IS NULL AND sign IS NULL), 0)"""
+EVENT_SUM = f"SELECT coalesce(sum({_HASH}), 0) FROM usage_event WHERE {_FIRST}"
+
+# What stands for a count beside a sum, so that both are compared as one figure.
+_COUNT = 982_451_653
+_TYPES = ("text", "text", "text", "text", "text", "numeric", "boolean", "text[]")
+
+
+class Measure(NamedTuple):
+    """What makes a difference to a statement: how many dimensions, whether events are only counted, and whether values
+    are scaled."""
+
+    dimensions: int
+    counts: bool
+    scaled: bool
+
+
+def _weight(alias: str, quarter: str, labels: str, measure: Measure, dimensions: str) -> str:
+    """A number for the key of a rollup within its customer, never 0."""
+    key = f"hashtextextended({alias}.subject, timestamp_hash_extended({quarter} AT TIME ZONE 'UTC', 0))"
+    for number in range(1, measure.dimensions + 1):
+        key = f"hashtextextended(coalesce({labels} ->> ({dimensions}::text[])[{number}], ''), {key})"
+    return f"(({key} >> 32) | 1)"
+
+
+def suspects(measures: Sequence[Measure], pools: bool, closed: bool, ids: bool) -> str:
+    """For each of the measures, whether its rollups are other than the events say, and the sum of the events' ids.
+
+    Each key of a rollup has a random weight. Weighted sums over events and over rollups are compared by customer: they
+    are alike where all rollups are right, and but once in 2^32 where two errors could make up for each other. So one
+    pass over the events does for many measures, and for the ids, in no more memory than the customers need. $4 is the
+    first slice of ids; the eight parameters of each measure follow.
+    """
+    told: list[str] = []
+    kept: list[str] = []
+    balances: list[str] = []
+    for number, measure in enumerate(measures):
+        name, type_, *constants, dimensions = (f"${5 + 8 * number + place}" for place in range(8))
+        value = _of_constants(constants, measure)
+        weight = _weight("e", sql.QUARTER, "e.labels", measure, dimensions)
+        signed = f"(CASE WHEN e.sign < 0 THEN -{weight} ELSE {weight} END)"
+        if measure.counts:
+            value = f"CASE WHEN {value} IS NOT NULL THEN {signed} END"
+        else:
+            value = f"({value} + {_COUNT}) * {signed}"
+        told.append(f"sum(CASE WHEN e.type = {type_} THEN {value} END) AS p{number}")
+        of_rollup = "r.count" if measure.counts else f"(r.sum + r.count * {_COUNT})"
+        for quarter, into in (("r.quarter", kept), (_QUARTER_OF_PIECE, balances)):
+            weighed = f"{of_rollup} * {_weight('r', quarter, 'r.dimensions', measure, dimensions)}"
+            into.append(f"sum(CASE WHEN r.measure = {name} THEN {weighed} END) AS p{number}")
+    columns = "type, counted_at, recorded_at, subject, source, id, amount, values, labels, sign, version"
+    told.append(f"sum(CASE WHEN e.own AND {_remembered('$4')} THEN {_HASH} END) AS ids" if ids else "0 AS ids")
+    rolled = f"FROM {{}} r WHERE r.tenant = $1 AND r.customer {_HERE} {{}} GROUP BY 1"
+    typed = [f"${5 + place}::{_TYPES[place % 8]} AS c{place}" for place in range(8 * len(measures))] or ["true AS none"]
+    closed_too = "+ coalesce(b.p{0}, 0) " if closed else ""
+    differs = [
+        f"coalesce(bool_or(c.customer IS NOT NULL AND coalesce(t.p{place}, 0) {closed_too.format(place)}"
+        f"<> coalesce(k.p{place}, 0)), false)"
+        for place in range(len(measures))
+    ]
+    return f"""
+WITH {_CURRENT}, parameters AS (  -- what some measures leave out has a type all the same
+    SELECT $4::timestamptz AS first_slice, {", ".join(typed)}
+), told AS (
+    SELECT owner AS customer, {", ".join(told)} FROM ({_owned(columns, pools, ids)}) e GROUP BY 1
+), kept AS (
+    SELECT {", ".join(["customer", *kept])} {rolled.format("usage_rollup", "")}
+), balances AS (
+    SELECT {", ".join(["customer", *balances])} {rolled.format("usage_closed", f"AND r.month IN {sql.DROPPED}")}
+)
+SELECT ARRAY[{", ".join(differs)}]::boolean[], coalesce(sum(t.ids), 0)
+FROM told t FULL JOIN kept k USING (customer)
+{"FULL JOIN balances b USING (customer)" if closed else ""} LEFT JOIN current c USING (customer)"""
+
+
+def _of_constants(constants: Sequence[str], measure: Measure) -> str:
+    """What an event adds to the measure of these parameters."""
+    aggregation, value, filters, scale, negative = constants
+    found = sql.CONTRIBUTION if measure.scaled else sql.CONTRIBUTION.replace(" * m.scale", "")
+    for column, parameter in (
+        ("m.aggregation", f"{aggregation}::text"), ("m.value", f"{value}::text"), ("m.scale", f"{scale}::numeric"),
+        ("m.filters", f"{filters}::text::jsonb"), ("m.allow_negative", f"{negative}::boolean"),
+    ):  # fmt: skip
+        found = found.replace(column, parameter)
+    return found
 
 
 def rollups(dimensions: int, pools: bool, closed: bool) -> str:
@@ -42,10 +151,10 @@ def rollups(dimensions: int, pools: bool, closed: bool) -> str:
     told = ", ".join(f"{name}, d{place}" for place, name in enumerate(names))
     one = "CASE WHEN e.sign < 0 THEN -1 ELSE 1 END"
     value = f"CASE WHEN e.sign < 0 THEN -{sql.CONTRIBUTION} ELSE {sql.CONTRIBUTION} END"
-    quarter = sql.QUARTER.replace("e.counted_at", "r.quarter")
+    summed = "CASE WHEN $6::text = 'count' THEN r.count ELSE r.sum END"
     balances = f"""
         UNION ALL
-        SELECT r.customer, {quarter}, r.subject, false{of_rollup}, r.count, r.sum FROM usage_closed r
+        SELECT r.customer, {_QUARTER_OF_PIECE}, r.subject, false{of_rollup}, r.count, {summed} FROM usage_closed r
         WHERE r.tenant = $1 AND r.customer {_HERE} AND r.measure = $4 AND r.month IN {sql.DROPPED}"""
     return f"""
 WITH {_CURRENT}, differing AS (
@@ -55,7 +164,7 @@ WITH {_CURRENT}, differing AS (
         FROM ({_owned(columns, pools)}) e, {_METER} WHERE e.type = $5
         UNION ALL
         SELECT r.customer, r.quarter, r.subject, r.dimensions - $11::text[] <> '{{}}' OR NOT r.dimensions ?& $11::text[]
-            {of_rollup}, -r.count, -r.sum
+            {of_rollup}, -r.count, -{summed}
         FROM usage_rollup r WHERE r.tenant = $1 AND r.customer {_HERE} AND r.measure = $4
         {balances if closed else ""}
     ) parts WHERE sum IS NOT NULL
@@ -88,8 +197,8 @@ WHERE (coalesce(t.count, 0), coalesce(t.sum, 0), t.min, t.max, t.last_at, t.last
 {_END}"""
 
 
-# A counter is what the rollups of its window's whole quarter hours say, which are compared themselves, and the events at
-# its edges; of what is made of the events, what those say.
+# A counter is what the rollups of its window's whole quarter hours say, which are compared themselves, and the events
+# at its edges; of what is made of the events, what those say.
 _COUNTERS = f"""
 WITH {_CURRENT}
 SELECT k.customer, k.meter || ' ' || k.filter || ' from ' || k.start_at, s.quantity::text, k.used::text,
@@ -98,13 +207,31 @@ FROM (
     SELECT u.*, CASE WHEN up < down THEN up ELSE end_at END AS inner_start,
         CASE WHEN up < down THEN down ELSE end_at END AS inner_end
     FROM usage_counter u CROSS JOIN LATERAL (
-        SELECT date_bin('15 minutes', start_at + interval '899.999999 seconds', timestamptz '1970-01-01 00:00+00') AS up,
-            date_bin('15 minutes', end_at, timestamptz '1970-01-01 00:00+00') AS down
+        SELECT date_bin('15 minutes', start_at + interval '899.999999 seconds', to_timestamp(0)) AS up,
+            date_bin('15 minutes', end_at, to_timestamp(0)) AS down
     ) q WHERE tenant = $1 AND customer {_HERE}
 ) k JOIN current c USING (tenant, customer)
 JOIN meter known ON known.tenant = k.tenant AND known.name = k.meter
 CROSS JOIN LATERAL (SELECT {sql.QUANTITY} AS quantity OFFSET 0) s
 WHERE s.quantity <> k.used
+{_END}"""
+
+_SAMPLES = sql.standing("k.start_at", "k.end_at")
+# How many events of each value stand in the windows of UNIQUE counters.
+_VALUES = f"""
+WITH {_CURRENT}
+SELECT k.customer, k.meter || ' ' || k.filter || ' from ' || k.start_at || ': ' || d.item, d.told::text, d.kept::text,
+    count(*) OVER ()
+FROM usage_counter k JOIN current c USING (tenant, customer)
+JOIN meter known ON known.tenant = k.tenant AND known.name = k.meter AND known.aggregation = 'unique'
+CROSS JOIN LATERAL (
+    SELECT coalesce(t.item, v.value) AS item, t.number AS told, v.number AS kept
+    FROM (SELECT item, sum(count) AS number FROM ({_SAMPLES}) s GROUP BY item) t FULL JOIN (
+        SELECT value, number FROM counter_value WHERE tenant = k.tenant AND customer = k.customer AND meter = k.meter
+            AND end_at = k.end_at AND start_at = k.start_at AND subject = k.subject AND filter = k.filter
+    ) v ON v.value = t.item
+) d
+WHERE d.told IS DISTINCT FROM d.kept
 {_END}"""
 
 _MATCHING = f"""e.meter = k.meter AND e.counted_at >= k.start_at AND e.counted_at < k.end_at
@@ -200,9 +327,27 @@ WHERE a.tenant = $1 AND g.held > greatest(a.granted - k.used, 0)
     AND EXISTS (SELECT FROM plan_limit WHERE tenant = a.tenant AND meter = a.meter AND kind = 'grants')
 {_END}"""
 
+# Of an event that was corrected one row stands, or none; and where its newest version says. The row may be gone with
+# its month.
+_VERSIONS = f"""
+SELECT v.customer, v.id || ' version ' || v.version, s.stand::text, ((v.kind <> 'void')::int)::text, count(*) OVER ()
+FROM (
+    SELECT DISTINCT ON (source, id) * FROM usage_version WHERE tenant = $1 ORDER BY source, id, version DESC
+) v
+CROSS JOIN LATERAL (
+    SELECT coalesce(sum(coalesce(e.sign, 1)), 0) AS stand FROM usage_event e
+    WHERE e.tenant = v.tenant AND e.customer = v.customer AND e.counted_at = v.counted_at AND e.source = v.source
+        AND e.id = v.id AND coalesce(e.pool, '') = v.pool AND coalesce(e.version, 1) = v.content
+) s
+WHERE v.customer {_HERE} AND s.stand <> (v.kind <> 'void')::int
+    AND (s.stand > 0 OR NOT EXISTS (SELECT FROM event_month WHERE state = 'dropped'))
+{_END}"""
+
 # Those that need nothing but the tenant and the customers.
 KINDS = (
     ("counter", _COUNTERS),
+    ("value", _VALUES),
+    ("version", _VERSIONS),
     ("held", _HELD),
     ("hold", _HOLDS),
     ("grant", _GRANTS),
@@ -210,17 +355,7 @@ KINDS = (
     ("left", _LEFT),
 )
 
-# Ids recorded in the last ten minutes of a month stand in the next month's slice too (see `partitions.slices`), and
-# are remembered for as long as that. $1 tenant, $2 the first slice that there is.
-_SINCE = "($2::timestamptz - interval '10 minutes')"
-_HASH = "hashtextextended(source || E'\\x1f' || id, 0)"
-_FIRST = f"tenant = $1 AND version IS NULL AND sign IS NULL AND recorded_at >= {_SINCE}"
-# Two slices hold it.
-_TWICE = """recorded_at >= $2 AND date_trunc('month', recorded_at, 'UTC')
-    <> date_trunc('month', recorded_at + interval '10 minutes', 'UTC')"""
-# Nothing can be wrong with ids where their number and the exclusive or of their hashes are those of the events: this
-# needs a pass over both, and no memory.
-SAME_IDS = f"""
+IDS = f"""
 SELECT e.number + t.number = i.number AND coalesce(e.hash # t.hash, 0) = coalesce(i.hash, 0) FROM
     (SELECT count(*) AS number, coalesce(bit_xor({_HASH}), 0) AS hash FROM usage_event WHERE {_FIRST}) e,
     (SELECT count(*) AS number, coalesce(bit_xor({_HASH}), 0) AS hash FROM usage_event WHERE {_FIRST} AND {_TWICE}) t,

@@ -41,9 +41,11 @@ SELECT l.tenant, l.plan, l.name, m.aggregation, l.kind, l.period, l.length FROM 
 JOIN meter m ON m.tenant = l.tenant AND m.name = l.meter
 WHERE m.aggregation IN ('unique', 'percentile', 'level') ORDER BY 1, 2, 3"""
 
+# Where only COUNT meters read a measure, the values themselves are not summed up.
+_SUMMED = "CASE WHEN m.aggregation = 'count' THEN m.measure || ':count' ELSE m.measure END"
 _TENANTS = """
 INSERT INTO closed_month (tenant, month, first_at, last_at, events, waiting, measures, extremes)
-SELECT e.*, ARRAY(SELECT measure FROM meter m WHERE m.tenant = e.tenant AND m.leads ORDER BY 1),
+SELECT e.*, ARRAY(SELECT {summed} FROM meter m WHERE m.tenant = e.tenant AND m.leads ORDER BY 1),
     ARRAY(SELECT measure FROM meter m WHERE m.tenant = e.tenant AND m.leads AND m.extremes ORDER BY 1)
 FROM (
     SELECT tenant, $1::date, min(counted_at), max(counted_at), count(*), count(*) FILTER (WHERE customer = '')
@@ -88,10 +90,11 @@ def _close(partition: str) -> str:
 
 
 _STANDS = "SELECT state <> 'begun' AND changes = 0 FROM event_month WHERE month = $1 FOR UPDATE"
-_OUTGROWN = """
+_OUTGROWN = f"""
 SELECT EXISTS (
     SELECT FROM closed_month c JOIN meter m ON m.tenant = c.tenant AND m.leads
-    WHERE c.month = $1 AND (m.measure <> ALL (c.measures) OR m.extremes AND m.measure <> ALL (c.extremes)))"""
+    WHERE c.month = $1 AND (m.measure <> ALL (c.measures) AND {_SUMMED} <> ALL (c.measures)
+        OR m.extremes AND m.measure <> ALL (c.extremes)))"""
 # A commit's rows may be seen up to a minute after the instant that they carry.
 _TAKEN_BACK_SINCE = """
 SELECT count(*) FROM {table} e JOIN closed_month c ON c.tenant = e.tenant AND c.month = $1 AND c.extremes <> '{{}}'
@@ -164,7 +167,7 @@ class _HeldMonths:
     async def close(self, month: date) -> None:
         """See `app.retention.Months`."""
         partition = partition_of(month)
-        await self._execute(_TENANTS.format(partition=partition), month)
+        await self._execute(_TENANTS.format(partition=partition, summed=_SUMMED), month)
         await self._execute("DROP TABLE IF EXISTS taken_back")
         await self._execute("CREATE TEMP TABLE taken_back (LIKE usage_event)")
         if await self._connection.fetchval("SELECT EXISTS (SELECT FROM meter WHERE extremes)"):

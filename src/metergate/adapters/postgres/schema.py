@@ -9,6 +9,7 @@ from sqlalchemy import (
     Date,
     DateTime,
     Integer,
+    Integer,
     LargeBinary,
     MetaData,
     Numeric,
@@ -492,6 +493,16 @@ versions = Table(
     Column("digest", LargeBinary, nullable=False),
     _words("unmatched"),
     _words("backfill"),
+)
+adoptions = Table(
+    "usage_adoption",
+    metadata,
+    _text("tenant", key=True),
+    _text("customer", key=True),
+    Column("seq", BigInteger, primary_key=True),
+    Column("adopted_at", Instant, nullable=False),
+    Column("first_at", Instant, nullable=False),
+    Column("last_at", Instant, nullable=False),
 )
 backfills = Table(
     "backfill",

@@ -45,6 +45,11 @@ SELECT coalesce(sum(e.reserved), 0), coalesce(sum(e.leased), 0), coalesce(sum(e.
 WHERE e.tenant = $1 AND (e.customer = $2 OR e.pool = $2 AND e.pool <> '') AND e.meter = {meter}
     AND e.counted_at >= {start} AND e.counted_at < {end} AND e.reserved + e.leased + e.forfeited > 0 {only}"""
 
+# Events that waited for their customer were not known as its own before they were adopted.
+_RECORDED = """AND recorded_at <= {at} AND NOT EXISTS (
+            SELECT FROM usage_adoption a WHERE a.tenant = $1 AND a.customer = usage_event.customer
+                AND a.seq = usage_event.seq AND a.adopted_at > {at})"""
+
 # What is kept of a row of the answer beside its number of events: value, instant, tie key, moment.
 _NONE = "NULL::timestamptz AS at, NULL::text AS key, NULL::numeric AS moment"
 _LAST = """(array_agg({0} ORDER BY {1} DESC, {2} DESC) FILTER (WHERE {1} IS NOT NULL))[1]"""
@@ -312,7 +317,7 @@ GROUP BY 1, 2 LIMIT {self._add(query.most)}"""
         if known.seq is not None:
             more = f"AND seq <= {self._add(known.seq)}"
         else:
-            more = "" if known.at is None else f"AND recorded_at <= {self._add(known.at)}"
+            more = "" if known.at is None else _RECORDED.format(at=self._add(known.at))
         asked = [
             f"SELECT * FROM usage_event WHERE tenant = $1 AND {who} = $2 "
             f"AND counted_at >= {self._add(start)} AND counted_at < {self._add(end)} {more}"

@@ -35,6 +35,14 @@ _OLD_HOLDS = """
 DELETE FROM hold WHERE end_at < now() - :age * interval '1 microsecond' - interval '7 days'
     AND reserved = 0 AND leased = 0 AND forfeited = 0"""
 _AT_ONCE = 10_000
+# Of months that are over nothing is new but for a while.
+_BLOCK_RANGES = """
+SELECT i.indexrelid::regclass::text FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+JOIN pg_class t ON t.oid = i.indrelid JOIN pg_am a ON a.oid = c.relam
+WHERE a.amname = 'brin' AND c.relkind = 'i' AND i.indisvalid AND t.relnamespace = 'public'::regnamespace
+    AND (NOT t.relispartition OR right(t.relname, 7) IN (
+        to_char(now() AT TIME ZONE 'UTC', 'YYYY_MM'), to_char(now() AT TIME ZONE 'UTC' - interval '1 day', 'YYYY_MM')))
+ORDER BY 1"""
 _OLD_REQUESTS = "DELETE FROM request WHERE created_at < now() - interval '7 days'"
 
 
@@ -58,8 +66,19 @@ class Upkeep:
                 await connection.execute(text(_OLD_HOLDS), {"age": self._accept_age})
             while await self._some_old_counters() == _AT_ONCE:
                 pass
+            await self._summarize()
             while await self._some_old_values():
                 pass
+
+    async def _summarize(self) -> None:
+        """Brings the block range indexes of what is appended up to the newest pages: what they do not know is read."""
+        async with self._engine.connect() as connection:
+            names = (await connection.execute(text(_BLOCK_RANGES))).scalars().all()
+        for name in names:
+            async with self._engine.begin() as connection:
+                await connection.execute(
+                    text("SELECT brin_summarize_new_values(CAST(:name AS regclass))"), {"name": name}
+                )
 
     async def _some_old_counters(self) -> int:
         async with self._engine.begin() as connection:

@@ -31,10 +31,17 @@ SELECT h.tenant, h.customer, h.seq FROM unnest($1::text[], $2::text[]) AS q(tena
 CROSS JOIN LATERAL (SELECT * FROM customer_head WHERE tenant = q.tenant AND customer = q.customer OFFSET 0) h"""
 
 # A commit's rows of one event are told apart by version, and what takes one back comes before what stands in its place.
+# Events that waited for their customer came to it when they were adopted.
 _ROWS = f"""
-SELECT {EVENT} FROM usage_event e
-WHERE e.tenant = $1 AND e.customer = $2 AND e.seq > $3 AND e.recorded_at >= $5 AND e.recorded_at < $6
-ORDER BY e.seq, e.source, e.id, e.version NULLS FIRST, e.sign LIMIT $7 OFFSET $4"""
+SELECT * FROM (
+    SELECT {EVENT} FROM usage_event e
+    WHERE e.tenant = $1 AND e.customer = $2 AND e.seq > $3 AND e.recorded_at >= $5 AND e.recorded_at < $6
+        AND NOT EXISTS (SELECT FROM usage_adoption WHERE tenant = $1 AND customer = $2 AND seq = e.seq)
+    UNION ALL
+    SELECT {EVENT} FROM usage_adoption a JOIN usage_event e
+        ON e.tenant = $1 AND e.customer = $2 AND e.seq = a.seq AND e.recorded_at BETWEEN a.first_at AND a.last_at
+    WHERE a.tenant = $1 AND a.customer = $2 AND a.seq > $3 AND a.adopted_at >= $5 AND a.adopted_at < $6
+) e ORDER BY seq, source, id, version, sign LIMIT $7 OFFSET $4"""
 
 _SPAN = "SELECT created_at, now() FROM customer WHERE tenant = $1 AND customer = $2"
 _FIRST_FROM = """
@@ -75,7 +82,8 @@ class PostgresWatch:
             async with self._engine.connect() as pooled:
                 connection = await driver(pooled)
                 created, now = await connection.fetchrow(_SPAN, tenant, customer)
-                latest, low, high = created, EARLIEST, min(now, LATEST)
+                latest: int = created
+                low, high = EARLIEST, min(now, LATEST)
                 while high - low > MINUTE:
                     middle = (low + high) // 2
                     found = await connection.fetchrow(_FIRST_FROM, tenant, customer, middle)

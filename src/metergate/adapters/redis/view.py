@@ -134,6 +134,23 @@ class RedisView:
             if int(seq) >= at_least.get(key.customer, 0):
                 seen[place] = one
 
+    async def stored(
+        self, tenant: str, catalog_version: int, keys: Sequence[CounterKey]
+    ) -> tuple[dict[str, int], dict[CounterKey, Figures]]:
+        """See `app.reconcile.ViewReader`."""
+        if not self.up:
+            raise ViewUnavailableError("not connected")
+        commands = [("HMGET", self._key(tenant, catalog_version, key.customer), "seq", _field(key)) for key in keys]
+        answers = await self._reading.call(commands) if commands else []
+        seqs: dict[str, int] = {}
+        found = {}
+        for key, (seq, value) in zip(keys, answers, strict=True):
+            if value is not None:
+                # Each is asked for on its own: what changed between the answers is of no one `seq`.
+                seqs[key.customer] = int(seq) if seqs.get(key.customer, int(seq)) == int(seq) else -1
+                found[key] = _seen(value).figures
+        return seqs, found
+
     async def publish(self, tenant: str, catalog_version: int, now: int, publications: Sequence[Publication]) -> bool:
         """See `app.ports.view.View`."""
         if not self.up:

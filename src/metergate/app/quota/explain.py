@@ -19,6 +19,7 @@ from metergate.domain.decision import Decision, total, without_figures
 from metergate.domain.errors import MetergateError, Reason
 from metergate.domain.period import Window
 from metergate.domain.quota import CounterKey, Figures, Kind, Limit
+from metergate.domain.retention import check_kept
 
 # Of a limit in a decision's id; one more stands there where there is a flag.
 _PARTS = 6
@@ -51,13 +52,15 @@ class ExplainDecision:
         """Works the decision out again, from events and from the history of holds up to its `seq`.
 
         Raises:
-            MetergateError: LEDGER_UNAVAILABLE.
+            MetergateError: EVENTS_DROPPED, LEDGER_UNAVAILABLE.
         """
         customer, seq, at, allowed, plan, limits = content
         catalog = await self._directory.catalog(principal.tenant)
         touches = [await self._touch(principal.tenant, customer, plan, catalog, limit) for limit in limits]
         asked = {touch.keys[-1]: Decimal(limit[4]) for touch, limit in zip(touches, limits, strict=True)}
         demand = Demand(customer, (), tuple(touches), asked)
+        for touch in touches:
+            _check_kept(catalog, touch)
         try:
             behind = [
                 await self._reader.behind(
@@ -102,6 +105,14 @@ class ExplainDecision:
 
 def _flags(limit: Sequence[Any]) -> int:
     return limit[_PARTS] if len(limit) > _PARTS else 0
+
+
+def _check_kept(catalog: Catalog, touch: Touch) -> None:
+    """The figures of then are made of the events."""
+    meter = catalog.meter_of.get(touch.limit.meter)
+    if meter is not None and catalog.closed:
+        borders = [touch.windows[0].start, touch.windows[-1].end]
+        check_kept(catalog.closed, meter, borders, f"what limit {touch.limit.name!r} held then is told by the events")
 
 
 def _confirmed(

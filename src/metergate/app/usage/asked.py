@@ -14,6 +14,7 @@ from metergate.domain.errors import MetergateError, Reason, invalid
 from metergate.domain.meter import Meter
 from metergate.domain.period import Period, Window
 from metergate.domain.summary import Projecting
+from metergate.domain.retention import ClosedMonth
 from metergate.domain.usage import MAX_LABEL_VALUE, check_text
 
 POINTS_MOST = 10_000  # in one series
@@ -46,7 +47,8 @@ class SummaryRequest:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request with its defaults: `projected` is the range to look ahead to the end of, where that is asked for."""
+    """A request with its defaults: `projected` is the range to look ahead to the end of, where that is asked for, and
+    `closed` are months of which there are no events any more."""
 
     request: SummaryRequest
     customer: str
@@ -55,6 +57,7 @@ class Asked:
     window: Window
     pieces: list[Window]
     projected: Window | None
+    closed: tuple[ClosedMonth, ...] = ()
 
 
 def asked(request: SummaryRequest, customer: Customer, catalog: Catalog) -> Asked:
@@ -75,7 +78,7 @@ def asked(request: SummaryRequest, customer: Customer, catalog: Catalog) -> Aske
     window = _window(request, time_zone, now)
     pieces = _pieces(window, request.granularity, time_zone)
     projected = _projected(request, window, time_zone, now) if request.projection else None
-    return Asked(request, customer.id, _meters(catalog, request), time_zone, window, pieces, projected)
+    return Asked(request, customer.id, _meters(catalog, request), time_zone, window, pieces, projected, catalog.closed)
 
 
 def _meters(catalog: Catalog, request: SummaryRequest) -> list[Meter]:

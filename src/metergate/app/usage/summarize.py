@@ -8,7 +8,7 @@ from decimal import Decimal
 from metergate.app.catch_up import CatchUp
 from metergate.app.directory import Directory
 from metergate.app.ports.ledger import Ledger, LedgerUnavailableError, OutcomeUnknownError
-from metergate.app.ports.readers import Found, Known, TooManyEventsError, UsageReader, UsageSnapshot
+from metergate.app.ports.readers import Found, Known, SummaryQuery, TooManyEventsError, UsageReader, UsageSnapshot
 from metergate.app.stores import Customer
 from metergate.app.usage.asked import CELLS_MOST, Asked, SummaryRequest, asked
 from metergate.app.usage.look_up import Group, GroupKey, Look, is_empty, look_up, nothing
@@ -20,6 +20,7 @@ from metergate.domain.meter import Meter
 from metergate.domain.period import Window
 from metergate.domain.quantity import ZERO
 from metergate.domain.quota import Figures
+from metergate.domain.retention import check_kept
 from metergate.domain.summary import Projecting
 
 SUBJECT = "subject"  # to group and filter by, as if it were a dimension
@@ -79,7 +80,7 @@ class SummarizeUsage:
 
         Raises:
             MetergateError: SUBJECT_NOT_FOUND, CUSTOMER_NOT_FOUND, METER_NOT_FOUND, FIELD_INVALID,
-                TOO_MANY_POINTS, TOO_EXPENSIVE, LEDGER_UNAVAILABLE.
+                TOO_MANY_POINTS, TOO_EXPENSIVE, EVENTS_DROPPED, LEDGER_UNAVAILABLE.
         """
         tenant = principal.tenant
         customer = await self._customer(tenant, request)
@@ -212,6 +213,8 @@ class _Answering:
         return look.groups(await self._find(look)), nothing(look)
 
     async def _find(self, look: Look) -> list[Found]:
+        if self._question.closed:
+            _check_kept(self._question, look.query)
         try:
             return await self._snapshot.find(look.query)
         except TooManyEventsError as error:
@@ -229,6 +232,16 @@ class _Answering:
         return MetergateError(
             Reason.TOO_EXPENSIVE, message, {"field": field, "meter": meter.name, "maximum": str(most)}
         )
+
+
+def _check_kept(question: Asked, query: SummaryQuery) -> None:
+    """Closing balances stand for events that were dropped, but they do not tell everything."""
+    why = "" if query.known.everything else "what was known then is told by the events"
+    for label in (*query.group_by, *query.filters):
+        if label not in query.meter.dimensions and label != SUBJECT:
+            why = f"label {label!r} is no dimension of meter {query.meter.name!r}"
+    borders = [*(piece.start for piece in query.pieces), query.pieces[-1].end]
+    check_kept(question.closed, query.meter, borders, why)
 
 
 def _labels(request: SummaryRequest, group: GroupKey) -> dict[str, str]:

@@ -134,7 +134,7 @@ def _page(rows: list[RecordedEvent], position: Position, end: int, head: int) ->
     stretch = max(position.stretch // 2, period.SECOND)
     whole = [row for row in rows if row.seq < last]
     if whole:
-        return whole, Position(whole[-1].seq, whole[-1].recorded_at, 0, stretch)
+        return whole, Position(whole[-1].seq, max(whole[-1].recorded_at, position.since), 0, stretch)
     return rows[:PAGE], Position(position.seq, position.since, position.skip + PAGE, stretch)
 
 

@@ -131,6 +131,7 @@ _CORRECTION = (
     _short("request_id", most=64),
 )
 RULES: dict[str, tuple[Rule, ...]] = {
+    "ReconcileUsage": (_short("customer"),),
     "RecordUsage": (_required("event"),),
     "BatchRecordUsage": (_batch("events"),),
     "GetUsageSummary": (

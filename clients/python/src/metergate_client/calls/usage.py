@@ -112,6 +112,7 @@ def usage(
         InvalidArgument: The range or a name is wrong, or there would be too many points.
         FailedPrecondition: Too many events would have to be read; the message says what to do (TOO_EXPENSIVE).
     """
+    asked = filters or {}
     request = usage_pb2.GetUsageSummaryRequest(
         customer=customer,
         subject=subject,
@@ -121,7 +122,10 @@ def usage(
         granularity=to_pb_word(usage_pb2.Granularity, "GRANULARITY_", granularity),
         time_zone=time_zone,
         group_by=_names(group_by),
-        filters_any={label: usage_pb2.LabelValues(values=_names(one)) for label, one in (filters or {}).items()},
+        filters={label: one for label, one in asked.items() if isinstance(one, str)},
+        filters_any={
+            label: usage_pb2.LabelValues(values=one) for label, one in asked.items() if not isinstance(one, str)
+        },
         token=token,
         top=top,
         compare=compare,

@@ -409,3 +409,58 @@ class GetUsageHistoryResponse(_message.Message):
     versions: _containers.RepeatedCompositeFieldContainer[UsageVersion]
     next_page_token: str
     def __init__(self, versions: _Optional[_Iterable[_Union[UsageVersion, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class ReconcileUsageRequest(_message.Message):
+    __slots__ = ("customer", "repair_view", "rebuild", "page_token")
+    CUSTOMER_FIELD_NUMBER: _ClassVar[int]
+    REPAIR_VIEW_FIELD_NUMBER: _ClassVar[int]
+    REBUILD_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    customer: str
+    repair_view: bool
+    rebuild: bool
+    page_token: str
+    def __init__(self, customer: _Optional[str] = ..., repair_view: _Optional[bool] = ..., rebuild: _Optional[bool] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class UsageDifference(_message.Message):
+    __slots__ = ("kind", "customer", "what", "expected", "kept")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    CUSTOMER_FIELD_NUMBER: _ClassVar[int]
+    WHAT_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_FIELD_NUMBER: _ClassVar[int]
+    KEPT_FIELD_NUMBER: _ClassVar[int]
+    kind: str
+    customer: str
+    what: str
+    expected: str
+    kept: str
+    def __init__(self, kind: _Optional[str] = ..., customer: _Optional[str] = ..., what: _Optional[str] = ..., expected: _Optional[str] = ..., kept: _Optional[str] = ...) -> None: ...
+
+class ReconcileUsageResponse(_message.Message):
+    __slots__ = ("differences", "counts", "customers", "last_customer", "as_of", "view_compared", "repaired", "rebuilt", "next_page_token")
+    class CountsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    DIFFERENCES_FIELD_NUMBER: _ClassVar[int]
+    COUNTS_FIELD_NUMBER: _ClassVar[int]
+    CUSTOMERS_FIELD_NUMBER: _ClassVar[int]
+    LAST_CUSTOMER_FIELD_NUMBER: _ClassVar[int]
+    AS_OF_FIELD_NUMBER: _ClassVar[int]
+    VIEW_COMPARED_FIELD_NUMBER: _ClassVar[int]
+    REPAIRED_FIELD_NUMBER: _ClassVar[int]
+    REBUILT_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    differences: _containers.RepeatedCompositeFieldContainer[UsageDifference]
+    counts: _containers.ScalarMap[str, int]
+    customers: int
+    last_customer: str
+    as_of: _timestamp_pb2.Timestamp
+    view_compared: bool
+    repaired: int
+    rebuilt: _containers.RepeatedScalarFieldContainer[str]
+    next_page_token: str
+    def __init__(self, differences: _Optional[_Iterable[_Union[UsageDifference, _Mapping]]] = ..., counts: _Optional[_Mapping[str, int]] = ..., customers: _Optional[int] = ..., last_customer: _Optional[str] = ..., as_of: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., view_compared: _Optional[bool] = ..., repaired: _Optional[int] = ..., rebuilt: _Optional[_Iterable[str]] = ..., next_page_token: _Optional[str] = ...) -> None: ...

@@ -75,6 +75,11 @@ class UsageServiceStub:
                 request_serializer=metergate_dot_v1_dot_usage__pb2.WatchUsageRequest.SerializeToString,
                 response_deserializer=metergate_dot_v1_dot_usage__pb2.WatchUsageResponse.FromString,
                 _registered_method=True)
+        self.ReconcileUsage = channel.unary_unary(
+                '/metergate.v1.UsageService/ReconcileUsage',
+                request_serializer=metergate_dot_v1_dot_usage__pb2.ReconcileUsageRequest.SerializeToString,
+                response_deserializer=metergate_dot_v1_dot_usage__pb2.ReconcileUsageResponse.FromString,
+                _registered_method=True)
 
 
 class UsageServiceServicer:
@@ -144,6 +149,15 @@ class UsageServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReconcileUsage(self, request, context):
+        """ReconcileUsage proves that what is kept of usage is what the events say: rollups, counters, ids, what holds keep and
+        what grants hold, and that the fast view says the same. Each call compares some customers, all of it in one snapshot
+        of the ledger; the page token goes on with the next ones. A call may take some seconds.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_UsageServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -186,6 +200,11 @@ def add_UsageServiceServicer_to_server(servicer, server):
                     servicer.WatchUsage,
                     request_deserializer=metergate_dot_v1_dot_usage__pb2.WatchUsageRequest.FromString,
                     response_serializer=metergate_dot_v1_dot_usage__pb2.WatchUsageResponse.SerializeToString,
+            ),
+            'ReconcileUsage': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReconcileUsage,
+                    request_deserializer=metergate_dot_v1_dot_usage__pb2.ReconcileUsageRequest.FromString,
+                    response_serializer=metergate_dot_v1_dot_usage__pb2.ReconcileUsageResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -405,6 +424,33 @@ class UsageService:
             '/metergate.v1.UsageService/WatchUsage',
             metergate_dot_v1_dot_usage__pb2.WatchUsageRequest.SerializeToString,
             metergate_dot_v1_dot_usage__pb2.WatchUsageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReconcileUsage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/metergate.v1.UsageService/ReconcileUsage',
+            metergate_dot_v1_dot_usage__pb2.ReconcileUsageRequest.SerializeToString,
+            metergate_dot_v1_dot_usage__pb2.ReconcileUsageResponse.FromString,
             options,
             channel_credentials,
             insecure,

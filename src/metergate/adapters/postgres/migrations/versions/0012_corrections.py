@@ -88,6 +88,7 @@ CREATE TABLE backfill_row (
 COMMENT ON TABLE backfill_row IS
     'an id of a backfill: with a type, an event to load; replaces = the version of a standing event to take back, which
     counts for the customer at stands_at; owner = for whom the content will count; made = the version that was made';
+CREATE INDEX backfill_row_owner ON backfill_row (tenant, backfill, state, owner);
 CREATE INDEX backfill_row_order ON backfill_row (tenant, backfill, state, customer, counted_at, source, id)
 """
 

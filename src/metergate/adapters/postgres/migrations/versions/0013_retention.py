@@ -13,6 +13,7 @@ CREATE TABLE event_month (
     state text NOT NULL,
     changes bigint NOT NULL DEFAULT 0,
     events bigint NOT NULL DEFAULT 0,
+    taken_back bigint NOT NULL DEFAULT 0,
     file text NOT NULL DEFAULT '',
     sha256 text NOT NULL DEFAULT '',
     begun_at timestamptz NOT NULL DEFAULT clock_timestamp(),
@@ -21,6 +22,8 @@ CREATE TABLE event_month (
 COMMENT ON TABLE event_month IS
     'months of recording whose events are being dropped or were: begun, exported, closed, dropped';
 COMMENT ON COLUMN event_month.changes IS 'statements that changed its events since it was begun: it must begin anew';
+COMMENT ON COLUMN event_month.taken_back IS
+    'how many rows that take back some of its time, recorded since about begun_at, the closing balances know of';
 CREATE TABLE closed_month (
     tenant text COLLATE "C" NOT NULL,
     month date NOT NULL,
