@@ -166,6 +166,19 @@ async def test_positions_of_any_age_work(start: Start, rng: random.Random) -> No
         assert [told.seq for told in found] == sorted(told.seq for told in found)
 
 
+async def test_p12_rows_that_were_dropped_are_not_passed_over_in_silence(one: Process) -> None:
+    await one.apply(Catalog((CALLS,)))
+    await one.add(event("1"))
+    await one.fetch("UPDATE customer SET created_at = $2 WHERE tenant = $1", TENANT, await one.now() - 100 * DAY)
+    await one.fetch("INSERT INTO event_month (month, state) VALUES (date_trunc('month', now())::date - 30, 'dropped')")
+    watchers, (seq, _) = Watchers(one), await oracle.seqs(one)
+    with pytest.raises(MetergateError) as refused:
+        await watchers.begin(0)
+    assert (refused.value.reason, refused.value.field) == (Reason.EVENTS_DROPPED, "after_seq")
+    await one.add(event("2"))
+    assert ids(await watchers.told(1, seq)) == ["2"]
+
+
 async def test_from_now_on_it_comes_within_a_second(one: Process) -> None:
     await one.apply(Catalog((CALLS,)))
     await one.add(event("before"))

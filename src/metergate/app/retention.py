@@ -48,11 +48,13 @@ class EventMonth(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """All months of which there are or were events, oldest first, and the limits that are made of events themselves."""
+    """All months of which there are or were events, oldest first, the limits that are made of events themselves, and
+    how many backfills are at work."""
 
     now: int
     months: list[EventMonth]
     limits: list[OpenLimit]
+    backfills: int
 
 
 class Months(Protocol):
@@ -169,6 +171,8 @@ class KeepRetention:
             return "events are kept for ever"
         if one.month >= keeps_until(standing.now, policy.events, policy.accept_age):
             return f"within {policy.events} months, or its ids are still known"
+        if standing.backfills:
+            return "a backfill is open, which may replace events"
         end = start_of(before(one.month, -1))
         limit = needed_by(standing.limits, end, standing.now, policy.accept_age)
         return f"limit {limit.name!r} of plan {limit.plan!r} counts its events" if limit else ""

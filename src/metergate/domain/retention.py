@@ -95,12 +95,23 @@ def check_kept(closed: Sequence[ClosedMonth], meter: Meter, borders: Sequence[in
             continue
         why = events_because or _lacking(month, meter, borders)
         if why:
-            since = max(one.last for one in closed) + 1
-            raise MetergateError(
-                Reason.EVENTS_DROPPED,
-                f"{why}, and the events up to {period.to_text(since)} were dropped: ask from there on",
-                {"meter": meter.name, "kept_since": period.to_text(since)},
-            )
+            raise _dropped(closed, why, meter=meter.name)
+
+
+def check_events(closed: Sequence[ClosedMonth], start: int, end: int, why: str) -> None:
+    """Refuses what needs all events between two instants.
+
+    Raises:
+        MetergateError: EVENTS_DROPPED.
+    """
+    if any(month.first < end and month.last >= start for month in closed):
+        raise _dropped(closed, why)
+
+
+def _dropped(closed: Sequence[ClosedMonth], why: str, **metadata: str) -> MetergateError:
+    since = period.to_text(max(one.last for one in closed) + 1)
+    message = f"{why}, and events up to {since} were dropped: ask from there on"
+    return MetergateError(Reason.EVENTS_DROPPED, message, {**metadata, "kept_since": since})
 
 
 def _lacking(month: ClosedMonth, meter: Meter, borders: Sequence[int]) -> str:

@@ -33,13 +33,14 @@ from metergate.domain.usage import Event
 
 _PLAN_SECONDS = 1800
 
-# A row is marked once: a work that is done again finds it marked.
+# A row is marked once: a work that is done again finds it marked. It is found by its key: what is compared of its state
+# keeps the planner from an index that begins with it.
 _MARK = """
 UPDATE backfill_row r SET state = q.state, reason = q.reason, field = q.field, message = q.message,
     made = CASE WHEN q.version > 0 AND q.state = 'applied' THEN q.version ELSE r.made END
 FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::integer[], $8::text[], $9::text[],
     $10::text[]) AS q(backfill, source, id, before, state, version, reason, field, message)
-WHERE r.tenant = $1 AND r.backfill = q.backfill AND r.source = q.source AND r.id = q.id AND r.state = q.before"""
+WHERE r.tenant = $1 AND r.backfill = q.backfill AND r.source = q.source AND r.id = q.id AND r.state || '' = q.before"""
 
 
 async def mark_staged(connection: Any, tenant: str, marks: Sequence[StagedMark]) -> None:

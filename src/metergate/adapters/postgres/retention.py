@@ -43,6 +43,7 @@ WHERE m.aggregation IN ('unique', 'percentile', 'level') ORDER BY 1, 2, 3"""
 
 # Where only COUNT meters read a measure, the values themselves are not summed up.
 _SUMMED = "CASE WHEN m.aggregation = 'count' THEN m.measure || ':count' ELSE m.measure END"
+_BACKFILLS = "SELECT count(*) FROM backfill WHERE state IN ('open', 'committing', 'reverting')"
 _TENANTS = """
 INSERT INTO closed_month (tenant, month, first_at, last_at, events, waiting, measures, extremes)
 SELECT e.*, ARRAY(SELECT {summed} FROM meter m WHERE m.tenant = e.tenant AND m.leads ORDER BY 1),
@@ -150,7 +151,7 @@ class _HeldMonths:
             for month, state, changed, events, file in await self._connection.fetch(_STANDING)
         ]
         limits = [OpenLimit(*row) for row in map(tuple, await self._connection.fetch(_LIMITS))]
-        return Standing(now, months, limits)
+        return Standing(now, months, limits, await self._connection.fetchval(_BACKFILLS))
 
     async def begin(self, month: date) -> None:
         """See `app.retention.Months`."""

@@ -9,7 +9,6 @@ from sqlalchemy import (
     Date,
     DateTime,
     Integer,
-    Integer,
     LargeBinary,
     MetaData,
     Numeric,

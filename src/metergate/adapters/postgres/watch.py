@@ -43,7 +43,10 @@ SELECT * FROM (
     WHERE a.tenant = $1 AND a.customer = $2 AND a.seq > $3 AND a.adopted_at >= $5 AND a.adopted_at < $6
 ) e ORDER BY seq, source, id, version, sign LIMIT $7 OFFSET $4"""
 
-_SPAN = "SELECT created_at, now() FROM customer WHERE tenant = $1 AND customer = $2"
+_SPAN = """
+SELECT created_at, now(), (
+    SELECT (max(month) + interval '1 month') AT TIME ZONE 'UTC' FROM event_month WHERE state = 'dropped')
+FROM customer WHERE tenant = $1 AND customer = $2"""
 _FIRST_FROM = """
 SELECT seq, recorded_at FROM usage_event WHERE tenant = $1 AND customer = $2 AND counted_at >= $3
 ORDER BY counted_at LIMIT 1"""
@@ -72,7 +75,7 @@ class PostgresWatch:
                 rows = await connection.fetch(_HEADS, tenants, customers)
         return Heads(as_of, since - _CLOCKS_STEP, {(row[0], row[1]): row[2] for row in rows})
 
-    async def recorded_after(self, tenant: str, customer: str, seq: int) -> int:
+    async def recorded_after(self, tenant: str, customer: str, seq: int) -> tuple[int, int | None]:
         """See `app.ports.readers.WatchReader`.
 
         When any row up to `seq` was recorded will do. Most rows count when they are recorded, so that a late one is
@@ -81,7 +84,7 @@ class PostgresWatch:
         with engine_errors():
             async with self._engine.connect() as pooled:
                 connection = await driver(pooled)
-                created, now = await connection.fetchrow(_SPAN, tenant, customer)
+                created, now, kept = await connection.fetchrow(_SPAN, tenant, customer)
                 latest: int = created
                 low, high = EARLIEST, min(now, LATEST)
                 while high - low > MINUTE:
@@ -91,7 +94,7 @@ class PostgresWatch:
                         low, latest = middle, max(latest, found[1])
                     else:
                         high = middle
-        return max(latest - _CLOCKS_STEP, EARLIEST)
+        return max(latest - _CLOCKS_STEP, EARLIEST), kept if kept is not None and latest < kept else None
 
     async def rows(
         self, tenant: str, customer: str, seq: int, skip: int, window: Window, most: int

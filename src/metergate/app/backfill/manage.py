@@ -19,6 +19,7 @@ from metergate.domain.catalog import Catalog
 from metergate.domain.errors import MetergateError, Reason, invalid
 from metergate.domain.period import EARLIEST, LATEST
 from metergate.domain.posting import contributions
+from metergate.domain.retention import check_events
 from metergate.domain.usage import AcceptWindow, Event, Outcome, Receipt, compare, conflict
 
 T = TypeVar("T")
@@ -39,7 +40,8 @@ class ManageBackfills:
         """Opens one. A repeat of the request answers with the backfill as it stands.
 
         Raises:
-            MetergateError: FIELD_INVALID, CUSTOMER_NOT_FOUND, SUBJECT_NOT_FOUND, REQUEST_ID_REUSED, LEDGER_UNAVAILABLE.
+            MetergateError: FIELD_INVALID, CUSTOMER_NOT_FOUND, SUBJECT_NOT_FOUND, EVENTS_DROPPED, REQUEST_ID_REUSED,
+                LEDGER_UNAVAILABLE.
         """
         if scope is not None:
             scope.check()
@@ -64,7 +66,9 @@ class ManageBackfills:
         return await self.get(principal, id_)
 
     async def _known(self, tenant: str, scope: Scope) -> None:
-        """Nobody may be named in vain: of a slip of the pen nothing would be replaced."""
+        """Nobody may be named in vain: of a slip of the pen nothing would be replaced. Nor can what was dropped be."""
+        closed = (await self._directory.catalog(tenant)).closed
+        check_events(closed, scope.start, scope.end, "a backfill replaces events")
         for customer in scope.customers:
             if await self._directory.customer(tenant, customer) is None:
                 message = f"no customer is called {customer[:80]!r}"

@@ -172,8 +172,9 @@ class WatchReader(Protocol):
         """
         ...
 
-    async def recorded_after(self, tenant: str, customer: str, seq: int) -> int:
-        """An instant before which nothing of a later commit was recorded, the latest that is found cheaply.
+    async def recorded_after(self, tenant: str, customer: str, seq: int) -> tuple[int, int | None]:
+        """An instant before which nothing of a later commit was recorded, the latest that is found cheaply; and since
+        when rows are kept, where some of those may have been dropped.
 
         Raises:
             LedgerUnavailableError

@@ -13,8 +13,8 @@ from metergate.domain.catalog import Catalog
 from metergate.domain.errors import MetergateError, Reason, invalid
 from metergate.domain.meter import Meter
 from metergate.domain.period import Period, Window
-from metergate.domain.summary import Projecting
 from metergate.domain.retention import ClosedMonth
+from metergate.domain.summary import Projecting
 from metergate.domain.usage import MAX_LABEL_VALUE, check_text
 
 POINTS_MOST = 10_000  # in one series

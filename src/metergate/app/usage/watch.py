@@ -202,12 +202,17 @@ class Watching:
         """The position of who knows all up to a `seq` of any age.
 
         Raises:
-            MetergateError: LEDGER_UNAVAILABLE.
+            MetergateError: EVENTS_DROPPED, LEDGER_UNAVAILABLE.
         """
         try:
-            return Position(seq, await self._reader.recorded_after(tenant, customer, seq))
+            since, kept = await self._reader.recorded_after(tenant, customer, seq)
         except LedgerUnavailableError:
             raise _away() from None
+        if kept is not None:
+            text = period.to_text(kept)
+            message = f"after_seq: events that were recorded before {text} were dropped; those since then can be listed"
+            raise MetergateError(Reason.EVENTS_DROPPED, message, {"field": "after_seq", "kept_since": text})
+        return Position(seq, since)
 
     def check(self) -> None:
         """Whether there is a reason to end.
@@ -264,8 +269,8 @@ class WatchUsage:
         """Checks the request, and returns what tells the rest until it is closed; it may raise the last three as well.
 
         Raises:
-            MetergateError: SUBJECT_NOT_FOUND, CUSTOMER_NOT_FOUND, METER_NOT_FOUND, FIELD_INVALID, OVERLOADED,
-                SHUTTING_DOWN, LEDGER_UNAVAILABLE.
+            MetergateError: SUBJECT_NOT_FOUND, CUSTOMER_NOT_FOUND, METER_NOT_FOUND, FIELD_INVALID, EVENTS_DROPPED,
+                OVERLOADED, SHUTTING_DOWN, LEDGER_UNAVAILABLE.
         """
         tenant = principal.tenant
         if bool(request.customer) == bool(request.subject):
