@@ -91,7 +91,9 @@ async def test_p1_a_process_that_remembers_the_old_customer(one: Process, start:
     again = await two.reserve(Want("calls", Decimal(5), {}), subject="x", request_id="r")
     assert again.repeated
     fresh = await two.reserve(Want("calls", Decimal(5), {}), subject="x")
-    assert again.hold is not None and held.hold is not None and fresh.hold is not None
+    assert again.hold is not None
+    assert held.hold is not None
+    assert fresh.hold is not None
     assert (again.hold.id, again.hold.customer, fresh.hold.customer) == (held.hold.id, "a", "b")
     leased = await two.acquire("calls", "2", subject="x")
     assert leased.hold is not None
@@ -152,7 +154,8 @@ async def test_p1_moves_amid_usage_from_two_processes(one: Process, start: Start
     # What a customer has of a subject stands between its coming and its going.
     for subject in "xy":
         history = await one.fetch(
-            "SELECT from_customer, from_seq, to_customer, to_seq FROM subject_move WHERE subject = $1 ORDER BY moved_at",
+            "SELECT from_customer, from_seq, to_customer, to_seq FROM subject_move "
+            "WHERE subject = $1 ORDER BY moved_at",
             subject,
         )
         spans = [("a", 0, history[0][1])]

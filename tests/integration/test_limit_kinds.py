@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from metergate.app.ports.view import Publication, Seen
-from metergate.domain.catalog import Catalog, Plan, changes
+from metergate.domain.catalog import Catalog, Plan
+from metergate.domain.catalog_changes import changes
 from metergate.domain.decision import AnsweredBy
 from metergate.domain.errors import MetergateError
 from metergate.domain.period import DAY, HOUR, MINUTE, SECOND, Period, Weekday

@@ -223,7 +223,10 @@ async def test_levels_count_up_to_now(one: Process) -> None:
 
 async def test_what_costs_too_much_is_refused_with_the_cure(one: Process, rows: list[Told]) -> None:
     few = SummarizeUsage(one.directory, PostgresSummaries(one.engine), one.ledger, one.catch_up, events_most=100)
-    cheap, window = replace(one, summaries=few), {"start": instant(STARTS[0]), "end": instant(STARTS[0]) + 5 * DAY}
+    cheap, window = (
+        replace(one, summaries=few),
+        {"start": instant(STARTS[2]) - DAY, "end": instant(STARTS[0]) + 6 * DAY},
+    )
     assert (await cheap.summarize("sum", **window, group_by=("model",))).series
     refused: list[tuple[str, dict[str, Any], str, str]] = [
         ("sum", {"group_by": ("other",)}, "group_by", "declare 'other'"),
@@ -240,8 +243,8 @@ async def test_what_costs_too_much_is_refused_with_the_cure(one: Process, rows: 
         assert cure in found.value.message
         assert found.value.metadata["maximum"] == "100"
     # All queries of an answer together: each of these alone would be read.
-    short: dict[str, Any] = {"start": instant(STARTS[0]), "end": instant(STARTS[0]) + 5 * DAY, "group_by": ("other",)}
-    enough = SummarizeUsage(one.directory, PostgresSummaries(one.engine), one.ledger, one.catch_up, events_most=300)
+    short: dict[str, Any] = {**window, "group_by": ("other",)}
+    enough = SummarizeUsage(one.directory, PostgresSummaries(one.engine), one.ledger, one.catch_up, events_most=400)
     both = replace(one, summaries=enough)
     await both.summarize("sum", **short)
     with pytest.raises(MetergateError) as found:

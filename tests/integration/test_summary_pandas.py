@@ -40,7 +40,7 @@ def meters(dimension: str, unique: str, **more: Any) -> Catalog:
 def trace(path: Path) -> pd.DataFrame:
     """Requests to a language model."""
     names = {"TIMESTAMP": "at", "ContextTokens": "v", "GeneratedTokens": "out", "Model": "model"}
-    rows = pd.read_csv(path, dtype=str).rename(columns=names).reindex(columns=list(names.values()))
+    rows = pd.read_csv(path, dtype=str).rename(columns=names).reindex(columns=list(names.values())).astype(object)
     rows["at"] = pd.to_datetime(rows["at"].str[:26], format="ISO8601", utc=True)
     rows["model"] = rows["model"].fillna("").str.replace("\n", " ")  # labels hold no control characters
     rows["user"] = "u" + rows["out"].fillna("none")

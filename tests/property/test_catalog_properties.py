@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from metergate.cli import messages, yaml_files
 from metergate.domain.aggregation import AGGREGATIONS, LevelUnit
-from metergate.domain.catalog import LENGTH_MAX, Catalog, Plan, changes
+from metergate.domain.catalog import Catalog, Plan
+from metergate.domain.catalog_changes import changes
+from metergate.domain.catalog_rules import LENGTH_MAX
 from metergate.domain.meter import LEVEL, PERCENTILE, UNIQUE, LabelFilter, LatePolicy, Meter, Op
 from metergate.domain.period import DAY, SECOND, Period, Weekday
 from metergate.domain.quota import DEFAULT_SUB_WINDOWS, Kind, Limit, Policy, Scope, WhenViewGone

@@ -246,15 +246,17 @@ def _done(connection: Connection, found: pb.Backfill) -> pb.Backfill:
     return found
 
 
+_COUNTED = ("pending", "applied", "duplicate", "problem", "reverted")
+
+
 def _show(found: pb.Backfill) -> None:
     if screen.json:
         screen.data(messages.to_plain(found))
         return
     state = messages.enum_name(found, "state")
     words = [f"{found.id} is {state}" + (" (it was left open for a day)" if found.expired else "")]
-    for name in ("pending", "applied", "duplicate", "problem", "reverted"):
-        if number := getattr(found, name + "_count"):
-            words.append(f"{number:,} {name}")
+    numbers = {name: getattr(found, f"{name}_count") for name in _COUNTED}
+    words += [f"{number:,} {name}" for name, number in numbers.items() if number]
     screen.line(" · ".join(words))
 
 

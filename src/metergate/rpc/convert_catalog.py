@@ -9,7 +9,8 @@ from typing import TypeVar, cast
 
 from metergate.domain import quantity
 from metergate.domain.aggregation import AGGREGATIONS, LevelUnit
-from metergate.domain.catalog import DEFAULT_PLAN, Action, Catalog, Change, Plan
+from metergate.domain.catalog import DEFAULT_PLAN, Catalog, Plan
+from metergate.domain.catalog_changes import Action, Change
 from metergate.domain.errors import MetergateError, Violation, invalid
 from metergate.domain.meter import LEVEL, LabelFilter, LatePolicy, Meter, Op
 from metergate.domain.period import Period, Weekday

@@ -7,7 +7,9 @@ from decimal import Decimal
 
 import pytest
 
-from metergate.domain.catalog import LENGTH_MAX, MAX_LIMITS_PER_PLAN, MAX_METERS, Action, Catalog, Plan, changes
+from metergate.domain.catalog import Catalog, Plan
+from metergate.domain.catalog_changes import Action, changes
+from metergate.domain.catalog_rules import LENGTH_MAX, MAX_LIMITS_PER_PLAN, MAX_METERS
 from metergate.domain.errors import MetergateError, Reason
 from metergate.domain.meter import Meter
 from metergate.domain.period import DAY, HOUR, MINUTE, SECOND, Period, Weekday

@@ -33,20 +33,33 @@ from metergate.domain.usage import Event
 
 _PLAN_SECONDS = 1800
 
-# A row is marked once: a work that is done again finds it marked. It is found by its key: what is compared of its state
-# keeps the planner from an index that begins with it.
-_MARK = """
+# The rows are found by their key, however little the planner knows of a table that has just been filled; once they are
+# locked, their places stay what they are. A row is marked once: a work that is done again finds it marked.
+_FIND = """
+CROSS JOIN LATERAL (
+    SELECT ctid FROM backfill_row WHERE tenant = $1 AND backfill = q.backfill AND source = q.source AND id = q.id {0}
+) found"""
+_HOLD = f"""
+SELECT count(*) FROM unnest($2::text[], $3::text[], $4::text[]) AS q(backfill, source, id)
+{_FIND.format("FOR UPDATE")}"""
+_MARK = f"""
 UPDATE backfill_row r SET state = q.state, reason = q.reason, field = q.field, message = q.message,
     made = CASE WHEN q.version > 0 AND q.state = 'applied' THEN q.version ELSE r.made END
-FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::integer[], $8::text[], $9::text[],
-    $10::text[]) AS q(backfill, source, id, before, state, version, reason, field, message)
-WHERE r.tenant = $1 AND r.backfill = q.backfill AND r.source = q.source AND r.id = q.id AND r.state || '' = q.before"""
+FROM (
+    SELECT q.*, found.ctid AS place FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[],
+        $7::integer[], $8::text[], $9::text[], $10::text[])
+        AS q(backfill, source, id, before, state, version, reason, field, message)
+    {_FIND.format("OFFSET 0")}
+) q
+WHERE r.ctid = q.place AND r.state = q.before"""
 
 
 async def mark_staged(connection: Any, tenant: str, marks: Sequence[StagedMark]) -> None:
     """See `app.ports.ledger.Commit`."""
     if marks:
-        await connection.execute(_MARK, tenant, *[list(map(_plain, column)) for column in zip(*marks, strict=True)])
+        columns = [list(map(_plain, column)) for column in zip(*marks, strict=True)]
+        await connection.fetchval(_HOLD, tenant, *columns[:3])
+        await connection.execute(_MARK, tenant, *columns)
 
 
 def _plain(value: Any) -> Any:

@@ -78,6 +78,7 @@ async def commit_pool(postgres_url: str, size: int) -> asyncpg.Pool[asyncpg.Reco
         timeout=CONNECT_TIMEOUT,
         command_timeout=35,
         max_inactive_connection_lifetime=300,
+        max_cacheable_statement_size=0,  # any: by default the driver plans long ones anew each time
         server_settings={**_SESSION, **_BY_INDEX},
         init=use_instants,
         reset=_nothing_to_reset,

@@ -5,19 +5,28 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
 
 from metergate.adapters.postgres import statements as sql
 from metergate.adapters.postgres.backfill import mark_staged
+from metergate.adapters.postgres.columns import (
+    besides,
+    by_id,
+    counter_columns,
+    id_columns,
+    key_columns,
+    more_columns,
+    rollup_columns,
+    shrunk_columns,
+)
 from metergate.adapters.postgres.corrections import load_standing, write_corrections
 from metergate.adapters.postgres.definitions import load_catalog
 from metergate.adapters.postgres.errors import GONE, driver_errors
 from metergate.adapters.postgres.events import event_columns, ids_ahead, to_event
 from metergate.adapters.postgres.grants import DUE_GRANTS, load_accounts, write_grants
-from metergate.adapters.postgres.holds import as_json, hold_columns, literal, move_columns, to_holds, to_shifts
+from metergate.adapters.postgres.holds import hold_columns, literal, move_columns, to_holds, to_shifts
 from metergate.adapters.postgres.limit_events import load_reached, write_limit_events
 from metergate.adapters.postgres.outbox import write_outbox
 from metergate.adapters.postgres.overrides import to_head
@@ -43,8 +52,8 @@ from metergate.domain.distinct import Numbers
 from metergate.domain.grant import Account
 from metergate.domain.hold import Hold
 from metergate.domain.outbox import News
-from metergate.domain.period import MINUTE, QUARTER
-from metergate.domain.posting import Extremes, Head, Known, Posting, RollupKey, Row
+from metergate.domain.period import MINUTE
+from metergate.domain.posting import Head, Known, Posting
 from metergate.domain.posting import Ledger as Read
 from metergate.domain.quantity import ZERO
 from metergate.domain.quota import CounterKey, Figures
@@ -96,7 +105,7 @@ class PostgresLedger:
         """See `app.ports.ledger.Ledger`."""
         with driver_errors():
             async with self._pool.acquire(timeout=_ACQUIRE_SECONDS) as connection:
-                rows = await connection.fetch(sql.FIGURES, tenant, *_columns(keys))
+                rows = await connection.fetch(sql.FIGURES, tenant, *key_columns(keys))
         if not rows or len(rows) < len(keys):
             raise LedgerUnavailableError("a customer's head is missing")
         return rows[0]["as_of"], {key: _head_view(key, row) for key, row in zip(keys, rows, strict=True)}
@@ -121,7 +130,7 @@ class PostgresLedger:
         ]
         with driver_errors():
             async with self._pool.acquire(timeout=_ACQUIRE_SECONDS) as connection:
-                rows = iter(await connection.fetch(sql.FIGURES_AT, tenant, *_columns(keys), *columns))
+                rows = iter(await connection.fetch(sql.FIGURES_AT, tenant, *key_columns(keys), *columns))
         return [{key: Figures(*next(rows)) for key in moment.keys} for moment in moments]
 
     async def reached(
@@ -256,7 +265,7 @@ class PostgresCommit:
 
     async def sums(self, keys: Sequence[CounterKey]) -> dict[CounterKey, Figures]:
         """See `app.ports.ledger.Commit`."""
-        rows = await self._connection.fetch(sql.SUMS, self._tenant, *_columns(keys))
+        rows = await self._connection.fetch(sql.SUMS, self._tenant, *key_columns(keys))
         used = {key: Figures(row[0]) for key, row in zip(keys, rows, strict=True)}
         whose = {key[:3] for key in keys}
         wanted = sorted(one for one in whose if not one[2] or (*one[:2], "") not in whose)
@@ -305,18 +314,18 @@ class PostgresCommit:
         customers: Sequence[str],
     ) -> None:
         """See `app.ports.ledger.Commit`."""
-        rows = sorted(posting.rows, key=_by_id)
+        rows = sorted(posting.rows, key=by_id)
         now, catalog = ledger.now, ledger.catalog
-        id_slices, rolled = slices(now), _rollup_columns(posting, catalog)
+        id_slices, rolled = slices(now), rollup_columns(posting, catalog)
         written = await self._connection.fetchval(
             sql.WRITE,
             self._tenant,
             now,
-            *[literal(column) for column in _id_columns(rows)],
+            *[literal(column) for column in id_columns(rows)],
             id_slices,
             *[literal(column) for column in event_columns([row.event for row in rows])],
             *[literal(column) for column in rolled[:7]],
-            *[literal(column) for column in _counter_columns(counters)],
+            *[literal(column) for column in counter_columns(counters)],
             catalog.metering_version,
             literal(customers),
             literal(["" if row.counted_at == now else str(row.counted_at) for row in rows]),
@@ -326,12 +335,12 @@ class PostgresCommit:
         if posting.signed:
             await write_corrections(self._connection, self._tenant, posting, now)
         if posting.shrunk:
-            lists = [literal(column) for column in _shrunk_columns(posting, catalog)]
+            lists = [literal(column) for column in shrunk_columns(posting, catalog)]
             await self._connection.execute(sql.SHRINK, self._tenant, *lists)
         changed = [hold for id_, hold in sorted(posting.holds.items()) if hold is not ledger.holds.get(id_)]
-        more = {key: one for key, one in counters.items() if _more(one) != _more(stored.get(key, _NEW))}
+        more = {key: one for key, one in counters.items() if besides(one) != besides(stored.get(key, _NEW))}
         if changed or more:
-            columns = [*_more_columns(more), *move_columns(posting, ledger), *hold_columns(changed)]
+            columns = [*more_columns(more), *move_columns(posting, ledger), *hold_columns(changed)]
             lists = [literal(column) for column in columns]
             if await self._connection.fetchval(sql.WRITE_HOLDS, self._tenant, now, *lists) < len(columns[-1]):
                 raise RaceLostError("a request id was used at once for another customer")
@@ -348,7 +357,7 @@ class PostgresCommit:
         self, keys: Sequence[CounterKey], counters: Mapping[CounterKey, Figures]
     ) -> dict[CounterKey, Figures]:
         """See `app.ports.ledger.Commit`."""
-        rows = await self._connection.fetch(sql.RECOUNT, self._tenant, *_columns(keys))
+        rows = await self._connection.fetch(sql.RECOUNT, self._tenant, *key_columns(keys))
         return {key: counters[key]._replace(used=row[0]) for key, row in zip(keys, rows, strict=True)}
 
     async def write_limit_events(self, events: Sequence[LimitEvent]) -> list[LimitEvent]:
@@ -358,101 +367,6 @@ class PostgresCommit:
     async def write_outbox(self, news: Sequence[News]) -> None:
         """See `app.ports.ledger.Commit`."""
         await write_outbox(self._connection, self._tenant, news)
-
-
-def _by_id(row: Row) -> tuple[str, str]:
-    return row.event.source, row.event.id
-
-
-def _id_columns(rows: Sequence[Row]) -> list[list[str]]:
-    events = [row.event for row in rows]
-    return [
-        [event.source for event in events],
-        [event.id for event in events],
-        [event.digest.hex() for event in events],
-        [row.customer for row in rows],
-        [str(row.seq) for row in rows],
-        ["" if event.time is None else str(event.time) for event in events],
-    ]
-
-
-def _rollup_columns(posting: Posting, catalog: Catalog) -> list[Sequence[str | None]]:
-    rollups = sorted(posting.rollups.items())
-    texts: dict[tuple[str, tuple[str, ...]], str] = {}
-    for key, _ in rollups:
-        combination = (key.measure, key.dimensions)
-        if combination not in texts:
-            texts[combination] = _dimensions_text(key, catalog)
-    columns: list[Sequence[str | None]] = [
-        [key.customer for key, _ in rollups],
-        [key.measure for key, _ in rollups],
-        [str(key.quarter) for key, _ in rollups],
-        [key.subject for key, _ in rollups],
-        [texts[key.measure, key.dimensions] for key, _ in rollups],
-        [str(count) for _, (count, _) in rollups],
-        [str(total) for _, (_, total) in rollups],
-    ]
-    if not posting.extremes:
-        return [*columns, *[[] for _ in Extremes._fields]]
-    extremes = [posting.extremes.get(key) for key, _ in rollups]
-    texts_of = [
-        [None if one is None else str(one[place]) for one in extremes] for place in range(len(Extremes._fields))
-    ]
-    return [*columns, *texts_of]
-
-
-def _dimensions_text(key: RollupKey, catalog: Catalog) -> str:
-    return as_json(dict(zip(catalog.measure_of[key.measure].dimensions, key.dimensions, strict=True)))
-
-
-def _shrunk_columns(posting: Posting, catalog: Catalog) -> list[list[str]]:
-    keys = sorted(posting.shrunk)
-    return [
-        [key.customer for key in keys],
-        [key.measure for key in keys],
-        [catalog.measure_of[key.measure].name for key in keys],
-        [str(key.quarter) for key in keys],
-        [key.subject for key in keys],
-        [_dimensions_text(key, catalog) for key in keys],
-    ]
-
-
-def _counter_columns(counters: Mapping[CounterKey, Figures]) -> list[list[str]]:
-    keys = sorted(counters)
-    return [
-        [key.customer for key in keys],
-        [key.meter for key in keys],
-        [key.subject for key in keys],
-        [key.filter for key in keys],
-        [str(key.start) for key in keys],
-        [str(key.end) for key in keys],
-        [str(counters[key].used) for key in keys],
-    ]
-
-
-def _more(figures: Figures) -> tuple[Decimal, ...]:
-    return (*figures[1:5], figures.pace)
-
-
-def _more_columns(counters: Mapping[CounterKey, Figures]) -> list[list[str]]:
-    """The keys of the counters, and all that they hold besides what is used."""
-    keys = sorted(counters)
-    texts = [[str(part) for part in column] for column in zip(*keys, strict=True)] if keys else [[] for _ in range(6)]
-    more = [[str(figure) for figure in column] for column in zip(*[_more(counters[key]) for key in keys], strict=True)]
-    return [*texts, *(more or [[] for _ in range(5)])]
-
-
-def _columns(keys: Sequence[CounterKey]) -> list[list[Any]]:
-    """The keys by column, with the part of each window that whole quarter hours cover."""
-    columns: list[list[Any]] = [list(column) for column in zip(*keys, strict=True)] if keys else [[] for _ in range(6)]
-    inner = [inner_part(key.start, key.end) for key in keys]
-    return [*columns, [start for start, _ in inner], [end for _, end in inner]]
-
-
-def inner_part(start: int, end: int) -> tuple[int, int]:
-    """The whole quarter hours within a window; where there is none, its end twice, so that all of it is edge."""
-    inner_start, inner_end = -(-start // QUARTER) * QUARTER, end // QUARTER * QUARTER
-    return (inner_start, inner_end) if inner_start < inner_end else (end, end)
 
 
 def _head_view(key: CounterKey, row: Any) -> HeadView:

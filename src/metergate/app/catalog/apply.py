@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from metergate.app.directory import Directory
 from metergate.app.stores import CatalogChange, Catalogs, Once
 from metergate.domain.access import Principal
-from metergate.domain.catalog import Action, Catalog, Change, changes
+from metergate.domain.catalog import Catalog
+from metergate.domain.catalog_changes import Action, Change, changes
 from metergate.domain.errors import MetergateError, Reason
 from metergate.domain.quota import Limit
 

@@ -9,6 +9,8 @@ down_revision = "0011"
 branch_labels = None
 depends_on = None
 
+# Staging is filled at once, and the planner may know nothing of it: what looks for a row by its key must find no other
+# index that fits as well. So the others begin with the state.
 _CORRECTIONS = """
 CREATE TABLE usage_version (
     tenant text COLLATE "C" NOT NULL,
@@ -88,8 +90,8 @@ CREATE TABLE backfill_row (
 COMMENT ON TABLE backfill_row IS
     'an id of a backfill: with a type, an event to load; replaces = the version of a standing event to take back, which
     counts for the customer at stands_at; owner = for whom the content will count; made = the version that was made';
-CREATE INDEX backfill_row_owner ON backfill_row (tenant, backfill, state, owner);
-CREATE INDEX backfill_row_order ON backfill_row (tenant, backfill, state, customer, counted_at, source, id)
+CREATE INDEX backfill_row_order ON backfill_row (state, tenant, backfill, customer, counted_at, source, id);
+CREATE INDEX backfill_row_owner ON backfill_row (state, tenant, backfill, owner)
 """
 
 
