@@ -102,7 +102,9 @@ def more_columns(counters: Mapping[CounterKey, Figures]) -> list[list[str]]:
     """The keys of the counters, and all that they hold besides what is used."""
     keys = sorted(counters)
     texts = [[str(part) for part in column] for column in zip(*keys, strict=True)] if keys else [[] for _ in range(6)]
-    more = [[str(figure) for figure in column] for column in zip(*[besides(counters[key]) for key in keys], strict=True)]
+    more = [
+        [str(figure) for figure in column] for column in zip(*[besides(counters[key]) for key in keys], strict=True)
+    ]
     return [*texts, *(more or [[] for _ in range(5)])]
 
 
