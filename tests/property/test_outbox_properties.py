@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from metergate.domain.news import NewsKind
 from metergate.domain.outbox import EVENTS_MOST, message_id, news_of
 from metergate.domain.period import LATEST
-from metergate.domain.posting import Row
+from metergate.domain.posting import Row, Signed
 from metergate.domain.quantity import to_text
 from metergate.domain.quota import CounterKey
 from metergate.domain.threshold import EXCEEDED, LimitEvent
@@ -87,3 +87,19 @@ def _threshold(body: dict[str, Any]) -> int:
 def test_ids_of_different_messages_differ(keys: list[tuple[str, str, str, int, int]]) -> None:
     assert len({message_id(*key) for key in keys}) == len(keys)
     assert message_id(*keys[0]) == message_id(*keys[0])
+
+
+@given(kinds, rows, st.data())
+def test_what_a_correction_takes_back_and_what_it_puts_in_its_place_are_told_apart(
+    asked: frozenset[str], all_rows: list[Row], data: st.DataObject
+) -> None:
+    signs = data.draw(st.lists(st.sampled_from((-1, 1)), min_size=len(all_rows), max_size=len(all_rows)))
+    signed = [Signed(one, sign, number) for number, (one, sign) in enumerate(zip(all_rows, signs, strict=True))]
+    news = news_of(asked, (), (), NOW, signed)
+    told = [event for one in news for event in one.body["data"]["events"]]
+    assert {one.kind for one in news} <= {NewsKind.CORRECTED} & asked
+    corrected = signed if NewsKind.CORRECTED in asked else []
+    assert sorted((event["id"], event["version"], event["taken_back"]) for event in told) == sorted(
+        (one.row.event.id, one.version, one.sign < 0) for one in corrected
+    )
+    assert all(len(one.body["data"]["events"]) <= EVENTS_MOST for one in news)

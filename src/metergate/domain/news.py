@@ -16,6 +16,7 @@ class NewsKind(StrEnum):
     """What news tell of; the values are the types that receivers see."""
 
     RECORDED = "usage.recorded"
+    CORRECTED = "usage.corrected"
     THRESHOLD = "billing.threshold_exceeded"
     EXCEEDED = "limit.exceeded"
 

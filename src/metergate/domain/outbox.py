@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from metergate.domain.news import TEST, NewsKind
 from metergate.domain.period import LATEST, to_text
-from metergate.domain.posting import Row
+from metergate.domain.posting import Row, Signed
 from metergate.domain.quantity import subtract
 from metergate.domain.quantity import to_text as quantity_text
 from metergate.domain.quota import read_filter
@@ -33,21 +33,25 @@ class News(NamedTuple):
     body: dict[str, Any]
 
 
-def news_of(kinds: Collection[str], rows: Sequence[Row], fired: Sequence[LimitEvent], now: int) -> list[News]:
-    """The news of these kinds that a commit makes which appends `rows`, and in which these limit events fired.
+def news_of(
+    kinds: Collection[str], rows: Sequence[Row], fired: Sequence[LimitEvent], now: int, signed: Sequence[Signed] = ()
+) -> list[News]:
+    """The news of these kinds that a commit makes which appends `rows`, corrects by `signed` ones, and in which these
+    limit events fired.
 
     Usage is told to the customer whose it is, and not to its pool. In each customer's order usage comes first.
     """
     by_customer: dict[str, list[tuple[str, int, dict[str, Any]]]] = {}
-    if NewsKind.RECORDED in kinds:
-        usage: dict[str, list[Row]] = {}
-        for row in rows:
-            usage.setdefault(row.customer, []).append(row)
-        for customer, mine in usage.items():
-            for start in range(0, len(mine), EVENTS_MOST):
-                events = [_event(row) for row in mine[start : start + EVENTS_MOST]]
-                news = (NewsKind.RECORDED.value, mine[start].seq, {"events": events})
-                by_customer.setdefault(customer, []).append(news)
+    usage: dict[tuple[NewsKind, str, int], list[dict[str, Any]]] = {}
+    for row in rows if NewsKind.RECORDED in kinds else ():
+        usage.setdefault((NewsKind.RECORDED, row.customer, row.seq), []).append(_event(row))
+    for one in signed if NewsKind.CORRECTED in kinds else ():
+        correction = {**_event(one.row), "version": one.version, "taken_back": one.sign < 0}
+        usage.setdefault((NewsKind.CORRECTED, one.row.customer, one.row.seq), []).append(correction)
+    for (kind, customer, seq), events in usage.items():
+        for start in range(0, len(events), EVENTS_MOST):
+            news = (kind.value, seq, {"events": events[start : start + EVENTS_MOST]})
+            by_customer.setdefault(customer, []).append(news)
     for event in fired:
         kind = NewsKind.EXCEEDED if event.threshold == EXCEEDED else NewsKind.THRESHOLD
         if kind in kinds:

@@ -221,7 +221,7 @@ class UsageCommitter:
             done.limit_events = batch.limit_events(changed, lambda key, limit: told.get((tenant, key, limit), ()))
             fired = await commit.write_limit_events(done.limit_events) if done.limit_events else ()
             if catalog.outbox_kinds:
-                news = news_of(catalog.outbox_kinds, posting.rows, fired, look.now)
+                news = news_of(catalog.outbox_kinds, posting.rows, fired, look.now, posting.signed)
                 if news:
                     await commit.write_outbox(news)
                     done.has_news = True
