@@ -18,7 +18,9 @@ app.command("deliveries")(deliveries)
 app.command("replay")(replay)
 _SERVICE = "NotificationService"
 EndpointId = Annotated[str, typer.Argument(metavar="ENDPOINT", help="The endpoint's id.")]
-_TYPES = "usage.recorded, usage.corrected, billing.threshold_exceeded or limit.exceeded. Repeat for more; by default all."
+_TYPES = (
+    "usage.recorded, usage.corrected, billing.threshold_exceeded or limit.exceeded. Repeat for more; by default all."
+)
 
 
 @app.command("add")
