@@ -79,6 +79,7 @@ def good_requests(ids: Ids = Ids()) -> dict[str, Message]:
         "GetBackfill": {"id": ids.backfill},
         "ListBackfills": {"state": "BACKFILL_STATE_OPEN", "page_size": 1},
         "ListBackfillProblems": {"id": ids.backfill, "page_size": 1},
+        "ReconcileUsage": {"customer": "acme", "repair_view": True},
         "GetUsageSummary": {
             "customer": "acme", "meters": ["calls"], "granularity": "GRANULARITY_HOUR", "time_zone": "Asia/Kathmandu",
             "group_by": ["region", "subject", "other"], "filters": {"region": "eu"},

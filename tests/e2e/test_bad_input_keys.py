@@ -134,6 +134,7 @@ async def test_p9_a_foreign_key_sees_nothing(api: Caller, foreign: Caller) -> No
         ("AssignPlan", {"customer": "acme", "plan": "pro"}, "PLAN_NOT_FOUND"),
         ("CreateSubject", {"subject": {"id": "spy", "customer": "acme"}}, "CUSTOMER_NOT_FOUND"),
         ("CreateCustomer", {"customer": {"id": "acme", "plan": "pro"}}, "PLAN_NOT_FOUND"),
+        ("ReconcileUsage", {"customer": "acme"}, "CUSTOMER_NOT_FOUND"),
         ("GetUsageSummary", {"customer": "acme"}, "CUSTOMER_NOT_FOUND"),
         ("GetUsageSummary", {"subject": "acme-key"}, "SUBJECT_NOT_FOUND"),
         ("GetUsageSummary", {"customer": "acme", "token": tokens["write"]}, "TOKEN_INVALID"),

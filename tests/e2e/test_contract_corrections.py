@@ -65,6 +65,9 @@ async def test_amend_void_and_history(ready: Caller) -> None:
     assert (await ready.refused("RecordUsage", event=event(amount="7"))).reason == "EVENT_CONFLICT"
 
 
+FAR = {"count_time": {"seconds": 2**62}}
+
+
 @pytest.mark.parametrize(
     ("method", "fields", "code", "reason", "field"),
     [
@@ -86,6 +89,7 @@ async def test_amend_void_and_history(ready: Caller) -> None:
         ("AmendUsage", {"event": event(time=stamp(DAY))}, "INVALID_ARGUMENT", "TIME_IN_FUTURE", "time"),
         ("AmendUsage", {"event": event(), "reason": "x" * 501}, "INVALID_ARGUMENT", "FIELD_INVALID", "reason"),
         ("VoidUsage", {"id": "e", "customer": "acme"}, "INVALID_ARGUMENT", "FIELD_INVALID", "count_time"),
+        ("VoidUsage", {"id": "e", "customer": "a", **FAR}, "INVALID_ARGUMENT", "FIELD_INVALID", "count_time"),
         ("VoidUsage", {"id": ""}, "INVALID_ARGUMENT", "FIELD_INVALID", "id"),
         ("VoidUsage", {"id": "e", "request_id": "first"}, "INVALID_ARGUMENT", "REQUEST_ID_REUSED", ""),
         ("AmendUsage", {"event": event("unknown"), "request_id": "first"}, "INVALID_ARGUMENT", "REQUEST_ID_REUSED", ""),

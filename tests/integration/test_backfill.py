@@ -329,3 +329,28 @@ async def test_a_subject_that_is_unknown_waits_for_its_customer(start: Start) ->
     await one.void("1")
     assert await sums(one) == {}
     assert await one.differences() == []
+
+
+async def test_p1_what_was_dropped_since_is_not_brought_back_as_nothing(ready: Process) -> None:
+    """The contents that stood before are told by rows that retention may have dropped: then what was put stays."""
+    now = await ready.now()
+    await ready.add(*[event(id_, time=now - DAY, amount=3) for id_ in ("lost", "left", "voided")])
+    id_ = await opened(ready, Scope(("acme",), (), ()))
+    await loaded(ready, id_, event("new", time=now - DAY, amount=9))
+    await loaded(ready, id_, *[event(one, time=now - DAY, amount=5) for one in ("lost", "left")])
+    await ready.backfills.preview(PRINCIPAL, id_, None, 100)
+    await ready.backfills.commit(PRINCIPAL, id_)
+    await ready.applying.work()
+    assert await sums(ready) == {"acme": 19}
+    await ready.fetch("DELETE FROM usage_event WHERE id IN ('lost', 'voided') AND sign IS NULL AND version IS NULL")
+    await ready.backfills.revert(PRINCIPAL, id_)
+    await ready.applying.work()
+    counts = (await ready.backfills.get(PRINCIPAL, id_)).counts
+    assert counts == {RowState.REVERTED: 2, RowState.REJECTED: 2}
+    problems = await ready.backfills.problems(PRINCIPAL, id_, ("", ""), 10)
+    assert [(one.id, one.reason) for one in problems] == [("lost", "EVENTS_DROPPED"), ("voided", "EVENTS_DROPPED")]
+    rows = await ready.fetch(
+        "SELECT id, sum(amount * coalesce(sign, 1)) FROM usage_event WHERE id IN ('left', 'new') OR version > 1 "
+        "GROUP BY 1 ORDER BY 1"
+    )
+    assert rows == [("left", 3), ("lost", 5), ("new", 0)]

@@ -106,6 +106,20 @@ async def test_p1_a_repeat_is_the_first_decision_and_counts_once(one: Process) -
     assert await one.used("calls") == [16]
 
 
+async def test_p1_a_repeat_does_not_know_of_usage_that_was_adopted_since(start: Start) -> None:
+    """It was recorded long before the decision, and waited for its customer until after it."""
+    one = await start(dev=False)
+    await begin(one, MONTH)
+    await one.add(event("waits", subject="ghost", amount="3"))
+    earlier = "- interval '20 minutes'"
+    await one.fetch(f"UPDATE usage_event SET recorded_at = recorded_at {earlier}")
+    first = await one.consume(event("1", amount="4"))
+    await one.subject("ghost", "acme")
+    again = await one.consume(event("1", amount="4"))
+    assert (again.repeated, used(first), used(again)) == (True, [4], [4])
+    assert await one.used("calls") == [7]
+
+
 async def test_p1_the_same_unit_twice_in_one_commit(one: Process) -> None:
     await begin(one, MONTH)
     done = await one.consumes.consume(PRINCIPAL, [(event("1", amount="4"),)] * 2)

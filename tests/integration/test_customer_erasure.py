@@ -338,3 +338,32 @@ async def test_an_export_ends_where_it_began(one: Process) -> None:
         page, position = await verb.export(PRINCIPAL, "a", position, 50)
         lines += page
     assert not [line for line in lines if '"later"' in line]
+
+
+@pytest.mark.parametrize("new_id", ["", "c"])
+async def test_p1_an_event_that_was_moved_by_a_correction_keeps_its_id(one: Process, new_id: str) -> None:
+    """It is the other customer's too: there its id must not be taken for a new one, nor what took it back be lost."""
+    await one.apply(Catalog((CALLS,), (Plan("default", LIMITS[:1]),)))
+    for name in "ab":
+        await one.customer(name)
+    there_and_back, left, came = event("1", subject="a"), event("2", subject="b"), event("3", subject="a")
+    own = event("4", subject="b")
+    await one.add(there_and_back, left, came, own)
+    await one.amend("1", event("1", subject="b"))
+    await one.amend("1", event("1", subject="a"))
+    await one.amend("2", event("2", subject="a", amount=2))
+    await one.amend("3", event("3", subject="b", amount=4))
+    await one.amend("4", event("4", subject="b", amount=8))
+    await erase(one, "b", event_ids=True, new_id=new_id)
+    assert await one.fetch("SELECT DISTINCT id FROM usage_event WHERE id NOT LIKE 'erased-%' ORDER BY 1") == [
+        ("1",), ("2",), ("3",),
+    ]  # fmt: skip
+    assert await one.differences() == []
+    for again in (there_and_back, left, came):
+        assert await one.outcomes(again) == ["duplicate"]
+    assert await one.outcomes(event("3", subject="a", amount=9)) == ["conflict amount"]
+    for id_ in ("1", "2", "3"):
+        await one.void(id_)
+    assert (await one.summarize("calls", customer="a")).series[0].total == 0
+    assert (await one.summarize("calls", customer=new_id or "b")).series[0].total == 8
+    assert await one.differences() == []

@@ -22,6 +22,7 @@ _MAC = 12  # bytes; enough against guessing, since a token opens nothing by itse
 # A write to more customers than this is named by its highest seq of none: reads with it go to the ledger.
 _CUSTOMERS_MOST = 16
 EVERYTHING = "*"
+_DECISION = "d_"
 
 
 class Sealer:
@@ -65,8 +66,9 @@ class Sealer:
         return {name: int(seq) for name, seq in pairs}
 
     def decision(self, tenant: str, content: list[Any]) -> str:
-        """The id of a decision: what it was, so that nothing has to be stored for it."""
-        return self._seal(b"decision", tenant, b"", orjson.dumps(content).decode())
+        """The id of a decision: what it was, so that nothing has to be stored for it. It never looks like an option of
+        a command."""
+        return _DECISION + self._seal(b"decision", tenant, b"", orjson.dumps(content).decode())
 
     def open_decision(self, tenant: str, id: str) -> list[Any]:
         """What the decision of that id was.
@@ -74,7 +76,8 @@ class Sealer:
         Raises:
             MetergateError: TOKEN_INVALID.
         """
-        content: list[Any] = orjson.loads(self._open(b"decision", tenant, b"", id, "decision_id"))
+        sealed = id.removeprefix(_DECISION)
+        content: list[Any] = orjson.loads(self._open(b"decision", tenant, b"", sealed, "decision_id"))
         return content
 
     def _seal(self, kind: bytes, tenant: str, request: bytes, content: str) -> str:

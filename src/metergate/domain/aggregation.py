@@ -109,7 +109,12 @@ def nearest_rank(samples: Sequence[Sample], percent: Decimal) -> Decimal:
 
 
 def _latest(samples: Sequence[Sample]) -> Decimal:
-    return max(samples, key=lambda sample: (sample.counted_at, sample.key)).value
+    return max(samples, key=_in_time).value
+
+
+def _in_time(sample: Sample) -> tuple[int, str, Decimal]:
+    """The order of samples. No two events have one key; the value makes an order of any."""
+    return sample.counted_at, sample.key, sample.value
 
 
 AGGREGATIONS: dict[str, Aggregation] = {
@@ -171,7 +176,7 @@ def area_of(samples: Iterable[Sample], window: Window) -> Decimal:
         by_series.setdefault(sample.series, []).append(sample)
     area = ZERO
     for series in by_series.values():
-        series.sort(key=lambda sample: (sample.counted_at, sample.key))
+        series.sort(key=_in_time)
         ends = [later.counted_at for later in series[1:]] + [window.end]
         for sample, end in zip(series, ends, strict=True):
             start = max(sample.counted_at, window.start)

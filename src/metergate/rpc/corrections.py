@@ -10,6 +10,8 @@ from metergate.app.tokens import Sealer
 from metergate.app.usage.correct import Correction, CorrectUsage
 from metergate.app.usage.history import UsageHistory, Version
 from metergate.domain.correction import Corrected, Kind, Place
+from metergate.domain.errors import invalid
+from metergate.domain.period import EARLIEST, LATEST
 from metergate.rpc.call import Call
 from metergate.rpc.convert import from_pb_event, from_pb_time, to_pb_event, to_pb_time
 from metergate.rpc.pages import page_size, request_digest
@@ -64,7 +66,12 @@ class CorrectionService:
 
 
 def _hint(request: Any) -> tuple[str, int] | None:
-    return (request.customer, from_pb_time(request.count_time, "count_time")) if request.customer else None
+    if not request.customer:
+        return None
+    counted_at = from_pb_time(request.count_time, "count_time")
+    if not EARLIEST <= counted_at < LATEST:
+        raise invalid("count_time", "must lie between 1970 and 2200")
+    return request.customer, counted_at
 
 
 def _to_pb_receipt(corrected: Corrected) -> pb.CorrectionReceipt:

@@ -201,7 +201,8 @@ class _Piece:
         catalog = kept(definitions)
         self._values |= {
             "id": id, "customer": erasure.customer, "new_id": erasure.new_id, "dimensions": erasure.dimensions,
-            "event_ids": erasure.event_ids, "secret": row["secret"], "id_secret": row["id_secret"],
+            "event_ids": erasure.event_ids, "started": row["started_at"],
+            "secret": row["secret"], "id_secret": row["id_secret"],
             "gone": await self.gone(), "kept": await self._kept(erasure.customer), "labels": list(catalog.labels),
             "fixed": list(catalog.fixed), "values": list(catalog.values), "words": json.dumps(catalog.words),
         }  # fmt: skip

@@ -39,6 +39,7 @@ _TYPES = {
     "start": "timestamptz",
     "end": "timestamptz",
     "gone": "timestamptz",
+    "started": "timestamptz",
     "place": "bigint",
     "until": "bigint",
     "most": "bigint",
@@ -84,10 +85,13 @@ DIMENSIONS = _COMBINATION.format(stays=_STAYS, value=_VALUE, column="e.dimension
 _FILTER = _COMBINATION.format(stays=_STAYS, value=_VALUE, column="e.filter::jsonb")
 _COMPACT = f"""replace(replace(({_FILTER})::text, '": "', '":"'), '", "', '","')"""
 _VALUES = """(SELECT jsonb_object_agg(v.key, v.value) FROM jsonb_each(e.values) v WHERE v.key = ANY(:values))"""
-# All rows of an event have one id: one that was corrected lately keeps it.
-_FORGOTTEN = """(:event_ids OR (e.recorded_at < :gone AND NOT EXISTS (
-    SELECT FROM usage_version v WHERE v.tenant = :tenant AND v.source = e.source AND v.id = e.id
-        AND v.recorded_at >= :gone)))"""
+# All rows of an event have one id. One that was corrected lately, or at once since the erasure began, keeps it, and so
+# does one that a correction took from or to another customer: it is known there by its id.
+_CORRECTED = """EXISTS (
+    SELECT FROM usage_version v WHERE v.tenant = :tenant AND v.source = e.source AND v.id = e.id AND {})"""
+_LATELY = _CORRECTED.format("v.recorded_at >= CASE WHEN :event_ids THEN :started ELSE :gone END")
+_ELSEWHERE = _CORRECTED.format("(v.customer <> :customer OR v.from_customer <> :customer)")
+_FORGOTTEN = f"((:event_ids OR e.recorded_at < :gone) AND NOT {_LATELY} AND NOT {_ELSEWHERE})"
 _EVENT_ID = f"CASE WHEN {_FORGOTTEN} THEN {{}} ELSE {{}} END"
 _ID, _SOURCE = [
     _EVENT_ID.format(_unless(column, "", ":id_secret"), column) for column in ("e.id", "e.source")
@@ -153,7 +157,7 @@ IDS = f"""
 UPDATE usage_id e SET id = {_unless("e.id", "", ":id_secret")}, source = {_unless("e.source", "", ":id_secret")}
 FROM usage_event o
 WHERE o.tenant = :tenant AND o.customer = :customer AND o.counted_at >= :start AND o.counted_at < :end
-    AND e.tenant = :tenant AND e.source = o.source AND e.id = o.id"""
+    AND e.tenant = :tenant AND e.source = o.source AND e.id = o.id AND NOT {_LATELY} AND NOT {_ELSEWHERE}"""
 # Before the events: they say which ones.
 VERSIONS = f"""
 UPDATE usage_version n SET id = {_unless("n.id", "", ":id_secret")}, source = {_unless("n.source", "", ":id_secret")}
@@ -265,7 +269,8 @@ INSERT INTO customer (tenant, customer, name, created_at, merged_into)
 SELECT tenant, :new_id, name, created_at, merged_into FROM customer WHERE tenant = :tenant AND customer = :customer"""
 RENAME_IDS = """
 UPDATE usage_id i SET customer = :new_id FROM usage_event e
-WHERE e.tenant = :tenant AND e.customer = :customer AND i.tenant = :tenant AND i.source = e.source AND i.id = e.id"""
+WHERE e.tenant = :tenant AND e.customer = :customer AND i.tenant = :tenant AND i.source = e.source AND i.id = e.id
+    AND i.customer = :customer"""
 OWN_COUNTERS = """
 DELETE FROM usage_counter WHERE tenant = :tenant AND customer = ANY(:customers) AND subject = :customer"""
 # Every column of a table of ours in which a customer is named, but for the customer's own row and the ids, which stand

@@ -147,7 +147,7 @@ async def _compare(connection: Any, found: Found, tenant: str, first: str, last:
         shapes = [sql.Measure(len(row["dimensions"]), row["aggregation"] == "count", row["scale"] != 1) for row in part]
         constants = [one for row in part for one in tuple(row)[:8]]
         statement = sql.suspects(shapes, pools, closed, with_ids)
-        differing, summed = await connection.fetchrow(statement, *where, since, *constants, timeout=_SECONDS)
+        differing, summed = await _row(connection, statement, *where, since, *constants)
         for row, shape, differs in zip(part, shapes, differing, strict=True):
             if differs:
                 statement = sql.rollups(shape.dimensions, pools, closed)
@@ -167,10 +167,16 @@ async def _compare_ids(connection: Any, found: Found, tenant: str, summed: Decim
     """Compares the ids with those of the events, of which the sum may be known."""
     since = await connection.fetchval(_FIRST_SLICE)
     if summed is None:
-        summed = await connection.fetchval(sql.EVENT_SUM, tenant, since, timeout=_SECONDS)
-    kept, twice = await connection.fetchrow(sql.ID_SUMS, tenant, since, timeout=_SECONDS)
+        (summed,) = await _row(connection, sql.EVENT_SUM, tenant, since)
+    kept, twice = await _row(connection, sql.ID_SUMS, tenant, since)
     if summed + twice != kept:
         _add(found, "id", tenant, await connection.fetch(sql.IDS, tenant, since, timeout=_SECONDS))
+
+
+async def _row(connection: Any, statement: str, *parameters: Any) -> Any:
+    """The one row of a statement that reads much. Asked for one row only, Postgres would not use several processes."""
+    (row,) = await connection.fetch(statement, *parameters, timeout=_SECONDS)
+    return row
 
 
 _AT_ONCE = 20  # measures in one pass

@@ -399,7 +399,8 @@ _GRANTED_AT = """(
 )"""
 
 # The counters as they were at a seq of customer a.customer: as they are, without what came after it. A pool has an
-# order of its own, and so have its members, so there it is what came after the same commit by the clock.
+# order of its own, and so have its members, so there it is what came after the same commit by the clock. What waited
+# for its customer came to it later than it was recorded.
 _AFTER = (
     "((CASE WHEN k.customer = a.customer AND e.customer = k.customer THEN e.seq > a.seq ELSE e.recorded_at > a.at END) "
     "AND e.recorded_at >= a.since)"
@@ -411,8 +412,13 @@ SELECT CASE WHEN m.aggregation IN ('sum', 'count') THEN
     held.reserved - later.reserved, held.leased - later.leased, held.forfeited - later.forfeited,
     0::numeric, granted.granted
 FROM {_KEYS}
-JOIN unnest($10::text[], $11::bigint[], $12::timestamptz[], $13::timestamptz[]) WITH ORDINALITY
-    AS a(customer, seq, at, since, place) ON a.place = k.place
+JOIN (
+    SELECT customer, seq, at, place, least(since, (
+        SELECT min(first_at) FROM usage_adoption
+        WHERE tenant = $1 AND customer = q.customer AND usage_adoption.seq > q.seq)) AS since
+    FROM unnest($10::text[], $11::bigint[], $12::timestamptz[], $13::timestamptz[]) WITH ORDINALITY
+        AS q(customer, seq, at, since, place)
+) a ON a.place = k.place
 LEFT JOIN LATERAL (SELECT * FROM meter WHERE tenant = $1 AND name = k.meter OFFSET 0) m ON true
 CROSS JOIN LATERAL {_GRANTED_AT} granted
 CROSS JOIN LATERAL {_HELD} held

@@ -61,10 +61,23 @@ class ApplyBackfills:
         if not rows:
             await self._queue.finish(tenant, backfill.id, backfill.state, done)
             return
+        if backfill.state is State.REVERTING:
+            rows = await self._restorable(tenant, backfill, rows)
+            if not rows:
+                return
         subjects = {row.event.subject for row in rows if row.event is not None}
         owners = await self._directory.owners(tenant, subjects, make=True) if subjects else {}
         works = [_work(backfill, row, owners.get(row.event.subject, NOBODY) if row.event else NOBODY) for row in rows]
         await self._submit(tenant, backfill, before, rows, works)
+
+    async def _restorable(self, tenant: str, backfill: Backfill, rows: Sequence[Staged]) -> list[Staged]:
+        """Those that replaced nothing, or something that is still there. What was dropped since cannot be brought back:
+        rather than nothing, what was put in its place stays."""
+        for row in [row for row in rows if row.replaces and row.before is None]:
+            message = "what stood before was dropped since, and cannot be brought back"
+            error = MetergateError(Reason.EVENTS_DROPPED, message, {"id": row.id})
+            await self._queue.reject(tenant, backfill.id, row, RowState.APPLIED, error)
+        return [row for row in rows if not row.replaces or row.before is not None]
 
     async def _submit(
         self, tenant: str, backfill: Backfill, before: RowState, rows: Sequence[Staged], works: Sequence[Work]

@@ -3,7 +3,8 @@
 Names and subjects become random pseudonyms, the same ones everywhere, so that sums per subject stay. Labels that no
 meter reads go, and so do values that none reads; those that meters read stay, or become pseudonyms where that is asked.
 A label that a meter filters by, and values that the catalog itself names, always stay, since they decide what counts.
-The ids of events are kept until they cannot come again (P1); then, or at once where that is asked, they go as well.
+The ids of events are kept until they cannot come again (P1); then, or at once where that is asked, they go as well;
+but for those of events that a correction took from or to another customer, who knows them by these ids.
 The customer's own id stays, unless another one is given. A subject that moved between two members of a pool is told
 apart there afterwards; of several values of one instant another may be the latest once ids are gone.
 
