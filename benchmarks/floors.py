@@ -11,11 +11,13 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from decimal import Decimal
+from functools import cache
 from typing import Any, NamedTuple
 
 import grpc
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from metergate.domain.meter import Meter
 from metergate.domain.period import QUARTER, Period, window_at
 from metergate.v1 import catalog_pb2, decision_pb2, quota_pb2
 
@@ -127,6 +129,12 @@ def _moves(events: list[tuple[str, str, dict[str, str]]]) -> _Moves:
     return _Moves(rollups, counters)
 
 
+@cache
+def _measure(meter: str) -> str:
+    """The measure by which the product keys the rollups of the meter that it is measured with."""
+    return Meter(meter, meter, dimensions=("region",)).measure
+
+
 async def _write(
     connection: Any,
     tenant: str,
@@ -147,7 +155,7 @@ async def _write(
     await connection.execute(_EVENTS, tenant, meter, owners, seqs, ids, labels_)
     ordered, counters = sorted(moves.rollups.items()), sorted(moves.counters.items())
     await connection.execute(
-        _ROLLUPS, tenant, meter, quarter, [key[0] for key, _ in ordered],
+        _ROLLUPS, tenant, _measure(meter), quarter, [key[0] for key, _ in ordered],
         [json.dumps({"region": key[1]}) for key, _ in ordered], [count for _, count in ordered],
     )  # fmt: skip
     await connection.execute(
