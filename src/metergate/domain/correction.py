@@ -218,7 +218,7 @@ def not_found(source: str, id: str) -> MetergateError:
     """No event of that id is known."""
     message = (
         f"no event {id[:80]!r} of source {source[:80]!r} is known. Ids are remembered for the accept window and 7 days "
-        "more, and for good once corrected; name an older one's customer and count_time too"
+        "more, and once corrected for longer; name an older one's customer and count_time too"
     )
     return MetergateError(Reason.EVENT_NOT_FOUND, message, {"id": id[:80], "source": source[:80]})
 
