@@ -95,15 +95,17 @@ def suspects(measures: Sequence[Measure], pools: bool, closed: bool, ids: bool) 
         value = _of_constants(constants, measure)
         weight = _weight("e", sql.QUARTER, "e.labels", measure, dimensions)
         signed = f"(CASE WHEN e.sign < 0 THEN -{weight} ELSE {weight} END)"
-        if measure.counts:
-            value = f"CASE WHEN {value} IS NOT NULL THEN {signed} END"
-        else:
-            value = f"({value} + {_COUNT}) * {signed}"
-        told.append(f"sum(CASE WHEN e.type = {type_} THEN {value} END) AS p{number}")
+        weighed = [("IS NOT NULL", signed)]
+        if not measure.counts:  # most values are 1, for which integers will do
+            weighed = [("= 1", f"{1 + _COUNT} * {signed}"), ("<> 1", f"({value} + {_COUNT}) * {signed}")]
+        sums = [
+            f"coalesce(sum(CASE WHEN e.type = {type_} AND {value} {if_} THEN {one} END), 0)" for if_, one in weighed
+        ]
+        told.append(f"{' + '.join(sums)} AS p{number}")
         of_rollup = "r.count" if measure.counts else f"(r.sum + r.count * {_COUNT})"
         for quarter, into in (("r.quarter", kept), (_QUARTER_OF_PIECE, balances)):
-            weighed = f"{of_rollup} * {_weight('r', quarter, 'r.dimensions', measure, dimensions)}"
-            into.append(f"sum(CASE WHEN r.measure = {name} THEN {weighed} END) AS p{number}")
+            kept_there = f"{of_rollup} * {_weight('r', quarter, 'r.dimensions', measure, dimensions)}"
+            into.append(f"sum(CASE WHEN r.measure = {name} THEN {kept_there} END) AS p{number}")
     columns = "type, counted_at, recorded_at, subject, source, id, amount, values, labels, sign, version"
     told.append(f"sum(CASE WHEN e.own AND {_remembered('$4')} THEN {_HASH} END) AS ids" if ids else "0 AS ids")
     rolled = f"FROM {{}} r WHERE r.tenant = $1 AND r.customer {_HERE} {{}} GROUP BY 1"
