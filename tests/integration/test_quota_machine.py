@@ -21,7 +21,7 @@ from tests.integration.quota_clock import StepClock
 from tests.integration.quota_game import Game
 from tests.integration.quota_table import Player, hold_of
 
-ROUNDS = int(os.environ.get("METERGATE_QUOTA_ROUNDS", "5"))
+ROUNDS = int(os.environ.get("METERGATE_QUOTA_ROUNDS", "3"))
 TURNS = int(os.environ.get("METERGATE_QUOTA_TURNS", "80"))
 
 
