@@ -100,8 +100,8 @@ def _made(calls: Blocking, committed: bool) -> Ids:
     backfills = [calls.must("OpenBackfill").backfill.id for _ in range(4)]
     if committed:
         calls.must("CommitBackfill", id=backfills[-1])
-    while committed and calls.must("GetBackfill", id=backfills[-1]).backfill.state == backfill_pb2.BACKFILL_STATE_COMMITTING:
-        time.sleep(0.05)
+        while calls.must("GetBackfill", id=backfills[-1]).backfill.state == backfill_pb2.BACKFILL_STATE_COMMITTING:
+            time.sleep(0.05)
     held = [one.reservation.id for one in reservations]
     return Ids(*held, *leases, reservations[0].decision.decision_id, grant, *hooks, *backfills)
 
