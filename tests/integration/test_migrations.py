@@ -1,4 +1,4 @@
-"""Migrations go up, down and up again, and give what `schema.py` says."""
+"""Migrations go up, down and up again, and give what `schema` says."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def _about_comments(difference: Any) -> bool:
     return (first if isinstance(first, str) else first[0]) in ("remove_table_comment", "modify_comment")
 
 
-async def test_schema_py_is_what_the_migrations_make(postgres_url: str) -> None:
+async def test_the_schema_is_what_the_migrations_make(postgres_url: str) -> None:
     def differences(sync: Connection) -> list[Any]:
         options = {"include_object": _named_in_schema, "compare_type": True, "compare_server_default": False}
         found = compare_metadata(MigrationContext.configure(sync, opts=options), schema.metadata)

@@ -8,8 +8,8 @@ from decimal import Decimal
 
 import orjson
 
-from metergate.adapters.postgres import statements as sql
 from metergate.adapters.postgres.upkeep import Upkeep
+from metergate.adapters.postgres.values import VALUES, VALUES_GONE
 from metergate.app.tokens import Sealer
 from metergate.domain.answer import Answer
 from metergate.domain.catalog import Catalog, Plan
@@ -254,7 +254,7 @@ async def test_the_values_of_a_large_counter_are_found_by_index(one: Process) ->
     await one.fetch("ANALYZE counter_value, usage_counter")
     (key,) = await one.fetch("SELECT customer, meter, subject, filter, start_at, end_at FROM usage_counter")
     asked = [[part] for part in key]
-    for statement, items in ((sql.VALUES, ["v7\x1fv8\x1fnew"]), (sql.VALUES_GONE, ["v7"])):
+    for statement, items in ((VALUES, ["v7\x1fv8\x1fnew"]), (VALUES_GONE, ["v7"])):
         (row,) = await one.fetch(f"EXPLAIN (FORMAT JSON) {statement}", TENANT, *asked, items)
         (plan,) = orjson.loads(row[0])
         found = [node for node in nodes(plan["Plan"]) if node.get("Relation Name") == "counter_value"]

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 
+from metergate.domain import need
 from metergate.domain.admission import (
     Asked,
     Demand,
@@ -17,21 +18,19 @@ from metergate.domain.admission import (
 )
 from metergate.domain.answer import Answer, Result
 from metergate.domain.correction import correct
-from metergate.domain.counting import Counted, Place, hit, move, needed, pace, places_of
+from metergate.domain.counting import Place, hit, move, pace
 from metergate.domain.decision import Decision
-from metergate.domain.distinct import Numbers, moves_of, told_apart, values_of
+from metergate.domain.distinct import Numbers, moves_of, told_apart
 from metergate.domain.errors import MetergateError, Reason, invalid
-from metergate.domain.granting import Granting, counter_of, limit_of
+from metergate.domain.granting import Granting
 from metergate.domain.hold import Column, Hold, Kind, Part, State
 from metergate.domain.holding import Kept, change
 from metergate.domain.leasing import Leasing
 from metergate.domain.meter import Meter
-from metergate.domain.period import LATEST
 from metergate.domain.posting import (
     Known,
     Ledger,
     Posting,
-    Use,
     accepted,
     again,
     append,
@@ -181,60 +180,27 @@ class Batch:
             self._same[same] = made
         return made
 
+    @property
+    def _asked(self) -> Collection[Demand]:
+        """What is asked, each once."""
+        return {id(one): one for one in self._demands.values()}.values()
+
     def places(self) -> set[Place]:
-        """Where the counters are that may change, or are asked about."""
-        meter_of = self.ledger.catalog.meter_of
-        places = {
-            place
-            for (owner, meter), uses in self.posting.all_uses.items()
-            for place in places_of(owner, meter_of[meter], uses)
-        }
-        places.update(counter_of(pair)[:4] for pair in self.ledger.grants)
-        for shift in shifted(self.posting, self.ledger):
-            if shift.meter in meter_of:
-                places.update(places_of(shift.customer, meter_of[shift.meter], (shift,)))
-        for asked in {id(one): one for one in self._demands.values()}.values():
-            places |= {key[:4] for touch in asked.touches for key in touch.keys}
-            # Meters without a limit too: they may have counters of limits that were in force earlier.
-            for account in self.ledger.accounts(asked.customer):
-                for subject, want in asked.asked:
-                    if want.meter in meter_of:
-                        counted = Counted(subject, want.labels)
-                        places.update(places_of(account.customer, meter_of[want.meter], (counted,)))
-        return places
+        """See `need.places`."""
+        return need.places(self.ledger, self.posting, self._asked)
 
     def oldest(self) -> int:
-        """The instant after which the windows of those counters end."""
-        times = [use.counted_at for uses in self.posting.all_uses.values() for use in uses]
-        times += [shift.counted_at for shift in shifted(self.posting, self.ledger)]
-        times += [touch.keys[0].end - 1 for asked in self._demands.values() for touch in asked.touches]
-        times += [self.ledger.now] if self._demands or self.ledger.grants else []
-        # More of a lease counts when the lease was made.
-        times += [one.hold.counted_at for one in self.results if isinstance(one, Answer) and one.hold is not None]
-        return min(times, default=LATEST) - (self.ledger.catalog.thresholds_look_back or 0)
+        """See `need.oldest`."""
+        holds = [one.hold.counted_at for one in self.results if isinstance(one, Answer) and one.hold is not None]
+        return need.oldest(self.ledger, self.posting, self._asked, holds)
 
     def wanted(self) -> dict[CounterKey, Limit]:
-        """The counters that have to be there, and the limit that each is for."""
-        keys = {counter_of(pair): limit_of(pair[1]) for pair in self.ledger.grants}
-        keys |= needed(self.posting, self.ledger)
-        for asked in {id(one): one for one in self._demands.values()}.values():
-            for touch in asked.touches:
-                for key in touch.keys:
-                    keys[key] = touch.limit
-        return keys
+        """See `need.wanted`."""
+        return need.wanted(self.ledger, self.posting, self._asked)
 
     def sought(self, counters: Collection[CounterKey]) -> dict[CounterKey, set[str]]:
-        """The values of UNIQUE counters whose numbers of events `finish` has to know."""
-        catalog, now = self.ledger.catalog, self.ledger.now
-        if not catalog.unique_meters:
-            return {}
-        uses = {pair: [*mine] for pair, mine in self.posting.sightings.items()}
-        for asked in {id(one): one for one in self._demands.values()}.values():
-            for subject, (meter, amount, labels) in asked.asked:
-                if meter in catalog.unique_meters:
-                    for account in self.ledger.accounts(asked.customer):
-                        uses.setdefault((account.customer, meter), []).append(Use(now, subject, labels, amount))
-        return values_of(counters, uses, catalog.meter_of)
+        """See `need.sought`."""
+        return need.sought(self.ledger, self.posting, self._asked, counters)
 
     def finish(
         self, counters: Mapping[CounterKey, Figures], standing: Numbers | None = None

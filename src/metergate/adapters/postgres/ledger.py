@@ -25,6 +25,7 @@ from metergate.adapters.postgres.corrections import load_standing, write_correct
 from metergate.adapters.postgres.definitions import load_catalog
 from metergate.adapters.postgres.errors import GONE, driver_errors
 from metergate.adapters.postgres.events import event_columns, ids_ahead, to_event
+from metergate.adapters.postgres.figures import FIGURES, FIGURES_AT, KEPT, RECOUNT, SUMS
 from metergate.adapters.postgres.grants import DUE_GRANTS, load_accounts, write_grants
 from metergate.adapters.postgres.holds import hold_columns, literal, move_columns, to_holds, to_shifts
 from metergate.adapters.postgres.limit_events import load_reached, write_limit_events
@@ -105,7 +106,7 @@ class PostgresLedger:
         """See `app.ports.ledger.Ledger`."""
         with driver_errors():
             async with self._pool.acquire(timeout=_ACQUIRE_SECONDS) as connection:
-                rows = await connection.fetch(sql.FIGURES, tenant, *key_columns(keys))
+                rows = await connection.fetch(FIGURES, tenant, *key_columns(keys))
         if not rows or len(rows) < len(keys):
             raise LedgerUnavailableError("a customer's head is missing")
         return rows[0]["as_of"], {key: _head_view(key, row) for key, row in zip(keys, rows, strict=True)}
@@ -130,7 +131,7 @@ class PostgresLedger:
         ]
         with driver_errors():
             async with self._pool.acquire(timeout=_ACQUIRE_SECONDS) as connection:
-                rows = iter(await connection.fetch(sql.FIGURES_AT, tenant, *key_columns(keys), *columns))
+                rows = iter(await connection.fetch(FIGURES_AT, tenant, *key_columns(keys), *columns))
         return [{key: Figures(*next(rows)) for key in moment.keys} for moment in moments]
 
     async def reached(
@@ -265,12 +266,12 @@ class PostgresCommit:
 
     async def sums(self, keys: Sequence[CounterKey]) -> dict[CounterKey, Figures]:
         """See `app.ports.ledger.Commit`."""
-        rows = await self._connection.fetch(sql.SUMS, self._tenant, *key_columns(keys))
+        rows = await self._connection.fetch(SUMS, self._tenant, *key_columns(keys))
         used = {key: Figures(row[0]) for key, row in zip(keys, rows, strict=True)}
         whose = {key[:3] for key in keys}
         wanted = sorted(one for one in whose if not one[2] or (*one[:2], "") not in whose)
         columns = [literal(column) for column in zip(*wanted, strict=True)]
-        kept = await self._connection.fetch(sql.KEPT, self._tenant, *columns, min(key.start for key in keys))
+        kept = await self._connection.fetch(KEPT, self._tenant, *columns, min(key.start for key in keys))
         return used | move(used, {}, to_shifts(kept))
 
     async def values(self, sought: Mapping[CounterKey, Collection[str]]) -> dict[CounterKey, dict[str, int]]:
@@ -357,7 +358,7 @@ class PostgresCommit:
         self, keys: Sequence[CounterKey], counters: Mapping[CounterKey, Figures]
     ) -> dict[CounterKey, Figures]:
         """See `app.ports.ledger.Commit`."""
-        rows = await self._connection.fetch(sql.RECOUNT, self._tenant, *key_columns(keys))
+        rows = await self._connection.fetch(RECOUNT, self._tenant, *key_columns(keys))
         return {key: counters[key]._replace(used=row[0]) for key, row in zip(keys, rows, strict=True)}
 
     async def write_limit_events(self, events: Sequence[LimitEvent]) -> list[LimitEvent]:

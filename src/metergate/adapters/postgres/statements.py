@@ -11,18 +11,13 @@ from __future__ import annotations
 
 from metergate.adapters.postgres.quantities import (
     DROPPED,
-    ITEM,
-    LABELS_MATCH,
-    QUANTITY,
-    counted,
-    of_samples,
     rolled_up,
     standing,
     with_closed,
 )
 
 
-def _lists(*places: int) -> str:
+def lists(*places: int) -> str:
     """These parameters as lists of texts."""
     return ", ".join(f"${place}::text::text[]" for place in places)
 
@@ -35,7 +30,7 @@ LOCK_FREE = LOCK + " SKIP LOCKED"
 LOOK = f"""
 SELECT clock_timestamp() AS now, t.catalog_version, k.*
 FROM tenant t LEFT JOIN LATERAL (
-    SELECT i.*, decode(q.digest, 'hex') AS asked FROM unnest({_lists(2, 3, 4)}) AS q(source, id, digest)
+    SELECT i.*, decode(q.digest, 'hex') AS asked FROM unnest({lists(2, 3, 4)}) AS q(source, id, digest)
     CROSS JOIN LATERAL (
         SELECT source, id, customer, seq, digest, counted_at FROM usage_id
         WHERE tenant = $1 AND source = q.source AND id = q.id AND slice <= $5 OFFSET 0
@@ -67,83 +62,11 @@ COUNTERS = f"""
 SELECT c.customer, c.meter, c.subject, c.filter, c.start_at, c.end_at,
     c.used, nullif(c.reserved, 0), nullif(c.leased, 0), nullif(c.forfeited, 0), nullif(c.tat, 0),
     NULL::numeric, nullif(c.pace, 0)
-FROM unnest({_lists(2, 3, 4, 5)}) AS q(customer, meter, subject, filter)
+FROM unnest({lists(2, 3, 4, 5)}) AS q(customer, meter, subject, filter)
 CROSS JOIN LATERAL (
     SELECT * FROM usage_counter WHERE tenant = $1 AND customer = q.customer AND meter = q.meter
         AND subject = q.subject AND filter = q.filter AND end_at > $6 OFFSET 0
 ) c"""
-
-# What reservations and leases keep from others in a counter's window. Their labels are in `labels`.
-_KEPT = f"""e.meter = k.meter AND e.counted_at >= k.start_at AND e.counted_at < k.end_at
-        AND e.reserved + e.leased + e.forfeited > 0
-        AND (k.subject = '' OR e.subject = k.subject)
-        AND (k.filter = '' OR {LABELS_MATCH.format(filter="k.filter::jsonb")})"""
-_HELD = f"""(
-SELECT coalesce(sum(e.reserved), 0) AS reserved, coalesce(sum(e.leased), 0) AS leased,
-    coalesce(sum(e.forfeited), 0) AS forfeited
-FROM (
-    SELECT e.reserved, e.leased, e.forfeited FROM hold e
-    WHERE e.tenant = $1 AND e.customer = k.customer AND {_KEPT}
-    UNION ALL
-    SELECT e.reserved, e.leased, e.forfeited
-    FROM customer_head p JOIN hold e ON e.tenant = $1 AND e.pool = k.customer AND e.pool <> ''
-    WHERE p.tenant = $1 AND p.customer = k.customer AND p.is_pool AND {_KEPT}
-) e)"""
-
-# What grants allow in all, in the one counter that they are for: the customer's own of all time.
-_GRANTED = """LEFT JOIN LATERAL (
-    SELECT granted FROM grant_account WHERE tenant = $1 AND customer = k.customer AND meter = k.meter
-        AND k.subject = '' AND k.filter = ''
-        AND k.start_at = timestamptz '1970-01-01 00:00+00' AND k.end_at = timestamptz '2200-01-01 00:00+00' OFFSET 0
-) granted ON true"""
-
-_KEYS = """unnest($2::text[], $3::text[], $4::text[], $5::text[],
-    $6::timestamptz[], $7::timestamptz[], $8::timestamptz[], $9::timestamptz[])
-    WITH ORDINALITY AS k(customer, meter, subject, filter, start_at, end_at, inner_start, inner_end, place)"""
-
-SUMS = f"SELECT {QUANTITY} FROM {_KEYS} ORDER BY k.place"
-
-# What holds keep, one by one: many counters may be born at once, and each hold is read once for all of them.
-_KEPT_PART = "e.id, e.meter, e.subject, e.labels::text, e.counted_at, e.reserved, e.leased, e.forfeited"
-_KEPT_HERE = """e.meter = q.meter AND e.counted_at >= $5 AND e.reserved + e.leased + e.forfeited > 0
-        AND (q.subject = '' OR e.subject = q.subject)"""
-KEPT = f"""
-SELECT q.customer, e.* FROM unnest({_lists(2, 3, 4)}) AS q(customer, meter, subject)
-CROSS JOIN LATERAL (
-    SELECT {_KEPT_PART} FROM hold e WHERE e.tenant = $1 AND e.customer = q.customer AND {_KEPT_HERE}
-    UNION ALL
-    SELECT {_KEPT_PART} FROM customer_head p JOIN hold e ON e.tenant = $1 AND e.pool = q.customer AND e.pool <> ''
-    WHERE p.tenant = $1 AND p.customer = q.customer AND p.is_pool AND {_KEPT_HERE}
-) e"""
-
-# A rate without a counter has the state of the one of another length that there was: see `domain.counting.with_rates`.
-_HEIR = """LEFT JOIN LATERAL (
-    SELECT tat, pace FROM usage_counter
-    WHERE c.used IS NULL AND k.start_at < timestamptz '1970-01-01 00:00+00' AND tenant = $1 AND customer = k.customer
-        AND meter = k.meter AND end_at = k.end_at AND start_at < timestamptz '1970-01-01 00:00+00'
-        AND subject = k.subject AND filter = k.filter
-    ORDER BY tat DESC, start_at DESC LIMIT 1
-) heir ON true"""
-
-# A condition of the join would be looked at afterwards: all holds would be read where there is a counter too.
-_HELD_UNCOUNTED = _HELD.replace("WHERE e.tenant", "WHERE c.used IS NULL AND e.tenant")
-
-FIGURES = f"""
-SELECT now() AS as_of, h.seq, h.plan, h.time_zone, h.metering_version, h.anchor_at, h.overrides::text AS overrides,
-    h.pool,
-    coalesce(c.used, {QUANTITY}) AS used, coalesce(c.reserved, held.reserved) AS reserved,
-    coalesce(c.leased, held.leased) AS leased, coalesce(c.forfeited, held.forfeited) AS forfeited,
-    coalesce(c.tat, heir.tat) AS tat, coalesce(c.pace, heir.pace) AS pace, granted.granted
-FROM {_KEYS}
-CROSS JOIN LATERAL (SELECT * FROM customer_head WHERE tenant = $1 AND customer = k.customer OFFSET 0) h
-LEFT JOIN LATERAL (
-    SELECT * FROM usage_counter WHERE tenant = $1 AND customer = k.customer AND meter = k.meter
-        AND end_at = k.end_at AND start_at = k.start_at AND subject = k.subject AND filter = k.filter OFFSET 0
-) c ON true
-LEFT JOIN LATERAL {_HELD_UNCOUNTED} held ON true
-{_HEIR}
-{_GRANTED}
-ORDER BY k.place"""
 
 METERING_VERSION = "SELECT metering_version FROM customer_head WHERE tenant = $1 AND customer = $2"
 
@@ -212,9 +135,9 @@ INSERT INTO usage_rollup (tenant, customer, measure, quarter, subject, dimension
 }
 HAVING sum(count) <> 0 OR sum(sum) <> 0"""
 
-_INSTANT = "(timestamptz '1970-01-01 00:00+00' + {0}::bigint * interval '1 microsecond')"
-_TIME = f"CASE WHEN q.time <> '' THEN {_INSTANT.format('q.time')} END"
-_COUNTED = f"CASE WHEN q.counted <> '' THEN {_INSTANT.format('q.counted')} ELSE $2 END"
+INSTANT = "(timestamptz '1970-01-01 00:00+00' + {0}::bigint * interval '1 microsecond')"
+_TIME = f"CASE WHEN q.time <> '' THEN {INSTANT.format('q.time')} END"
+_COUNTED = f"CASE WHEN q.counted <> '' THEN {INSTANT.format('q.counted')} ELSE $2 END"
 
 # Of two instants alike, the greater key is the latest. Null: nothing is kept, or nothing was there.
 _LATER = """CASE WHEN r.last_at IS NULL OR (excluded.last_at, excluded.last_key) > (r.last_at, r.last_key)
@@ -226,7 +149,7 @@ WRITE = f"""
 WITH ids AS (
     INSERT INTO usage_id (tenant, source, id, slice, digest, customer, seq, counted_at)
     SELECT $1, q.source, q.id, s.slice, decode(q.digest, 'hex'), q.customer, q.seq::bigint, {_COUNTED}
-    FROM unnest({_lists(3, 4, 5, 6, 7, 32)})
+    FROM unnest({lists(3, 4, 5, 6, 7, 32)})
         AS q(source, id, digest, customer, seq, counted)
     CROSS JOIN unnest($9::date[]) AS s(slice)
     ON CONFLICT DO NOTHING RETURNING 1
@@ -236,15 +159,15 @@ WITH ids AS (
     SELECT $1, q.customer, q.seq::bigint, {_COUNTED}, $2, {_TIME}, q.source, q.id,
         q.type, q.subject, nullif(q.amount, '')::numeric, nullif(q.values, '')::jsonb, nullif(q.labels, '')::jsonb,
         nullif(q.settles, ''), nullif(q.pool, '')
-    FROM unnest({_lists(6, 7, 8, 32, 3, 4, 10, 11, 12, 13, 14, 15, 33)})
+    FROM unnest({lists(6, 7, 8, 32, 3, 4, 10, 11, 12, 13, 14, 15, 33)})
         AS q(customer, seq, time, counted, source, id, type, subject, amount, values, labels, settles, pool)
 ), rollups AS (
     INSERT INTO usage_rollup AS r (tenant, customer, measure, quarter, subject, dimensions, count, sum, min, max,
         last_at, last_key, last)
-    SELECT $1, q.customer, q.measure, {_INSTANT.format("q.quarter")}, q.subject, q.dimensions::jsonb,
-        q.count::bigint, q.sum::numeric, q.min::numeric, q.max::numeric, {_INSTANT.format("q.last_at")}, q.last_key,
+    SELECT $1, q.customer, q.measure, {INSTANT.format("q.quarter")}, q.subject, q.dimensions::jsonb,
+        q.count::bigint, q.sum::numeric, q.min::numeric, q.max::numeric, {INSTANT.format("q.last_at")}, q.last_key,
         q.last::numeric
-    FROM unnest({_lists(16, 17, 18, 19, 20, 21, 22, 34, 35, 36, 37, 38)})
+    FROM unnest({lists(16, 17, 18, 19, 20, 21, 22, 34, 35, 36, 37, 38)})
         AS q(customer, measure, quarter, subject, dimensions, count, sum, min, max, last_at, last_key, last)
     ON CONFLICT (tenant, customer, measure, quarter, subject, dimensions)
     DO UPDATE SET count = r.count + excluded.count, sum = r.sum + excluded.sum,
@@ -253,8 +176,8 @@ WITH ids AS (
 ), counters AS (
     INSERT INTO usage_counter AS c (tenant, customer, meter, subject, filter, start_at, end_at, used)
     SELECT $1, q.customer, q.meter, q.subject, q.filter,
-        {_INSTANT.format("q.start_at")}, {_INSTANT.format("q.end_at")}, q.used::numeric
-    FROM unnest({_lists(23, 24, 25, 26, 27, 28, 29)})
+        {INSTANT.format("q.start_at")}, {INSTANT.format("q.end_at")}, q.used::numeric
+    FROM unnest({lists(23, 24, 25, 26, 27, 28, 29)})
         AS q(customer, meter, subject, filter, start_at, end_at, used)
     ON CONFLICT (tenant, customer, meter, end_at, start_at, subject, filter) DO UPDATE SET used = excluded.used
 ), heads AS (
@@ -279,96 +202,49 @@ UPDATE usage_rollup r SET (min, max, last_at, last_key, last) = (
             AND c.last_at IS NOT NULL AND c.month IN {DROPPED}
     ) s)
 FROM (
-    SELECT q.customer, q.measure, q.meter, {_INSTANT.format("q.quarter")} AS quarter, q.subject, q.dimensions AS filter
-    FROM unnest({_lists(2, 3, 4, 5, 6, 7)}) AS q(customer, measure, meter, quarter, subject, dimensions)
+    SELECT q.customer, q.measure, q.meter, {INSTANT.format("q.quarter")} AS quarter, q.subject, q.dimensions AS filter
+    FROM unnest({lists(2, 3, 4, 5, 6, 7)}) AS q(customer, measure, meter, quarter, subject, dimensions)
 ) k
 WHERE r.tenant = $1 AND r.customer = k.customer AND r.measure = k.measure AND r.quarter = k.quarter
     AND r.subject = k.subject AND r.dimensions = k.filter::jsonb"""
 
-# Counters of meters that do not add up, once the rows are written.
-RECOUNT = f"""
-WITH k AS (SELECT * FROM {_KEYS}), found AS (
-    SELECT k.*, {QUANTITY} AS used FROM k
-), written AS (
-    UPDATE usage_counter c SET used = q.used FROM found q
-    WHERE c.tenant = $1 AND c.customer = q.customer AND c.meter = q.meter AND c.subject = q.subject
-        AND c.filter = q.filter AND c.start_at = q.start_at AND c.end_at = q.end_at
-)
-SELECT used FROM found ORDER BY place"""
-
-# The values of UNIQUE counters: a few of them, before the decision; from the events where there is no counter.
-_OF_COUNTER = """{0}.tenant = $1 AND {0}.customer = k.customer AND {0}.meter = k.meter AND {0}.end_at = k.end_at
-        AND {0}.start_at = k.start_at AND {0}.subject = k.subject AND {0}.filter = k.filter"""
-VALUES = f"""
-SELECT CASE WHEN EXISTS (SELECT FROM usage_counter c WHERE {_OF_COUNTER.format("c")}) THEN (
-        SELECT jsonb_object_agg(v.value, v.number) FROM counter_value v
-        WHERE {_OF_COUNTER.format("v")} AND v.value = ANY(k.items))
-    ELSE (
-        SELECT jsonb_object_agg(item, number) FROM (
-            SELECT item, sum(count) AS number
-            FROM ({standing("k.start_at", "k.end_at", f"AND {ITEM} = ANY(k.items)")}) s GROUP BY item
-        ) told) END
-FROM (
-    SELECT customer, meter, subject, filter, start_at, end_at, string_to_array(items, E'\\x1f') AS items, place
-    FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::timestamptz[], $7::timestamptz[], $8::text[])
-        WITH ORDINALITY AS q(customer, meter, subject, filter, start_at, end_at, items, place)
-) k ORDER BY k.place"""
-# All of them, of a counter that is born, once the rows are written. What one left that was there earlier goes.
-VALUES_LEFT = f"""
-DELETE FROM counter_value v USING {_KEYS} WHERE {_OF_COUNTER.format("v")}"""
-VALUES_BORN = f"""
-INSERT INTO counter_value (tenant, customer, meter, end_at, start_at, subject, filter, value, number)
-SELECT $1, k.customer, k.meter, k.end_at, k.start_at, k.subject, k.filter, s.item, sum(s.count)
-FROM {_KEYS} CROSS JOIN LATERAL ({standing("k.start_at", "k.end_at")}) s GROUP BY 2, 3, 4, 5, 6, 7, 8"""
-VALUES_MOVED = f"""
-INSERT INTO counter_value AS v (tenant, customer, meter, end_at, start_at, subject, filter, value, number)
-SELECT $1, q.customer, q.meter, {_INSTANT.format("q.end_at")}, {_INSTANT.format("q.start_at")}, q.subject, q.filter,
-    q.value, q.number::bigint
-FROM unnest({_lists(2, 3, 4, 5, 6, 7, 8, 9)}) AS q(customer, meter, subject, filter, start_at, end_at, value, number)
-ON CONFLICT (tenant, customer, meter, end_at, start_at, subject, filter, value)
-DO UPDATE SET number = v.number + excluded.number"""
-VALUES_GONE = f"""
-DELETE FROM counter_value v USING unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::timestamptz[],
-    $7::timestamptz[], $8::text[]) AS k(customer, meter, subject, filter, start_at, end_at, value)
-WHERE {_OF_COUNTER.format("v")} AND v.value = k.value AND v.number <= 0"""
-
 HOLDS = f"""
 SELECT id, kind, customer, subject, holder, seq, counted_at, end_at, state, digest,
     pool, meter, labels, granted, returned, spent, settled
-FROM hold WHERE tenant = $1 AND id = ANY({_lists(2)}) ORDER BY id, part"""
+FROM hold WHERE tenant = $1 AND id = ANY({lists(2)}) ORDER BY id, part"""
 
 # How many open leases there are of each meter of a customer.
 HOLDERS = f"""
 SELECT q.customer, q.meter, (
     SELECT count(*) FROM hold WHERE tenant = $1 AND customer = q.customer AND meter = q.meter
         AND reserved + leased + forfeited > 0 AND kind = 'lease' AND state = 'open')
-FROM unnest({_lists(2, 3)}) AS q(customer, meter)"""
+FROM unnest({lists(2, 3)}) AS q(customer, meter)"""
 
 # The rest of what a commit writes where holds or rates changed. Their rows are behind the heads' locks too.
 WRITE_HOLDS = f"""
 WITH counters AS (
     UPDATE usage_counter c SET reserved = q.reserved::numeric, leased = q.leased::numeric,
         forfeited = q.forfeited::numeric, tat = q.tat::numeric, pace = q.pace::numeric
-    FROM unnest({_lists(3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13)})
+    FROM unnest({lists(3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13)})
         AS q(customer, meter, subject, filter, start_at, end_at, reserved, leased, forfeited, tat, pace)
     WHERE c.tenant = $1 AND c.customer = q.customer AND c.meter = q.meter AND c.subject = q.subject
-        AND c.filter = q.filter AND c.start_at = {_INSTANT.format("q.start_at")}
-        AND c.end_at = {_INSTANT.format("q.end_at")}
+        AND c.filter = q.filter AND c.start_at = {INSTANT.format("q.start_at")}
+        AND c.end_at = {INSTANT.format("q.end_at")}
 ), moves AS (
     INSERT INTO hold_move (tenant, customer, seq, recorded_at, id, meter, subject, labels, counted_at,
         reserved, leased, forfeited)
     SELECT $1, q.customer, q.seq::bigint, $2, q.id, q.meter, q.subject, q.labels::jsonb,
-        {_INSTANT.format("q.counted")}, q.reserved::numeric, q.leased::numeric, q.forfeited::numeric
-    FROM unnest({_lists(*range(14, 24))})
+        {INSTANT.format("q.counted")}, q.reserved::numeric, q.leased::numeric, q.forfeited::numeric
+    FROM unnest({lists(*range(14, 24))})
         AS q(customer, seq, id, meter, subject, labels, counted, reserved, leased, forfeited)
 ), written AS (
     INSERT INTO hold AS h (tenant, id, part, kind, customer, subject, holder, meter, labels, seq, counted_at, end_at,
         state, granted, returned, spent, settled, reserved, leased, forfeited, digest, pool)
     SELECT $1, q.id, q.part::integer, q.kind, q.customer, q.subject, q.holder, q.meter, q.labels::jsonb, q.seq::bigint,
-        {_INSTANT.format("q.counted")}, {_INSTANT.format("q.end_at")}, q.state, q.granted::numeric, q.returned::numeric,
+        {INSTANT.format("q.counted")}, {INSTANT.format("q.end_at")}, q.state, q.granted::numeric, q.returned::numeric,
         q.spent::numeric, q.settled::numeric, q.reserved::numeric, q.leased::numeric, q.forfeited::numeric,
         decode(q.digest, 'hex'), q.pool
-    FROM unnest({_lists(*range(24, 45))})
+    FROM unnest({lists(*range(24, 45))})
         AS q(id, part, kind, customer, subject, holder, meter, labels, seq, counted, end_at, state, granted, returned,
             spent, settled, reserved, leased, forfeited, digest, pool)
     ON CONFLICT (tenant, id, part) DO UPDATE SET end_at = excluded.end_at, state = excluded.state,
@@ -388,47 +264,3 @@ WHERE (state = 'open' OR leased > 0) AND part = 0 AND end_at < now()
     AND NOT EXISTS (SELECT FROM unnest($3::text[], $4::text[]) AS u(tenant, customer)
         WHERE u.tenant = hold.tenant AND u.customer = hold.customer)
 ORDER BY end_at LIMIT $2"""
-
-_GRANTED_AT = """(
-    SELECT coalesce(sum(CASE WHEN kind IN ('expire', 'void') THEN -amount ELSE amount END), 0) AS granted
-    FROM grant_move
-    WHERE tenant = $1 AND customer = k.customer AND meter = k.meter AND kind <> 'burn'
-        AND (CASE WHEN k.customer = a.customer THEN seq <= a.seq ELSE recorded_at <= a.at END)
-        AND k.subject = '' AND k.filter = ''
-        AND k.start_at = timestamptz '1970-01-01 00:00+00' AND k.end_at = timestamptz '2200-01-01 00:00+00'
-)"""
-
-# The counters as they were at a seq of customer a.customer: as they are, without what came after it. A pool has an
-# order of its own, and so have its members, so there it is what came after the same commit by the clock. What waited
-# for its customer came to it later than it was recorded.
-_AFTER = (
-    "((CASE WHEN k.customer = a.customer AND e.customer = k.customer THEN e.seq > a.seq ELSE e.recorded_at > a.at END) "
-    "AND e.recorded_at >= a.since)"
-)
-FIGURES_AT = f"""
-SELECT CASE WHEN m.aggregation IN ('sum', 'count') THEN
-        {QUANTITY} - (SELECT coalesce(sum(part), 0) FROM ({counted("k.start_at", "k.end_at", f"AND {_AFTER}")}) parts)
-        ELSE coalesce({of_samples(standing("k.start_at", "k.end_at", f"AND NOT {_AFTER}"))}, 0) END,
-    held.reserved - later.reserved, held.leased - later.leased, held.forfeited - later.forfeited,
-    0::numeric, granted.granted
-FROM {_KEYS}
-JOIN (
-    SELECT customer, seq, at, place, least(since, (
-        SELECT min(first_at) FROM usage_adoption
-        WHERE tenant = $1 AND customer = q.customer AND usage_adoption.seq > q.seq)) AS since
-    FROM unnest($10::text[], $11::bigint[], $12::timestamptz[], $13::timestamptz[]) WITH ORDINALITY
-        AS q(customer, seq, at, since, place)
-) a ON a.place = k.place
-LEFT JOIN LATERAL (SELECT * FROM meter WHERE tenant = $1 AND name = k.meter OFFSET 0) m ON true
-CROSS JOIN LATERAL {_GRANTED_AT} granted
-CROSS JOIN LATERAL {_HELD} held
-CROSS JOIN LATERAL (
-    SELECT coalesce(sum(e.reserved), 0) AS reserved, coalesce(sum(e.leased), 0) AS leased,
-        coalesce(sum(e.forfeited), 0) AS forfeited
-    FROM hold_move e
-    WHERE e.tenant = $1 AND e.customer = k.customer AND e.meter = k.meter AND {_AFTER}
-        AND e.counted_at >= k.start_at AND e.counted_at < k.end_at
-        AND (k.subject = '' OR e.subject = k.subject)
-        AND (k.filter = '' OR {LABELS_MATCH.format(filter="k.filter::jsonb")})
-) later
-ORDER BY k.place"""
