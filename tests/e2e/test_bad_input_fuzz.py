@@ -31,6 +31,8 @@ from tests.e2e.messages import (
 )
 from tests.server import Server
 
+# gRPC's own bound on a message: what is longer never reaches us, and has gRPC's status without a reason.
+LONGEST = 4 * 1024 * 1024
 BOUNDED = settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 
 
@@ -60,8 +62,12 @@ class Blocking:
         """The reason of the failure, "" where there is none. What P12 forbids fails here, and faults of ours do."""
         try:
             assert "SERVER_FAULT" not in str(self._call(method, request))  # of one entry of a batch
+            assert len(encoded(request)) <= LONGEST
         except grpc.RpcError as error:
             answer = read_failure(error)
+            if len(encoded(request)) > LONGEST:
+                assert answer.code is grpc.StatusCode.RESOURCE_EXHAUSTED
+                return "(too long)"
             assert answer.code in (
                 grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND, grpc.StatusCode.ALREADY_EXISTS,
                 grpc.StatusCode.FAILED_PRECONDITION, grpc.StatusCode.RESOURCE_EXHAUSTED,
