@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 
-from metergate.domain.offer import BillingDetails, Seller
+from metergate.domain.offer import NO_DETAILS, NO_SELLER, BillingDetails, Seller
 from metergate.domain.period import Window
 
 
@@ -81,8 +81,8 @@ class Invoice:
     """An invoice of one subscription for one period; sums in minor units of `currency`.
 
     `subtotal` is the sum of the lines, `total` = subtotal - discount + the taxes that are not inclusive; `credited` is
-    what credit notes took off. `seq` is the cut: rows of the ledger up to it are in, later ones are late. `number` is ""
-    until it is finalized. Times are instants, None = not yet.
+    what credit notes took off. `seq` is the cut: rows of the ledger up to it are in, later ones are late. `number` is
+    "" until it is finalized. Times are instants, None = not yet.
     """
 
     id: str
@@ -106,8 +106,8 @@ class Invoice:
     due_at: int | None = None
     paid_at: int | None = None
     voided_at: int | None = None
-    seller: Seller = Seller()
-    buyer: BillingDetails = BillingDetails()
+    seller: Seller = NO_SELLER
+    buyer: BillingDetails = NO_DETAILS
     notes: str = ""
     metadata: tuple[tuple[str, str], ...] = ()
 

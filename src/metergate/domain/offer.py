@@ -106,3 +106,7 @@ class BillingDetails:
     tax_rates: tuple[str, ...] = ()
     tax_exempt: bool = False
     notes: str = ""
+
+
+NO_SELLER = Seller()
+NO_DETAILS = BillingDetails()

@@ -1,7 +1,7 @@
 """Prices: what a plan charges, for what, how often, in which currency.
 
-A price is a value; `rating.rate` turns it and a quantity into lines. Amounts of prices are exact decimals in whole units
-of the currency (0.0000025 USD), of up to 12 places: money is rounded only where a line of an invoice is made.
+A price is a value; `rating.rate` turns it and a quantity into lines. Amounts of prices are exact decimals in whole
+units of the currency (0.0000025 USD), of up to 12 places: money is rounded only where a line of an invoice is made.
 """
 
 from __future__ import annotations

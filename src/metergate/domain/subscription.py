@@ -1,8 +1,8 @@
 """Subscriptions: a customer's time line of what it has subscribed to.
 
 A subscription is a row of segments that follow each other without a gap, each with the items that hold in it. What is
-to come (the end of a trial, a change or a cancellation at the period's end) is a segment, or the end of the last one, in
-the future: time passes, and nothing else has to happen. Undoing what is to come takes those segments away.
+to come (the end of a trial, a change or a cancellation at the period's end) is a segment, or the end of the last one,
+in the future: time passes, and nothing else has to happen. Undoing what is to come takes those segments away.
 """
 
 from __future__ import annotations
