@@ -191,3 +191,74 @@ async def decide_batch(
         if admitted:
             await _write(connection, tenant, meter, admitted, _moves(admitted), heads, now)
     return len(admitted)
+
+
+_CLOSES = """
+SELECT id, customer, billed_until, closes_at FROM subscription WHERE tenant = $1 AND closes_at <= now()
+ORDER BY id LIMIT $2 FOR UPDATE SKIP LOCKED"""
+_CUT = """
+UPDATE customer_head SET billed_until = $3 WHERE tenant = $1 AND customer IN (
+    SELECT customer FROM customer_head WHERE tenant = $1 AND customer = ANY($2::text[]) ORDER BY customer FOR UPDATE)
+RETURNING customer, seq"""
+_TOTALS = """
+SELECT customer, meter, sum(total) FROM (
+    SELECT q.customer, m.name AS meter, (
+        SELECT sum(sum) FROM usage_rollup WHERE tenant = $1 AND customer = q.customer AND measure = m.measure
+            AND quarter >= $3 AND quarter < $4) AS total
+    FROM unnest($2::text[]) AS q(customer) CROSS JOIN meter m WHERE m.tenant = $1
+    UNION ALL
+    SELECT e.customer, e.type, sum(e.amount) FROM unnest($2::text[]) AS q(customer)
+    CROSS JOIN LATERAL (
+        SELECT * FROM usage_event WHERE tenant = $1 AND customer = q.customer
+            AND (counted_at >= $5 AND counted_at < $3 OR counted_at >= $4 AND counted_at < $6)
+    ) e GROUP BY 1, 2
+) parts GROUP BY 1, 2"""
+_INVOICES = """
+INSERT INTO invoice (tenant, id, customer, subscription, state, currency, period_start, period_end, seq, subtotal,
+    discount, total, created_at, finalize_at, body)
+SELECT $1, q.id, q.customer, q.subscription, 'draft', 'USD', $5, $6, q.seq, q.total, 0, q.total, now(),
+    now() + interval '1 hour', '{"taxes": []}'
+FROM unnest($2::text[], $3::text[], $4::text[], $7::bigint[], $8::bigint[]) AS q(id, customer, subscription, seq, total)"""
+_INVOICE_LINES = """
+INSERT INTO invoice_line (tenant, invoice, number, customer, subscription, kind, price, meter, plan, version,
+    window_start, window_end, labels, quantity, billed, amount, discount, body)
+SELECT $1, q.invoice, q.number, q.customer, q.subscription, CASE WHEN q.meter = '' THEN 'flat' ELSE 'usage' END,
+    q.price, q.meter, 'pro', 1, $9, $10, '[]', q.quantity, q.quantity, q.amount, 0, q.body::jsonb
+FROM unnest($2::text[], $3::int[], $4::text[], $5::text[], $6::text[], $7::text[], $8::numeric[], $11::bigint[],
+    $12::text[]) AS q(invoice, number, customer, subscription, price, meter, quantity, amount, body)"""
+_CLOSED = """
+UPDATE subscription SET billed_until = $3, closes_at = $4 WHERE tenant = $1 AND id = ANY($2::text[])"""
+
+
+async def close_batch(connection: Any, tenant: str, prices: list[tuple[str, str, Decimal]], most: int, next_end: int) -> int:
+    """Closes the month of at most so many subscriptions, all of the same one, in one transaction: heads, sums of rollups
+    and of events at the edges, an invoice with a line for each of `prices` (price, meter, cents), and the subscription;
+    how many."""
+    async with connection.transaction():
+        due = await connection.fetch(_CLOSES, tenant, most)
+        if not due:
+            return 0
+        start, end = due[0][2], due[0][3]
+        customers = [row[1] for row in due]
+        seqs = dict(map(tuple, await connection.fetch(_CUT, tenant, customers, end)))
+        inner = (-(-start // QUARTER) * QUARTER, end // QUARTER * QUARTER)
+        counted = {(row[0], row[1]): row[2] for row in await connection.fetch(_TOTALS, tenant, customers, *inner, start, end)}
+        lines, totals = [], []
+        for row in due:
+            whole = 0
+            for number, (price, meter, cents) in enumerate(prices, 1):
+                quantity = counted.get((row[1], meter)) or Decimal(0) if meter else Decimal(1)
+                amount = int(quantity * cents)
+                whole += amount
+                body = json.dumps({"description": price, "unit_amount": str(cents / 100), "tier": 1})
+                lines.append((f"inv-{row[0]}", number, row[1], row[0], price, meter, quantity, amount, body))
+            totals.append(whole)
+        ids = [f"inv-{row[0]}" for row in due]
+        subscriptions = [row[0] for row in due]
+        await connection.execute(
+            _INVOICES, tenant, ids, customers, subscriptions, start, end, [seqs[one] for one in customers], totals
+        )
+        columns = [list(column) for column in zip(*lines, strict=True)]
+        await connection.execute(_INVOICE_LINES, tenant, *columns[:7], start, end, *columns[7:])
+        await connection.execute(_CLOSED, tenant, subscriptions, end, next_end)
+    return len(due)

@@ -52,36 +52,41 @@ class Server:
 
 
 @pytest.fixture(scope="session")
-def _dev_server(databases: Databases, redis_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[_Shared]:
-    yield from _shared("dev", databases, redis_server, tmp_path_factory)
+def _dev_server(
+    databases: Databases, redis_server: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[SharedServer]:
+    yield from shared_server("dev", databases, redis_server, tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
 def _production_server(
     databases: Databases, redis_server: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[_Shared]:
-    yield from _shared("production", databases, redis_server, tmp_path_factory)
+) -> Iterator[SharedServer]:
+    yield from shared_server("production", databases, redis_server, tmp_path_factory)
 
 
 @pytest.fixture
-def server(_dev_server: _Shared) -> Server:
+def server(_dev_server: SharedServer) -> Server:
     """A server in the dev environment, in a process that tests share; the tenant is the test's own, and empty."""
     return _dev_server.with_a_tenant()
 
 
 @pytest.fixture
-def production_server(_production_server: _Shared) -> Server:
+def production_server(_production_server: SharedServer) -> Server:
     """The same in production: nothing is made on first use."""
     return _production_server.with_a_tenant()
 
 
 @dataclass(frozen=True, slots=True)
-class _Shared:
+class SharedServer:
+    """A server that tests share, each with a tenant of its own."""
+
     process: ServerProcess
     postgres_url: str
     redis_url: str
 
     def with_a_tenant(self) -> Server:
+        """The server, with a key for a new tenant."""
         tenant, process = f"t-{secrets.token_hex(6)}", self.process
         settings = Settings(postgres_url=self.postgres_url, redis_url=self.redis_url)
         key = elsewhere(lambda: asyncio.run(wiring.create_key(settings, tenant, "test")))
@@ -90,13 +95,14 @@ class _Shared:
         )
 
 
-def _shared(
+def shared_server(
     environment: str, databases: Databases, redis_url: str, folders: pytest.TempPathFactory
-) -> Iterator[_Shared]:
+) -> Iterator[SharedServer]:
+    """A server with a database of its own, which is ended and dropped after use."""
     postgres_url = databases.create()
     process = ServerProcess(postgres_url, redis_url, folders.mktemp("server"), environment)
     process.start()
-    yield _Shared(process, postgres_url, redis_url)
+    yield SharedServer(process, postgres_url, redis_url)
     process.end()
     databases.drop(postgres_url)
 

@@ -24,6 +24,7 @@ from grpc_status import rpc_status
 from metergate.adapters.postgres.connect import plain_url
 from metergate.v1 import (
     backfill_pb2,
+    billing_pb2,
     catalog_pb2,
     customer_data_pb2,
     customer_pb2,
@@ -33,7 +34,9 @@ from metergate.v1 import (
     usage_pb2,
 )
 
-FILES = (usage_pb2, backfill_pb2, quota_pb2, catalog_pb2, customer_pb2, customer_data_pb2, notification_pb2)
+FILES = (
+    usage_pb2, backfill_pb2, quota_pb2, catalog_pb2, customer_pb2, customer_data_pb2, notification_pb2, billing_pb2,
+)  # fmt: skip
 METHODS: dict[str, MethodDescriptor] = {
     method.name: method
     for file in FILES
@@ -134,7 +137,7 @@ class Caller:
         self.called: set[str] = set()
         self.channel = grpc.aio.insecure_channel(grpc_url)
 
-    def __call__(self, method: str, **fields: Any) -> Awaitable[Any]:
+    def __call__(self, method: str, /, **fields: Any) -> Awaitable[Any]:
         """Makes a call that has to succeed."""
         return self._must(method, fields)
 
@@ -143,7 +146,7 @@ class Caller:
         assert answer.code is grpc.StatusCode.OK, f"{method}: {answer}"
         return answer.response
 
-    async def refused(self, method: str, **fields: Any) -> Answer:
+    async def refused(self, method: str, /, **fields: Any) -> Answer:
         """Makes a call that has to fail, with a reason."""
         answer = await self.answer(method, request_type(method)(**fields))
         assert answer.code is not grpc.StatusCode.OK, f"{method} was answered: {answer.response}"

@@ -23,14 +23,44 @@ _LIMITS = [
     {"meter": "calls", "max": "5", "period": "PERIOD_DAY", "scope": "SCOPE_SUBJECT", "labels": {"region": "eu"}},
     {"meter": "tokens", "max": "unlimited", "policy": "POLICY_SOFT"},
 ]
+_PRICES = [
+    {"name": "base", "currency": "USD", "unit_amount": "10", "display_name": "Sold"},
+    {
+        "name": "calls", "model": "PRICE_MODEL_GRADUATED", "currency": "USD", "meter": "calls",
+        "per_labels": ["region"],
+        "tiers": [{"up_to": "100", "unit_amount": "0.10"}, {"unit_amount": "0.0000025", "flat_amount": "1"}],
+        "minimum": "1", "maximum": "500",
+    },
+]  # fmt: skip
 CATALOG: dict[str, Any] = {
     "meters": [
         {"name": "calls", "event_type": "calls", "dimensions": ["region", "route"], "unit": "call", "description": "x"},
         {"name": "tokens", "event_type": "calls", "aggregation": "AGGREGATION_SUM", "value": "tokens"},
     ],
-    "plans": [{"name": "default", "limits": _LIMITS, "display_name": "Default"}, {"name": "pro"}],
+    "plans": [
+        {"name": "default", "limits": _LIMITS, "display_name": "Default"}, {"name": "pro"},
+        {
+            "name": "sold", "prices": _PRICES,
+            "features": [
+                {"feature": "tokens", "included": "1000", "overage": {"USD": "0.001"}},
+                {"feature": "support", "value": "24h"},
+            ],
+        },
+    ],
     "default_plan": "default",
-}
+    "features": [
+        {"name": "tokens", "kind": "FEATURE_KIND_METERED", "meter": "tokens"},
+        {"name": "support", "kind": "FEATURE_KIND_STATIC", "display_name": "Support"},
+    ],
+    "coupons": [{"name": "WELCOME", "percent": "10"}],
+    "tax_rates": [{"name": "de", "percent": "19", "country": "DE", "display_name": "USt"}],
+    "seller": {"name": "Example Ltd", "address": ["1 High Street"], "tax_ids": ["VAT 1"], "due_days": 7},
+}  # fmt: skip
+_ITEMS = [{"plan": "sold", "version": 1, "quantity": "2"}]
+_DETAILS = {
+    "name": "Payer GmbH", "address": ["Weg 1", "12345 Ort"], "country": "DE", "email": "a@example.com",
+    "tax_ids": ["DE1"], "tax_rates": ["de"], "notes": "x",
+}  # fmt: skip
 
 NOBODY_LISTENS = "http://127.0.0.1:9/"
 
@@ -39,7 +69,8 @@ NOBODY_LISTENS = "http://127.0.0.1:9/"
 class Ids:
     """What requests name that the server made: three reservations, leases to go on with and to return, one that is
     forfeited, a decision, a grant, webhook endpoints to go on with and to take away, and backfills: one to go on with,
-    one to throw away, one to commit and one that is committed."""
+    one to throw away, one to commit and one that is committed; subscriptions to go on with, in a trial, in a pause,
+    with a change to come and to cancel, a draft, and open invoices to pay, to void, to write off and to credit."""
 
     extended: str = "r_1"
     committed: str = "r_2"
@@ -55,6 +86,16 @@ class Ids:
     discarded: str = "b_2"
     applied: str = "b_3"
     reverted: str = "b_4"
+    subscription: str = "sub_1"
+    trialing: str = "sub_2"
+    paused: str = "sub_3"
+    changing: str = "sub_4"
+    canceled: str = "sub_5"
+    draft: str = "inv_1"
+    paid: str = "inv_2"
+    voided: str = "inv_3"
+    lost: str = "inv_4"
+    credited: str = "inv_5"
 
 
 def good_requests(ids: Ids = Ids()) -> dict[str, Message]:
@@ -118,6 +159,7 @@ def good_requests(ids: Ids = Ids()) -> dict[str, Message]:
         "ExplainDecision": {"decision_id": ids.decision, "events": 5},
         "ApplyCatalog": {"catalog": CATALOG, "request_id": "apply-1"},
         "GetCatalog": {},
+        "ListPrices": {"currency": "USD", "interval": "PRICE_INTERVAL_MONTH", "plans": ["sold"]},
         "SetLimit": {"plan": "pro", "limit": _LIMITS[1], "request_id": "set-1"},
         "CreateCustomer": {
             "customer": {
@@ -152,6 +194,7 @@ def good_requests(ids: Ids = Ids()) -> dict[str, Message]:
         "AssignPlan": {"customer": "acme", "plan": "pro", "request_id": "assign-1"},
         "CreateSubject": {"subject": {"id": "acme-a", "customer": "acme"}, "request_id": "subject-1"},
         "ListSubjects": {"customer": "acme", "page_size": 1},
+        "CheckFeature": {"subject": "acme-a", "feature": "tokens"},
         "CreateGrant": {
             "customer": "acme", "meter": "calls", "amount": "10.5", "priority": 1, "start_time": stamp(-60),
             "end_time": stamp(86_400), "recurs": "PERIOD_DAY", "rollover_min": "1", "rollover_max": "2",
@@ -174,6 +217,49 @@ def good_requests(ids: Ids = Ids()) -> dict[str, Message]:
         "SendTestEvent": {"id": ids.endpoint},
         "ListDeliveries": {"endpoint": ids.endpoint, "customer": "acme", "state": "STATE_DEAD", "page_size": 1},
         "ReplayDeliveries": {"endpoint": ids.endpoint, "customer": "acme", **span},
+        "CreateSubscription": {
+            "customer": "payer", "items": _ITEMS, "currency": "USD", "interval": "PRICE_INTERVAL_MONTH",
+            "start_time": stamp(-60), "trial_end_time": stamp(86_400), "trial_days": 1, "cancel_after_trial": True,
+            "anchor_day": 31, "coupons": ["WELCOME"],
+            "custom_prices": [{**_PRICES[0], "unit_amount": "9"}], "request_id": "sub-1",
+        },
+        "ChangeSubscription": {
+            "id": ids.subscription, "items": _ITEMS, "custom_prices": _PRICES[:1], "at_period_end": True,
+            "request_id": "sub-2",
+        },
+        "ActivateSubscription": {"id": ids.trialing, "request_id": "sub-3"},
+        "PauseSubscription": {"id": ids.trialing, "request_id": "sub-4"},
+        "ResumeSubscription": {"id": ids.paused, "request_id": "sub-5"},
+        "CancelSubscription": {"id": ids.canceled, "at_period_end": True, "request_id": "sub-6"},
+        "UndoSubscription": {"id": ids.changing, "request_id": "sub-7"},
+        "ApplyCoupon": {"id": ids.subscription, "coupon": "WELCOME", "request_id": "sub-8"},
+        "GetSubscription": {"id": ids.subscription},
+        "ListSubscriptions": {"customer": "payer", "page_size": 1},
+        "SetBillingDetails": {"customer": "payer", "details": _DETAILS, "request_id": "details-1"},
+        "GetBillingDetails": {"customer": "payer"},
+        "PreviewInvoice": {"subscription": ids.subscription, "projected": True},
+        "ClosePeriods": {"subscriptions": [ids.subscription]},
+        "ListInvoices": {
+            "customer": "payer", "subscription": ids.subscription, "state": "STATE_OPEN", "page_size": 1,
+        },
+        "GetInvoice": {"id": ids.credited},
+        "FinalizeInvoice": {"id": ids.draft, "request_id": "inv-1"},
+        "PayInvoice": {
+            "id": ids.paid, "amount": {"currency": "USD", "minor_units": 1_000, "text": "10.00"}, "method": "transfer",
+            "reference": "x", "request_id": "inv-2",
+        },
+        "VoidInvoice": {"id": ids.voided, "request_id": "inv-3"},
+        "MarkInvoiceUncollectible": {"id": ids.lost, "request_id": "inv-4"},
+        "CreateCreditNote": {
+            "invoice": ids.credited, "reason": "x", "request_id": "inv-5",
+            "lines": [
+                {"line": 1, "amount": {"currency": "USD", "text": "1.00"}, "description": "x", "quantity": "0.1"},
+            ],
+        },
+        "ListCreditNotes": {"invoice": ids.credited},
+        "ListPayments": {"invoice": ids.paid},
+        "GetInvoicePdf": {"id": ids.credited},
+        "ExplainInvoiceLine": {"invoice": ids.credited, "line": 1, "page_size": 1},
     }  # fmt: skip
     return {method: request_type(method)(**one) for method, one in fields.items()}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import grpc
@@ -14,7 +14,7 @@ from google.protobuf.message import Message
 from hypothesis import HealthCheck, given, settings
 
 from metergate import wiring
-from metergate.v1 import backfill_pb2
+from metergate.v1 import backfill_pb2, billing_pb2
 from tests.databases import elsewhere
 from tests.e2e.calls import METHODS, encoded, path_of, read_failure, request_type, response_type
 from tests.e2e.messages import (
@@ -31,6 +31,7 @@ from tests.e2e.messages import (
 )
 from tests.server import Server
 
+BILLING = {one.name for one in billing_pb2.DESCRIPTOR.services_by_name["BillingService"].methods}
 # gRPC's own bound on a message: what is longer never reaches us, and has gRPC's status without a reason.
 LONGEST = 4 * 1024 * 1024
 BOUNDED = settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
@@ -82,13 +83,14 @@ def fuzzed(server: Server, request: pytest.FixtureRequest) -> Iterator[Blocking]
     """A tenant with a catalog, a customer and something of all that can be named, and good requests that name it."""
     with grpc.insecure_channel(server.grpc_url) as channel:
         calls = Blocking(channel, server.key)
-        calls.must("ApplyCatalog", catalog={"meters": CATALOG["meters"], "plans": CATALOG["plans"]})
+        calls.must("ApplyCatalog", catalog={name: part for name, part in CATALOG.items() if name != "default_plan"})
         for customer in ("acme", "group"):
             calls.must("CreateCustomer", customer={"id": customer})
         assert not calls.reason("CreateSubject", calls.good["CreateSubject"])
         callspec = getattr(request.node, "callspec", None)
         asked = callspec.params.get("method", "") if callspec else ""
-        calls.good = good_requests(_made(calls, committed=asked in ("", "RevertBackfill")))
+        ids = _made(calls, committed=asked in ("", "RevertBackfill"))
+        calls.good = good_requests(_billed(calls, ids) if asked in ("", *BILLING) else ids)
         assert not calls.reason("RecordUsage", calls.good["RecordUsage"])
         yield calls
 
@@ -112,6 +114,27 @@ def _made(calls: Blocking, committed: bool) -> Ids:
     return Ids(*held, *leases, reservations[0].decision.decision_id, grant, *hooks, *backfills)
 
 
+def _billed(calls: Blocking, ids: Ids) -> Ids:
+    """What can be named of billing; only who asks for it waits for it."""
+    calls.must("CreateCustomer", customer={"id": "payer"})
+    wanted = {"customer": "payer", "items": [{"plan": "sold"}]}
+    made = [calls.must("CreateSubscription", **wanted).subscription.id for _ in range(5)]
+    subscription, paused, changing, canceled, _ = made
+    trialing = calls.must("CreateSubscription", **wanted, trial_days=1).subscription.id
+    while len(calls.must("ListInvoices", customer="payer").invoices) < len(made):  # a worker closes them as well
+        calls.reason("ClosePeriods", request_type("ClosePeriods")(subscriptions=made))
+    calls.must("PauseSubscription", id=paused)
+    calls.must("CancelSubscription", id=changing, at_period_end=True)
+    draft, *closed = [one.id for one in calls.must("ListInvoices", customer="payer").invoices]
+    for one in closed:
+        calls.must("FinalizeInvoice", id=one)
+    paid, voided, lost, credited = closed
+    return replace(
+        ids, subscription=subscription, trialing=trialing, paused=paused, changing=changing, canceled=canceled,
+        draft=draft, paid=paid, voided=voided, lost=lost, credited=credited,
+    )  # fmt: skip
+
+
 @pytest.fixture(scope="module", autouse=True)
 def _nothing_half_written(_dev_server: Any) -> Iterator[None]:
     yield
@@ -123,8 +146,10 @@ def _nothing_half_written(_dev_server: Any) -> Iterator[None]:
 def test_each_method_has_a_request_that_makes_sense(fuzzed: Blocking) -> None:
     good = fuzzed.good
     reasons = {method: fuzzed.reason(method, request) for method, request in good.items() if method != "CreateCustomer"}
-    # An operator releases what is forfeited, and nothing of this lease is.
-    assert {method: reason for method, reason in reasons.items() if reason} == {"ReleaseLease": "LEASE_NOT_FORFEITED"}
+    # An operator releases what is forfeited, and nothing of this lease is; what is over is closed already.
+    assert {method: reason for method, reason in reasons.items() if reason} == {
+        "ReleaseLease": "LEASE_NOT_FORFEITED", "ClosePeriods": "PERIOD_OPEN",
+    }  # fmt: skip
     assert set(good) == set(METHODS)
 
 

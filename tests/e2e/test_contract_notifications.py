@@ -39,7 +39,11 @@ async def test_usage_thresholds_and_overruns_reach_an_endpoint(api: Caller, hook
     await furnish(api, {"name": "soft", "max": "10", "policy": "POLICY_SOFT", "thresholds": [50]})
     made = await endpoint(api, hook.url)
     assert (made.endpoint.url, list(made.endpoint.types)) == (
-        hook.url, ["usage.recorded", "usage.corrected", "billing.threshold_exceeded", "limit.exceeded"],
+        hook.url,
+        [
+            "usage.recorded", "usage.corrected", "billing.threshold_exceeded", "limit.exceeded", "invoice.finalized",
+            "invoice.paid", "invoice.voided",
+        ],
     )  # fmt: skip
     await record(api, "6", id="e1")
     await came(hook, 2)

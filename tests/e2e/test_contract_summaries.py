@@ -50,6 +50,30 @@ async def furnished(api: Caller) -> Caller:
     return api
 
 
+async def test_cost_beside_quantity(furnished: Caller) -> None:
+    price = {"name": "calls", "model": "PRICE_MODEL_UNIT", "currency": "USD", "meter": "calls", "unit_amount": "0.10"}
+    by_region = {**price, "currency": "EUR", "per_labels": ["region"], "included": "30"}
+    plan = {"name": "default", "prices": [{**price, "included": "150"}, by_region]}
+    await furnished("ApplyCatalog", catalog={**CATALOG, "plans": [plan]})
+
+    async def costs(**asked: Any) -> list[tuple[str, str]]:
+        answer = await furnished("GetUsageSummary", customer="acme", **asked)
+        return [(one.total, one.cost) for one in answer.series]
+
+    assert await costs(meters=["calls", "mean"], cost_currency="USD") == [("200", "5.00"), ("25", "")]
+    assert await costs(meters=["calls"], cost_currency="EUR") == [("200", "")]
+    assert await costs(meters=["calls"], group_by=["region"], cost_currency="EUR") == [
+        ("80", "5.00"), ("60", "3.00"), ("40", "1.00"), ("20", "0.00"),
+    ]  # fmt: skip
+    assert await costs(meters=["calls"], filters={"region": "eu"}, cost_currency="USD") == [("20", "")]
+    assert await costs(meters=["calls"]) == [("200", "")]
+    ahead = {"start_time": stamp(-86_400), "end_time": stamp(86_400), "projection": "PROJECTION_METHOD_LINEAR"}
+    answer = await furnished("GetUsageSummary", customer="acme", meters=["calls"], cost_currency="USD", **ahead)
+    assert float(answer.series[0].projected_cost) >= 5
+    refused = await furnished.refused("GetUsageSummary", customer="acme", cost_currency="DOLLAR")
+    assert (refused.reason, refused.field) == ("FIELD_INVALID", "cost_currency")
+
+
 async def test_the_answers_of_a_summary(furnished: Caller) -> None:
     answer = await furnished("GetUsageSummary", customer="acme", group_by=["region"], top=2, compare=True)
     told = {(one.meter, one.group["region"] if not one.other else "others"): one.total for one in answer.series}

@@ -12,6 +12,7 @@ from metergate.domain.news import NewsKind
 from metergate.domain.outbox import EVENTS_MOST, message_id, news_of
 from metergate.domain.period import LATEST
 from metergate.domain.posting import Row, Signed
+from metergate.domain.price import Model, Price
 from metergate.domain.quantity import to_text
 from metergate.domain.quota import CounterKey
 from metergate.domain.threshold import EXCEEDED, LimitEvent
@@ -103,3 +104,16 @@ def test_what_a_correction_takes_back_and_what_it_puts_in_its_place_are_told_apa
         (one.row.event.id, one.version, one.sign < 0) for one in corrected
     )
     assert all(len(one.body["data"]["events"]) <= EVENTS_MOST for one in news)
+
+
+def test_a_threshold_tells_what_its_usage_costs() -> None:
+    """8,000 of 10,000 fired: usage, threshold, and the cost at the prices of the customer's plan."""
+    key = CounterKey("acme", "calls", "", "", 0, LATEST)
+    event = LimitEvent(key, "calls", 80, Decimal(8000), Decimal(10_000), 1, NOW, 0)
+    included = Price("calls", Model.UNIT, "USD", meter="calls", unit_amount=Decimal("0.02"), included=Decimal(7000))
+    other = Price("storage", Model.UNIT, "EUR", meter="storage", unit_amount=Decimal(1))
+    [news] = news_of({NewsKind.THRESHOLD}, (), [event], NOW, (), {"acme": [included, other]})
+    data = news.body["data"]
+    assert (data["usage"], data["threshold"], data["estimated_cost"]) == ("8000", 80, {"USD": "20.00"})
+    [without] = news_of({NewsKind.THRESHOLD}, (), [event], NOW)
+    assert "estimated_cost" not in without.body["data"]

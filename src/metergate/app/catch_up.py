@@ -7,7 +7,7 @@ and a few customers at a time: neither other customers nor other tenants wait fo
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from metergate.app import clock
@@ -74,8 +74,12 @@ class CatchUp:
         """Has the view forget a customer whose limits are others since `seq`. Commits move on the counters of the
         limits in force only: what the view holds of the earlier ones would be old when they come back. Returns whether
         it did."""
-        news = Publication(customer, seq - 1, seq, {}, (), whole=True)
-        return await self._view.publish(tenant, catalog.version, clock.now(), [news])
+        return await self.begin_all_anew(tenant, catalog, {customer: seq})
+
+    async def begin_all_anew(self, tenant: str, catalog: Catalog, seqs: Mapping[str, int]) -> bool:
+        """The same of many customers, each with the `seq` since which its limits are others."""
+        news = [Publication(customer, seq - 1, seq, {}, (), whole=True) for customer, seq in sorted(seqs.items())]
+        return await self._view.publish(tenant, catalog.version, clock.now(), news)
 
     async def forget(self, tenant: str, catalog: Catalog, customers: Sequence[str]) -> bool:
         """Has the view forget that it ever knew of these customers. Returns whether it did."""

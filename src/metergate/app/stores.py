@@ -51,8 +51,12 @@ class CatalogChange(OnceStore, Protocol):
         """How many customers are on each of the plans; plans without any are left out."""
         ...
 
+    async def subscriptions_to(self, plans: list[str]) -> dict[tuple[str, int], int]:
+        """How many subscriptions are, were or will be on each version of the plans; those without any are left out."""
+        ...
+
     async def replace(self, new: Catalog) -> None:
-        """Puts the catalog in force."""
+        """Puts the catalog in force, and keeps what it keeps."""
         ...
 
 
@@ -100,8 +104,16 @@ class CustomerChange(OnceStore, Protocol):
         """The customers of the subjects that are known."""
         ...
 
+    async def lock(self, customer: str) -> None:
+        """Holds the customer's head: nobody else changes what governs it meanwhile."""
+        ...
+
     async def get(self, customer: str) -> Customer | None:
         """One customer, or None."""
+        ...
+
+    async def subscription(self, customer: str) -> str | None:
+        """The id of a subscription that says what plan the customer is on: one that has begun and is not over."""
         ...
 
     async def add(self, customers: Sequence[Customer]) -> None:

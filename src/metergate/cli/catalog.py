@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -24,7 +25,9 @@ from metergate.v1.catalog_pb2 import (
 # Shown as examples/dev.yaml; it lies here so that an installed `metergate serve` has it too.
 DEV_CATALOG = Path(__file__).with_name("dev.yaml")
 
-app = typer.Typer(no_args_is_help=True, help="The catalog: meters, plans and their limits.")
+_PICTURES = (".png", ".svg")
+
+app = typer.Typer(no_args_is_help=True, help="The catalog: meters, plans, prices and limits.")
 
 
 @app.command("apply")
@@ -62,6 +65,21 @@ def read_catalog(path: Path) -> Catalog:
     if not isinstance(plain, dict) or not plain:
         raise CliError(f"{path} holds no catalog: write meters and plans, as examples/dev.yaml does.")
     try:
-        return messages.from_plain(Catalog, plain)
+        return messages.from_plain(Catalog, _with_logo(plain, path.parent))
     except CliError as error:
         raise CliError(f"{path}: {error.message}") from error
+
+
+def _with_logo(plain: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The same with the seller's logo as its bytes, where the file names a picture beside it."""
+    seller = plain.get("seller")
+    if not isinstance(seller, dict):
+        return plain
+    logo = seller.get("logo")
+    if not isinstance(logo, str) or not logo.endswith(_PICTURES):
+        return plain
+    try:
+        content = (folder / logo).read_bytes()
+    except OSError as error:
+        raise CliError(f"seller.logo: {logo} cannot be read: {error.strerror}.") from error
+    return plain | {"seller": {**seller, "logo": b64encode(content).decode()}}

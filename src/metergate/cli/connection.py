@@ -17,6 +17,7 @@ from metergate.cli.profiles import Profile
 from metergate.cli.rpc_errors import to_cli_error
 from metergate.v1 import (
     backfill_pb2,
+    billing_pb2,
     catalog_pb2,
     customer_data_pb2,
     customer_pb2,
@@ -28,7 +29,9 @@ from metergate.v1 import (
 M = TypeVar("M", bound=Message)
 TIMEOUT_SECONDS = 30.0
 _TLS = {"https": True, "grpcs": True, "http": False, "grpc": False}
-_FILES = (backfill_pb2, catalog_pb2, customer_pb2, customer_data_pb2, notification_pb2, quota_pb2, usage_pb2)
+_FILES = (
+    backfill_pb2, billing_pb2, catalog_pb2, customer_pb2, customer_data_pb2, notification_pb2, quota_pb2, usage_pb2,
+)  # fmt: skip
 # Every call can be repeated: usage has ids, changes carry a request_id, the rest reads.
 _RETRIES = (
     '{"methodConfig": [{"name": [{}], "retryPolicy": {"maxAttempts": 3, "initialBackoff": "0.1s", "maxBackoff": "1s",'

@@ -8,7 +8,15 @@ from typing import Annotated
 import typer
 from google.protobuf.field_mask_pb2 import FieldMask
 
-from metergate.cli import customer_data, customer_grant, customer_override, messages, times
+from metergate.cli import (
+    customer_billing,
+    customer_data,
+    customer_feature,
+    customer_grant,
+    customer_override,
+    messages,
+    times,
+)
 from metergate.cli.connection import Connection, connect
 from metergate.cli.customer_words import in_words, override_table
 from metergate.cli.options import request_id
@@ -20,7 +28,9 @@ subject_app = typer.Typer(no_args_is_help=True, help="Subjects of a customer.")
 app.add_typer(subject_app, name="subject")
 app.add_typer(customer_override.app, name="override")
 app.add_typer(customer_grant.app, name="grant")
+app.add_typer(customer_billing.app, name="billing")
 customer_data.add_to(app)
+app.command("feature")(customer_feature.feature)
 
 CustomerId = customer_override.CustomerId
 _PAGE = 1000

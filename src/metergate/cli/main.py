@@ -17,13 +17,16 @@ from metergate.cli import (
     catalog,
     customer,
     doctor,
+    invoice,
     key,
     limit,
     migrate,
+    plan,
     quota,
     reconcile,
     retention,
     serve,
+    subscription,
     usage,
     webhook,
 )
@@ -33,7 +36,7 @@ from metergate.domain.errors import MetergateError
 
 app = typer.Typer(
     name="metergate",
-    help="Meters usage and checks quotas over PostgreSQL and Redis.",
+    help="Meters usage, checks quotas and bills over PostgreSQL and Redis.",
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,  # they may hold keys
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -46,18 +49,21 @@ app.add_typer(retention.app, name="retention")
 app.add_typer(key.app, name="key")
 app.add_typer(limit.app, name="limit")
 app.add_typer(catalog.app, name="catalog")
+app.add_typer(plan.app, name="plan")
 app.add_typer(customer.app, name="customer")
 app.add_typer(usage.app, name="usage")
 app.add_typer(backfill.app, name="backfill")
 app.add_typer(quota.app, name="quota")
 app.add_typer(webhook.app, name="webhook")
+app.add_typer(subscription.app, name="subscription")
+app.add_typer(invoice.app, name="invoice")
 
 
 @app.callback()
 def options(
     json: Annotated[bool, typer.Option("--json", help="Print JSON; stands before or after the command.")] = False,
 ) -> None:
-    """Meters usage and checks quotas over PostgreSQL and Redis."""
+    """Meters usage, checks quotas and bills over PostgreSQL and Redis."""
     screen.json = json
 
 

@@ -45,6 +45,7 @@ def summary(
     top: Annotated[int, typer.Option(min=0, help="Only so many groups, and one for all others; 0 = all.")] = 0,
     compare: Annotated[bool, typer.Option("--compare", help="Beside the period before.")] = False,
     project: Annotated[Ahead, typer.Option(help="Look ahead to --to, or to the month's end.")] = "no",
+    cost: Annotated[str, typer.Option(metavar="CURRENCY", help="Also the cost, by the plan of now: USD.")] = "",
     known_at_seq: Annotated[int, typer.Option(min=0, help="As it was known at this seq of an earlier answer.")] = 0,
     known_at: Annotated[str, typer.Option(help="As it was known at this moment.")] = "",
 ) -> None:
@@ -67,13 +68,14 @@ def summary(
         projection=_METHODS[project],
         known_at_seq=known_at_seq,
         known_at_time=times.moment_option(known_at, zone) if known_at else None,
+        cost_currency=cost,
     )
     with connect() as connection:
         answer = connection.call("UsageService", "GetUsageSummary", request, GetUsageSummaryResponse)
     if screen.json:
         screen.data(messages.to_plain(answer))
         return
-    _print_totals(answer, group_by or [], zone)
+    _print_totals(answer, group_by or [], zone, cost)
     for series in answer.series:
         if series.points:
             _print_points(series, zone)
@@ -88,7 +90,7 @@ def _values(filters: list[str]) -> dict[str, list[str]]:
     return found
 
 
-def _print_totals(answer: GetUsageSummaryResponse, group_by: list[str], zone: tzinfo) -> None:
+def _print_totals(answer: GetUsageSummaryResponse, group_by: list[str], zone: tzinfo, currency: str) -> None:
     window = answer.window
     shown = f"{times.show(window.start_time, zone)} to {times.show(window.end_time, zone)}"
     screen.line(f"{shown}, as of {times.show(answer.as_of, zone)}{f' (seq {answer.seq})' if answer.seq else ''}")
@@ -97,6 +99,9 @@ def _print_totals(answer: GetUsageSummaryResponse, group_by: list[str], zone: tz
         most[series.meter] = max(most.get(series.meter, Decimal(0)), _figure(series.total))
     more = ["before", "change"] if answer.HasField("previous_window") else []
     more += ["projected"] if answer.projection else []
+    costs = {f"cost {currency}": "cost", f"projected {currency}": "projected_cost"} if currency else {}
+    if not answer.projection:
+        costs.pop(f"projected {currency}", None)
     rows = [
         (
             series.meter,
@@ -104,11 +109,14 @@ def _print_totals(answer: GetUsageSummaryResponse, group_by: list[str], zone: tz
             grouped(series.total),
             f"{series.event_count:,}",
             *(_MORE[name](series) for name in more),
+            *(grouped(getattr(series, name)) for name in costs.values()),
             bar(_figure(series.total), most[series.meter]) if group_by else "",
         )
         for series in answer.series
     ]
-    screen.table(["meter", *group_by, "total", "events", *more, ""], rows, right=["total", "events", *more])
+    screen.table(
+        ["meter", *group_by, "total", "events", *more, *costs, ""], rows, right=["total", "events", *more, *costs]
+    )
 
 
 _MORE: dict[str, Callable[[UsageSeries], str]] = {

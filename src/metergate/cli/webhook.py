@@ -19,7 +19,8 @@ app.command("replay")(replay)
 _SERVICE = "NotificationService"
 EndpointId = Annotated[str, typer.Argument(metavar="ENDPOINT", help="The endpoint's id.")]
 _TYPES = (
-    "usage.recorded, usage.corrected, billing.threshold_exceeded or limit.exceeded. Repeat for more; by default all."
+    "usage.recorded, usage.corrected, billing.threshold_exceeded, limit.exceeded, invoice.finalized, invoice.paid or "
+    "invoice.voided. Repeat for more; by default all."
 )
 
 

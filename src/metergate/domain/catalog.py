@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from functools import cached_property
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
-from metergate.domain.aggregation import Rolls
-from metergate.domain.catalog_rules import contradictions
+from metergate.domain import plan_terms
+from metergate.domain.catalog_rules import contradictions, promise_contradictions
+from metergate.domain.catalog_shapes import led, shaped, sliding, told_apart_by
 from metergate.domain.errors import MetergateError, Reason
 from metergate.domain.meter import UNIQUE, Meter, Shape
 from metergate.domain.news import NewsKind
+from metergate.domain.offer import NO_SELLER, Coupon, Feature, Seller, TaxRate
 from metergate.domain.override import Terms, overridden
+from metergate.domain.plan import Plan
+from metergate.domain.price import Price
+from metergate.domain.quantity import ONE
 from metergate.domain.quota import Kind, Limit
 from metergate.domain.retention import ClosedMonth
 
+__all__ = ["DEFAULT_PLAN", "Catalog", "Plan", "Reading"]
+
+T = TypeVar("T")
+
 DEFAULT_PLAN = "default"
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """A named set of limits that customers are on."""
-
-    name: str
-    limits: tuple[Limit, ...] = ()
-    display_name: str = ""
+# Each text of terms that somebody is on is remembered with its limits: composite ones may be as many as customers.
+_TERMS_MOST = 10_000
 
 
 class Reading(NamedTuple):
@@ -39,8 +41,9 @@ class Reading(NamedTuple):
 
 @dataclass(frozen=True)
 class Catalog:
-    """All that a tenant measures and allows. `version` is raised by each change, `metering_version` by those
-    that change what a meter counts."""
+    """All that a tenant measures, allows and sells. `version` is raised by each change, `metering_version` by those
+    that change what a meter counts. `kept` are the versions of plans that others have taken the place of, and of plans
+    that are gone: subscriptions may be on them."""
 
     meters: tuple[Meter, ...] = ()
     plans: tuple[Plan, ...] = ()
@@ -51,10 +54,17 @@ class Catalog:
     outbox_kinds: frozenset[str] = field(default=frozenset(), compare=False)
     # Months of events that were dropped; closing balances stand for them.
     closed: tuple[ClosedMonth, ...] = field(default=(), compare=False)
+    features: tuple[Feature, ...] = ()
+    coupons: tuple[Coupon, ...] = ()
+    tax_rates: tuple[TaxRate, ...] = ()
+    seller: Seller = NO_SELLER
+    kept: tuple[Plan, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "meters", _shaped(_led(self.meters), self.plans))
-        object.__setattr__(self, "plans", _sliding(self.plans, self.meters))
+        plans = [plan.resolved(self.feature_of) for plan in self.plans]
+        object.__setattr__(self, "meters", shaped(led(self.meters), [*plans, *self.kept]))
+        object.__setattr__(self, "plans", sliding(plans, self.meters))
+        object.__setattr__(self, "kept", sliding(self.kept, self.meters))
 
     @cached_property
     def meter_of(self) -> dict[str, Meter]:
@@ -110,24 +120,93 @@ class Catalog:
         return {plan.name: plan for plan in self.plans}
 
     @cached_property
+    def feature_of(self) -> dict[str, Feature]:
+        """The features by name."""
+        return {feature.name: feature for feature in self.features}
+
+    @cached_property
+    def coupon_of(self) -> dict[str, Coupon]:
+        """The coupons by name."""
+        return {coupon.name: coupon for coupon in self.coupons}
+
+    @cached_property
+    def tax_rate_of(self) -> dict[str, TaxRate]:
+        """The tax rates by name."""
+        return {rate.name: rate for rate in self.tax_rates}
+
+    @cached_property
+    def _plan_at(self) -> dict[tuple[str, int], Plan]:
+        return {plan.key: plan for plan in (*self.kept, *self.plans)}
+
+    @property
+    def every_version(self) -> tuple[Plan, ...]:
+        """The plans in force, and all versions that are kept."""
+        return tuple(self._plan_at.values())
+
+    def plan_at(self, plan: str, version: int) -> Plan | None:
+        """That version of the plan, in force or kept."""
+        return self._plan_at.get((plan, version))
+
+    @cached_property
+    def _all_limits(self) -> tuple[Limit, ...]:
+        """Those of every plan that somebody may be on."""
+        return tuple([limit for plan in self.every_version for limit in plan.all_limits])
+
+    def plans_under(self, terms: str) -> tuple[tuple[Plan, Decimal], ...]:
+        """The plans that govern a customer on these terms (see `plan_terms`), each so many times: the default one for
+        none and for unknown ones."""
+        found = [(self.plan_at(item.plan, item.version), item.quantity) for item in plan_terms.read(terms)]
+        known = tuple([(plan, times) for plan, times in found if plan is not None])
+        if known:
+            return known
+        plan = self.plan_of.get(terms) or self.plan_of.get(self.default_plan)
+        return ((plan, ONE),) if plan is not None else ()
+
+    def prices_under(self, terms: str) -> tuple[Price, ...]:
+        """The prices of the plans that govern a customer on these terms."""
+        return tuple([price for plan, _ in self.plans_under(terms) for price in plan.all_prices])
+
+    def plan_in_force(self, terms: str) -> str:
+        """What governs a customer on these terms, as people are told it: the default plan for none and unknown ones."""
+        told = self._told.get(terms)
+        if told is None:
+            parts = plan_terms.read(terms)
+            known = terms in self.plan_of or any(self.plan_at(item.plan, item.version) for item in parts)
+            told = _room(self._told)[terms] = plan_terms.shown(terms) if known else self.default_plan
+        return told
+
+    @cached_property
+    def _told(self) -> dict[str, str]:
+        """What people are told, by terms; filled as it is asked."""
+        return {}
+
+    @cached_property
     def _limits_of(self) -> dict[str, dict[str, tuple[Limit, ...]]]:
-        limits: dict[str, dict[str, tuple[Limit, ...]]] = {}
-        for plan in self.plans:
-            by_meter = limits.setdefault(plan.name, {})
-            for limit in plan.limits:
-                by_meter[limit.meter] = (*by_meter.get(limit.meter, ()), limit)
-        return limits
+        """By terms and meter; filled as it is asked."""
+        return {}
 
-    def plan_in_force(self, plan: str) -> str:
-        """The plan that governs a customer who was given `plan`: the default one for none and for an unknown one."""
-        return plan if plan in self.plan_of else self.default_plan
-
-    def limits(self, plan: str, meter: str) -> tuple[Limit, ...]:
-        """The limits on a meter for a customer who was given `plan`."""
-        by_meter = self._limits_of.get(plan)
-        if by_meter is None:  # see `plan_in_force`
-            by_meter = self._limits_of.get(self.default_plan, {})
+    def limits(self, terms: str, meter: str) -> tuple[Limit, ...]:
+        """The limits on a meter for a customer on these terms."""
+        by_meter = self._limits_of.get(terms)
+        if by_meter is None:
+            by_meter = self._remember(terms)
         return by_meter.get(meter, ())
+
+    def _remember(self, terms: str) -> dict[str, tuple[Limit, ...]]:
+        by_meter: dict[str, list[tuple[list[Limit], Decimal]]] = {}
+        for plan, times in self.plans_under(terms):
+            of_plan: dict[str, list[Limit]] = {}
+            for limit in plan.all_limits:
+                of_plan.setdefault(limit.meter, []).append(limit)
+            for meter, limits in of_plan.items():
+                by_meter.setdefault(meter, []).append((limits, times))
+        # One plan alone is as it is, even where its limits are such as add up.
+        made = {
+            meter: tuple(parts[0][0]) if len(parts) == 1 and parts[0][1] == 1 else plan_terms.united(parts)
+            for meter, parts in by_meter.items()
+        }
+        _room(self._limits_of)[terms] = made
+        return made
 
     def limits_for(self, terms: Terms, meter: str, at: int) -> tuple[Limit, ...]:
         """The limits on a meter that are in force for a customer at that instant: the plan's, with its overrides."""
@@ -137,7 +216,7 @@ class Catalog:
     @cached_property
     def thresholds_look_back(self) -> int | None:
         """How long after its end a window may still count for a limit that is watched; None where none is."""
-        found = [limit.looks_back for plan in self.plans for limit in plan.limits if self.watches(limit)]
+        found = [limit.looks_back for limit in self._all_limits if self.watches(limit)]
         return max(found, default=None)
 
     @cached_property
@@ -152,21 +231,20 @@ class Catalog:
     @cached_property
     def granted_meters(self) -> frozenset[str]:
         """The meters on which grants limit somebody: those whose use burns grants."""
-        return frozenset([limit.meter for plan in self.plans for limit in plan.limits if limit.kind is Kind.GRANTS])
+        return frozenset([limit.meter for limit in self._all_limits if limit.kind is Kind.GRANTS])
 
     @cached_property
     def rated_meters(self) -> frozenset[str]:
         """The meters whose use takes from somebody's rate."""
-        return frozenset([limit.meter for plan in self.plans for limit in plan.limits if limit.kind is Kind.RATE])
+        return frozenset([limit.meter for limit in self._all_limits if limit.kind is Kind.RATE])
 
     @cached_property
     def graced(self) -> dict[str, tuple[str, ...]]:
         """By meter, the names of limits with a grace of time, of whatever plan."""
         found: dict[str, dict[str, None]] = {}
-        for plan in self.plans:
-            for limit in plan.limits:
-                if limit.grace_period is not None:
-                    found.setdefault(limit.meter, {})[limit.name] = None
+        for limit in self._all_limits:
+            if limit.grace_period is not None:
+                found.setdefault(limit.meter, {})[limit.name] = None
         return {meter: tuple(names) for meter, names in found.items()}
 
     def check(self) -> None:
@@ -184,26 +262,40 @@ class Catalog:
     def succeed(self, new: Catalog) -> Catalog:
         """`new` as the version after this one, with `since` of each meter that counts differently raised. Where it
         counts as before, counters of earlier limits may be there, and their shapes stay."""
-        version = self.version + 1
+        version, kept = self.version + 1, self._kept_beside(new)
+        shapes_of: dict[str, set[Shape]] = {}
+        for plan in (*new.plans, *kept):
+            for limit in plan.all_limits:
+                shapes_of.setdefault(limit.meter, set()).add(limit.shape)
         meters = []
         for meter in new.meters:
             old = self.meter_of.get(meter.name)
-            shapes = {limit.shape for plan in new.plans for limit in plan.limits if limit.meter == meter.name}
+            shapes = told_apart_by(meter, shapes_of.get(meter.name, set()))
             if old is not None and old.counts_like(meter):
                 meters.append(replace(meter, since=old.since, shapes=tuple(sorted(shapes.union(old.shapes)))))
             else:
-                told = {shape for shape in old.shapes if set(shape.labels) <= set(meter.dimensions)} if old else set()
+                told = told_apart_by(meter, old.shapes) if old else set()
                 meters.append(replace(meter, since=version, shapes=tuple(sorted(shapes | told))))
         newest = max((meter.since for meter in meters), default=0)
         return replace(
             new,
             meters=tuple(sorted(meters, key=lambda meter: meter.name)),
             plans=tuple(sorted(new.plans, key=lambda plan: plan.name)),
+            features=tuple(sorted(new.features, key=lambda feature: feature.name)),
+            coupons=tuple(sorted(new.coupons, key=lambda coupon: coupon.name)),
+            tax_rates=tuple(sorted(new.tax_rates, key=lambda rate: rate.name)),
             version=version,
             metering_version=max(self.metering_version, newest),
             outbox_kinds=self.outbox_kinds,
             closed=self.closed,
+            kept=kept,
         )
+
+    def _kept_beside(self, new: Catalog) -> tuple[Plan, ...]:
+        """The versions of plans that were there, that `new` lacks, and whose limits and prices it can still keep."""
+        in_force = {plan.key for plan in new.plans}
+        there = [plan for key, plan in sorted(self._plan_at.items()) if key not in in_force]
+        return tuple([plan for plan in there if not any(promise_contradictions("", plan, new.meter_of))])
 
     def with_limit(self, plan_name: str, limit: Limit) -> Catalog:
         """This catalog with the limit set on the plan; plans (the default one too) and a meter it lacks are made."""
@@ -220,62 +312,8 @@ class Catalog:
         return replace(self, meters=meters, plans=(*plans, replace(plan, limits=tuple(limits))))
 
 
-def _led(meters: Sequence[Meter]) -> tuple[Meter, ...]:
-    """The meters with one of each measure leading. It is one that reads values, where there is one: the sum is kept
-    for it, and the number of events for all."""
-    leaders: dict[str, Meter] = {}
-    extremes: set[str] = set()
-    for meter in meters:
-        if meter.how.rolls is Rolls.NOTHING:
-            continue
-        if meter.how.rolls is Rolls.EXTREMES:
-            extremes.add(meter.measure)
-        leader = leaders.get(meter.measure)
-        if leader is None or (leader.how.counts and not meter.how.counts):
-            leaders[meter.measure] = meter
-    return tuple([_led_by(meter, leaders.get(meter.measure) is meter, meter.measure in extremes) for meter in meters])
-
-
-def _led_by(meter: Meter, leads: bool, extremes: bool) -> Meter:
-    extremes = leads and extremes
-    return (
-        meter if (leads, extremes) == (meter.leads, meter.extremes) else replace(meter, leads=leads, extremes=extremes)
-    )
-
-
-def _shaped(meters: Sequence[Meter], plans: Sequence[Plan]) -> tuple[Meter, ...]:
-    """The meters with the shapes of the counters that their limits have."""
-    shapes: dict[str, set[Shape]] = {}
-    for plan in plans:
-        for limit in plan.limits:
-            shapes.setdefault(limit.meter, set()).add(limit.shape)
-    return tuple(
-        [
-            replace(meter, shapes=tuple(sorted(shapes[meter.name].union(meter.shapes))))
-            if not shapes.get(meter.name, set()).issubset(meter.shapes)
-            else meter
-            for meter in meters
-        ]
-    )
-
-
-def _sliding(plans: Sequence[Plan], meters: Sequence[Meter]) -> tuple[Plan, ...]:
-    """The plans with their limits told which of them slide."""
-    whole = {meter.name for meter in meters if not meter.how.additive}
-    return tuple(
-        [
-            replace(plan, limits=tuple([_slid(limit, limit.meter in whole) for limit in plan.limits]))
-            if any(limit.slides is not _slides(limit, limit.meter in whole) for limit in plan.limits)
-            else plan
-            for plan in plans
-        ]
-    )
-
-
-def _slides(limit: Limit, whole: bool) -> bool:
-    return whole and limit.kind is Kind.ROLLING
-
-
-def _slid(limit: Limit, whole: bool) -> Limit:
-    slides = _slides(limit, whole)
-    return limit if limit.slides is slides else replace(limit, slides=slides)
+def _room(remembered: dict[str, T]) -> dict[str, T]:
+    """The same, emptied where it is full."""
+    if len(remembered) >= _TERMS_MOST:
+        remembered.clear()
+    return remembered

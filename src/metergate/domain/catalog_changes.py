@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from metergate.domain.meter import LabelFilter
 from metergate.domain.period import length_to_text
+from metergate.domain.plan import Plan
+from metergate.domain.price import Tier
 from metergate.domain.quantity import to_text
 from metergate.domain.quota import text_of_max
 
@@ -36,22 +38,36 @@ class Change:
 
 
 def changes(old: Catalog, new: Catalog) -> list[Change]:
-    """What applying `new` over `old` does: meters, then plans and their limits, then the default plan."""
+    """What applying `new` over `old` does: meters, plans with their limits, prices and features, the default plan, then
+    what is sold beside them, and who sells."""
     ignored = ("since", "shapes", "leads", "extremes", "measure", "how")
     found = list(_compare("meter", old.meter_of, new.meter_of, ignore=ignored))
-    found += _compare("plan", old.plan_of, new.plan_of, ignore=("limits",))
+    found += _compare("plan", old.plan_of, new.plan_of, ignore=("limits", "prices", "features", "meters"))
     for name in sorted({**old.plan_of, **new.plan_of}):
-        before = old.plan_of[name].limits if name in old.plan_of else ()
-        after = new.plan_of[name].limits if name in new.plan_of else ()
-        found += _compare(
-            "limit", {f"{name}/{limit.name}": limit for limit in before},
-            {f"{name}/{limit.name}": limit for limit in after},
-            ignore=("slides",),
-        )  # fmt: skip
+        before, after = (catalog.plan_of.get(name, Plan(name)) for catalog in (old, new))
+        found += _compare("limit", _limits(before), _limits(after), ignore=("slides",))
+        found += _compare("price", _prices(before), _prices(after))
+        found += _compare("plan_feature", _features(before), _features(after))
     if old.default_plan != new.default_plan:
         difference = f"default_plan: {old.default_plan} -> {new.default_plan}"
         found.append(Change(Action.UPDATE, "default_plan", new.default_plan, (difference,)))
+    found += _compare("feature", old.feature_of, new.feature_of)
+    found += _compare("coupon", old.coupon_of, new.coupon_of)
+    found += _compare("tax_rate", old.tax_rate_of, new.tax_rate_of)
+    found += _compare("seller", {"seller": old.seller}, {"seller": new.seller})
     return found
+
+
+def _limits(plan: Plan) -> dict[str, Any]:
+    return {f"{plan.name}/{limit.name}": limit for limit in plan.limits}
+
+
+def _prices(plan: Plan) -> dict[str, Any]:
+    return {f"{plan.name}/{price.name}/{price.currency}/{price.interval}": price for price in plan.prices}
+
+
+def _features(plan: Plan) -> dict[str, Any]:
+    return {f"{plan.name}/{one.feature}": one for one in plan.features}
 
 
 def _compare(kind: str, old: dict[str, Any], new: dict[str, Any], ignore: tuple[str, ...] = ()) -> Iterable[Change]:
@@ -74,15 +90,18 @@ def _differences(old: Any, new: Any, ignore: tuple[str, ...]) -> Iterable[str]:
 
 
 _CALLED = {"late": "late_policy"}
+_LENGTHS = ("length", "accept_window", "grace_period")
 
 
 def _shown(name: str, value: Any) -> str:
-    if name == "max":
+    if name in ("max", "included"):
         return text_of_max(value)
     if isinstance(value, tuple):
         return "[" + ", ".join(_shown_part(one) for one in value) + "]"
-    if name in ("length", "accept_window", "grace_period"):
+    if name in _LENGTHS:
         return length_to_text(value) if value else "none"
+    if isinstance(value, bytes):
+        return f"{len(value)} bytes"
     if isinstance(value, Decimal):
         return to_text(value)
     return "none" if value is None else str(value) or "''"
@@ -92,4 +111,7 @@ def _shown_part(part: Any) -> str:
     if isinstance(part, LabelFilter):
         values = "|".join([value or "''" for value in part.values])
         return f"{part.label} {part.op} {values}"
-    return "=".join(part) if isinstance(part, tuple) else str(part)
+    if isinstance(part, Tier):
+        once = f" and {to_text(part.flat_amount)} once" if part.flat_amount else ""
+        return f"up to {text_of_max(part.up_to)}: {to_text(part.unit_amount)}{once}"
+    return "=".join([_shown("", one) for one in part]) if isinstance(part, tuple) else str(part)

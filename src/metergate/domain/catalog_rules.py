@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import re
-from collections import Counter as Tally
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from metergate.domain.aggregation import AGGREGATIONS
 from metergate.domain.errors import Violation
 from metergate.domain.meter import LEVEL, PERCENTILE, UNIQUE, LabelFilter, Meter, Op
+from metergate.domain.names import NAME, WORDS_MAX, check_names, check_words
+from metergate.domain.offer_rules import offer_contradictions, plan_offer_contradictions, price_contradictions
 from metergate.domain.period import DAY, SECOND, Period, Weekday, length_to_text
+from metergate.domain.plan import Plan, limit_of
 from metergate.domain.quota import DEFAULT_SUB_WINDOWS, Kind, Limit, Policy, Scope
 from metergate.domain.usage import MAX_LABEL_VALUE
 
@@ -30,41 +31,47 @@ SCALE_MAX = Decimal(10) ** 18
 SCALE_PLACES = 30
 MAX_FILTERS = 10
 MAX_FILTER_VALUES = 100
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./\-]{0,63}")
 _TYPE_MAX = 128
-_WORDS_MAX = 256  # bytes of a unit or a display name
 _DESCRIPTION_MAX = 4_096  # bytes
 
 
 def contradictions(catalog: Catalog) -> Iterable[Violation]:
     """Each contradiction in the catalog, in order."""
-    yield from _check_names("meters", [meter.name for meter in catalog.meters], MAX_METERS)
+    yield from check_names("meters", [meter.name for meter in catalog.meters], MAX_METERS)
     for index, meter in enumerate(catalog.meters):
         yield from _check_meter(f"meters[{index}]", meter)
-    yield from _check_names("plans", [plan.name for plan in catalog.plans], MAX_PLANS)
+    yield from offer_contradictions(
+        catalog.features, catalog.coupons, catalog.tax_rates, catalog.seller, catalog.meter_of
+    )
+    yield from check_names("plans", [plan.name for plan in catalog.plans], MAX_PLANS)
     for index, plan in enumerate(catalog.plans):
-        yield from _check_words(f"plans[{index}].display_name", plan.display_name, _WORDS_MAX)
-        where = f"plans[{index}].limits"
-        yield from _check_names(where, [limit.name for limit in plan.limits], MAX_LIMITS_PER_PLAN)
-        for place, limit in enumerate(plan.limits):
-            yield from _check_limit(f"{where}[{place}]", limit, catalog.meter_of.get(limit.meter))
-        yield from _check_rates(where, plan.limits)
-    if not _NAME.fullmatch(catalog.default_plan):
+        yield from plan_offer_contradictions(f"plans[{index}]", plan, catalog.feature_of)
+        yield from promise_contradictions(f"plans[{index}]", plan, catalog.meter_of)
+    if not NAME.fullmatch(catalog.default_plan):
         yield Violation("default_plan", f"{catalog.default_plan[:80]!r} is not a name")
     elif catalog.plans and catalog.default_plan not in catalog.plan_of:
         yield Violation("default_plan", f"no plan is called {catalog.default_plan!r}")
+    elif catalog.plans and catalog.plan_of[catalog.default_plan].add_on:
+        yield Violation("default_plan", f"{catalog.default_plan!r} is an add-on")
 
 
-def _check_names(where: str, names: Sequence[str], most: int) -> Iterable[Violation]:
-    if len(names) > most:
-        yield Violation(where, f"at most {most} are allowed")
-    twice = {name for name, count in Tally(names).items() if count > 1}
-    for index, name in enumerate(names):
-        at = f"{where}[{index}].name"
-        if not _NAME.fullmatch(name):
-            yield Violation(at, f"{name[:80]!r} is not a name: letters, digits, _ . / -, at most 64")
-        elif name in twice:
-            yield Violation(at, f"{name!r} stands here twice")
+def promise_contradictions(where: str, plan: Plan, meter_of: Mapping[str, Meter]) -> Iterable[Violation]:
+    """Each contradiction in a plan's limits and prices with these meters: what it promises cannot be kept."""
+    at = f"{where}.limits"
+    yield from check_names(at, [limit.name for limit in plan.limits], MAX_LIMITS_PER_PLAN)
+    for place, limit in enumerate(plan.limits):
+        yield from _check_limit(f"{at}[{place}]", limit, meter_of.get(limit.meter))
+    yield from _check_rates(at, plan.limits)
+    meters, names = dict(plan.meters), {limit.name for limit in plan.limits}
+    for place, feature in enumerate(plan.features):
+        if feature.feature not in meters:
+            continue
+        at, limit = f"{where}.features[{place}]", limit_of(feature, meters[feature.feature])
+        if limit.name in names:
+            yield Violation(at, f"limit {limit.name!r} stands in the plan already")
+        for wrong in _check_limit(at, limit, meter_of.get(limit.meter)):
+            yield Violation(at, f"its limit: {wrong.description}")
+    yield from price_contradictions(where, plan, meter_of)
 
 
 def _check_meter(where: str, meter: Meter) -> Iterable[Violation]:
@@ -80,8 +87,8 @@ def _check_meter(where: str, meter: Meter) -> Iterable[Violation]:
     if len(meter.value.encode()) > 64 or (meter.value and not meter.value.isprintable()):
         yield Violation(f"{where}.value", "must be printable, at most 64 bytes")
     yield from _check_reading(where, meter)
-    yield from _check_words(f"{where}.unit", meter.unit, _WORDS_MAX)
-    yield from _check_words(f"{where}.description", meter.description, _DESCRIPTION_MAX)
+    yield from check_words(f"{where}.unit", meter.unit, WORDS_MAX)
+    yield from check_words(f"{where}.description", meter.description, _DESCRIPTION_MAX)
 
 
 def _check_reading(where: str, meter: Meter) -> Iterable[Violation]:
@@ -125,12 +132,6 @@ def _check_filter(where: str, filter_: LabelFilter) -> Iterable[Violation]:
             yield Violation(f"{where}.values", f"{value[:80]!r} is not a label's value")
         elif not value and filter_.op is Op.PREFIX:
             yield Violation(f"{where}.values", "every value begins with nothing")
-
-
-def _check_words(where: str, text: str, most: int) -> Iterable[Violation]:
-    """What people read: anything but NUL, which no store keeps."""
-    if len(text.encode()) > most or "\0" in text:
-        yield Violation(where, f"must be at most {most} bytes without NUL")
 
 
 def _check_limit(where: str, limit: Limit, meter: Meter | None) -> Iterable[Violation]:

@@ -44,15 +44,15 @@ class Kept:
 
 
 def kept(catalog: Catalog) -> Kept:
-    """What the catalog's meters and limits read."""
+    """What the catalog's meters, limits and prices read."""
     fixed = sorted({one.label for meter in catalog.meters for one in meter.filters})
     # A value may name a label: of a meter that tells labels apart.
     values = sorted({meter.value for meter in catalog.meters} - {""})
     dimensions = {dimension for meter in catalog.meters for dimension in meter.dimensions}
     words: dict[str, set[str]] = {}
-    for plan in catalog.plans:
-        for limit in plan.limits:
-            for label, value in limit.labels:
+    for plan in catalog.every_version:
+        for labels in [*[limit.labels for limit in plan.all_limits], *[price.labels for price in plan.all_prices]]:
+            for label, value in labels:
                 words.setdefault(label, set()).add(value)
     sorted_words = {label: sorted(words[label]) for label in sorted(words)}
     return Kept(sorted(dimensions | set(fixed) | set(values)), fixed, sorted_words, values)

@@ -38,8 +38,9 @@ class LineKind(StrEnum):
 class Line:
     """One line. `amount` is in minor units, rounded once; `quantity` × `unit_amount` (and `flat_amount`) is what it was
     rounded from. `window` is the stretch that it covers; of usage it is the one in which `quantity` was counted, with
-    the rows of the ledger up to `seq`. `tier` counts from 1. `discount` (0 or more) is its share of the coupons; `tax`
-    names its rates; the share of an `inclusive` tax is within `amount`.
+    the rows of the ledger up to `seq`. `tier` counts from 1. `discount` is its share of the coupons: 0 or
+    more, but of a LATE line that gives usage back, the share that the usage had had, negative. An `inclusive` tax is
+    within `amount`.
 
     `billed` says, of USAGE and LATE lines, the whole quantity of the window that has been rated when this line was
     made; only the first line of a price, window and label values carries it.
@@ -121,7 +122,11 @@ class Invoice:
 
 @dataclass(frozen=True, slots=True)
 class CreditLine:
-    """So much of an invoice's line is taken back: minor units before tax, after its discount."""
+    """So much of an invoice's line is taken back: minor units before tax, after its discount.
+
+    With a `quantity`, in units of the meter, it corrects usage: so much less counts as billed, and what comes late is
+    reckoned from there. Without, it gives money, and the usage stays billed.
+    """
 
     line: int
     amount: int
@@ -143,3 +148,15 @@ class CreditNote:
     total: int
     reason: str
     created_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Payment:
+    """What was paid of an invoice at once: minor units. `method` and `reference` are the payer's or the provider's."""
+
+    id: str
+    invoice: str
+    amount: int
+    method: str
+    reference: str
+    paid_at: int

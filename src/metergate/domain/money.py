@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import ROUND_HALF_UP, Context, Decimal, InvalidOperation
 
 from metergate.domain.errors import invalid
@@ -48,6 +49,20 @@ def rounded_share(amount: int, part: int, whole: int) -> int:
     doubled = 2 * abs(amount * part) + whole
     share = doubled // (2 * whole)
     return share if amount * part >= 0 else -share
+
+
+def spread(amount: int, weights: Sequence[int]) -> list[int]:
+    """`amount` cut into whole minor units in proportion to `weights`, which sums to it exactly: each share is cut down,
+    and what is then missing goes to those that lost most, the first of equals first (the largest remainder method).
+
+    `weights` are 0 or more; where they are all 0 there is nobody to give to, and `amount` must be 0 too.
+    """
+    whole = sum(weights) or 1
+    shares = [amount * weight // whole for weight in weights]
+    lost = sorted(range(len(weights)), key=lambda index: -(amount * weights[index] % whole))
+    for index in lost[: amount - sum(shares)]:
+        shares[index] += 1
+    return shares
 
 
 def exact(minor: int, currency: str) -> Decimal:

@@ -19,6 +19,9 @@ class NewsKind(StrEnum):
     CORRECTED = "usage.corrected"
     THRESHOLD = "billing.threshold_exceeded"
     EXCEEDED = "limit.exceeded"
+    FINALIZED = "invoice.finalized"
+    PAID = "invoice.paid"
+    VOIDED = "invoice.voided"
 
 
 # What is sent when somebody tries an endpoint out; nobody subscribes to it.

@@ -7,13 +7,17 @@ commit, by `place`. Bodies are plain data, in the words of the contract; quantit
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from hashlib import blake2b
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from metergate.domain.cost import cost
+from metergate.domain.money import to_text as money_text
 from metergate.domain.news import TEST, NewsKind
 from metergate.domain.period import LATEST, to_text
 from metergate.domain.posting import Row, Signed
+from metergate.domain.price import Price
 from metergate.domain.quantity import subtract
 from metergate.domain.quantity import to_text as quantity_text
 from metergate.domain.quota import read_filter
@@ -34,10 +38,15 @@ class News(NamedTuple):
 
 
 def news_of(
-    kinds: Collection[str], rows: Sequence[Row], fired: Sequence[LimitEvent], now: int, signed: Sequence[Signed] = ()
+    kinds: Collection[str],
+    rows: Sequence[Row],
+    fired: Sequence[LimitEvent],
+    now: int,
+    signed: Sequence[Signed] = (),
+    prices: Mapping[str, Sequence[Price]] = MappingProxyType({}),
 ) -> list[News]:
     """The news of these kinds that a commit makes which appends `rows`, corrects by `signed` ones, and in which these
-    limit events fired.
+    limit events fired, of customers whose plans have these prices.
 
     Usage is told to the customer whose it is, and not to its pool. In each customer's order usage comes first.
     """
@@ -55,7 +64,8 @@ def news_of(
     for event in fired:
         kind = NewsKind.EXCEEDED if event.threshold == EXCEEDED else NewsKind.THRESHOLD
         if kind in kinds:
-            by_customer.setdefault(event.key.customer, []).append((kind.value, event.seq, _limit_event(event)))
+            mine = prices.get(event.key.customer, ())
+            by_customer.setdefault(event.key.customer, []).append((kind.value, event.seq, _limit_event(event, mine)))
     return [
         News(customer, seq, place, kind, now, envelope(kind, now, {"customer": customer, "seq": seq, **data}))
         for customer, all_news in by_customer.items()
@@ -95,8 +105,9 @@ def _event(row: Row) -> dict[str, Any]:
     return found
 
 
-def _limit_event(event: LimitEvent) -> dict[str, Any]:
-    """A threshold that was reached, or an overrun that began. The window is left out where it is all time."""
+def _limit_event(event: LimitEvent, prices: Sequence[Price]) -> dict[str, Any]:
+    """A threshold that was reached, or an overrun that began. The window is left out where it is all time, and the cost
+    of the usage, by currency, where the prices do not tell it."""
     key = event.key
     found: dict[str, Any] = {
         "limit": event.limit,
@@ -110,9 +121,18 @@ def _limit_event(event: LimitEvent) -> dict[str, Any]:
         found["overrun"] = quantity_text(subtract(event.taken, event.max))
     else:
         found["threshold"] = event.threshold
+    costs = {} if key.subject or key.filter else _costs(event, prices)
+    if costs:
+        found["estimated_cost"] = costs
     if key.end < LATEST:
         found["window"] = {"start_time": to_text(key.start), "end_time": to_text(key.end)}
     return found
+
+
+def _costs(event: LimitEvent, prices: Sequence[Price]) -> dict[str, str]:
+    meter = event.key.meter
+    found = {one: cost(prices, meter, one, event.taken) for one in sorted({price.currency for price in prices})}
+    return {currency: money_text(minor, currency) for currency, minor in found.items() if minor is not None}
 
 
 def message_id(tenant: str, endpoint: str, customer: str, seq: int, place: int) -> str:

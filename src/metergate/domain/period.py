@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from metergate.domain.errors import invalid
@@ -210,35 +211,62 @@ def anchored_at(period: Period, time_zone: str, anchor: int, instant: int) -> Wi
 
 @lru_cache(maxsize=16384)
 def _anchored_at(period: Period, time_zone: str, anchor: int, second: int) -> Window:
+    return _anchored(_STRIDES[period], time_zone, anchor, second)
+
+
+@lru_cache(maxsize=16384)
+def anchored_months(months: int, time_zone: str, anchor: int, instant: int) -> Window:
+    """The window of so many months that holds the instant, counted from the anchor as `anchored_at` does."""
+    return _anchored(_Stride(months=months), time_zone, anchor // SECOND, instant // SECOND)
+
+
+class _Stride(NamedTuple):
+    """How long a window is: so many months, else days."""
+
+    months: int = 0
+    days: int = 0
+
+
+_STRIDES = {
+    Period.DAY: _Stride(days=1),
+    Period.WEEK: _Stride(days=7),
+    Period.MONTH: _Stride(months=1),
+    Period.YEAR: _Stride(months=12),
+}
+
+
+def _anchored(stride: _Stride, time_zone: str, anchor: int, second: int) -> Window:
     where, instant = zone(time_zone), second * SECOND
     first = to_datetime(anchor * SECOND).astimezone(where).replace(tzinfo=None)
-    number = _steps(period, first, to_datetime(instant).astimezone(where).replace(tzinfo=None))
+    number = _steps(stride, first, to_datetime(instant).astimezone(where).replace(tzinfo=None))
     # Clock changes and months' ends put the estimate off by a step or two.
-    while (start := _local(_step(period, first, number), where)) > instant:
+    while (start := _local(_step(stride, first, number), where)) > instant:
         number -= 1
-    while (end := _local(_step(period, first, number + 1), where)) <= instant:
+    while (end := _local(_step(stride, first, number + 1), where)) <= instant:
         number, start = number + 1, end
     return Window(start, end)
 
 
-_MONTHS_OF = {Period.MONTH: 1, Period.YEAR: 12}
-_DAYS_OF = {Period.DAY: 1, Period.WEEK: 7}
+def _steps(stride: _Stride, first: datetime, local: datetime) -> int:
+    """About how many windows lie between."""
+    if stride.months:
+        return ((local.year - first.year) * 12 + local.month - first.month) // stride.months
+    return (local - first).days // stride.days
 
 
-def _steps(period: Period, first: datetime, local: datetime) -> int:
-    """About how many periods lie between."""
-    if period in _MONTHS_OF:
-        return ((local.year - first.year) * 12 + local.month - first.month) // _MONTHS_OF[period]
-    return (local - first).days // _DAYS_OF[period]
-
-
-def _step(period: Period, first: datetime, number: int) -> datetime:
-    """`first` and that many periods later, or earlier where it is negative."""
-    if period in _DAYS_OF:
-        return first + timedelta(days=_DAYS_OF[period] * number)
-    months = first.year * 12 + first.month - 1 + _MONTHS_OF[period] * number
+def _step(stride: _Stride, first: datetime, number: int) -> datetime:
+    """`first` and that many windows later, or earlier where it is negative."""
+    if not stride.months:
+        return first + timedelta(days=stride.days * number)
+    months = first.year * 12 + first.month - 1 + stride.months * number
     year, month = months // 12, months % 12 + 1
     return first.replace(year=year, month=month, day=min(first.day, monthrange(year, month)[1]))
+
+
+def days_after(instant: int, days: int, time_zone: str) -> int:
+    """The same time of day on the zone's clock, so many days later."""
+    where = zone(time_zone)
+    return _local(to_datetime(instant).astimezone(where).replace(tzinfo=None) + timedelta(days=days), where)
 
 
 def fixed_at(length: int, anchor: int, instant: int) -> Window:

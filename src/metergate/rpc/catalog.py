@@ -6,8 +6,13 @@ from dataclasses import dataclass
 
 from metergate.app.catalog.apply import Applied, ApplyCatalog
 from metergate.app.directory import Directory
+from metergate.domain.errors import MetergateError, Reason
+from metergate.domain.money import check_currency
+from metergate.domain.price_list import price_list
 from metergate.rpc.call import Call
 from metergate.rpc.convert_catalog import from_pb_catalog, from_pb_limit, to_pb_catalog, to_pb_change, to_pb_limit
+from metergate.rpc.convert_price import from_pb_interval
+from metergate.rpc.convert_price_list import to_pb_entry
 from metergate.rpc.pages import once
 from metergate.v1 import catalog_pb2
 
@@ -57,3 +62,17 @@ class CatalogService:
         if first is not None and first.answer is not None:
             return catalog_pb2.SetLimitResponse.FromString(first.answer)
         return encode(applied)
+
+    async def ListPrices(self, request: catalog_pb2.ListPricesRequest, call: Call) -> catalog_pb2.ListPricesResponse:
+        """The price list."""
+        if request.currency:
+            check_currency(request.currency, "currency")
+        interval = from_pb_interval(request.interval, "interval") if request.interval else None
+        catalog = await self.directory.catalog(call.caller.tenant)
+        for plan in request.plans:
+            if plan not in catalog.plan_of:
+                raise MetergateError(Reason.PLAN_NOT_FOUND, f"no plan is called {plan!r}", {"plan": plan})
+        entries = price_list(catalog, request.currency, interval, frozenset(request.plans))
+        return catalog_pb2.ListPricesResponse(
+            entries=[to_pb_entry(entry, catalog.feature_of) for entry in entries], version=catalog.version
+        )

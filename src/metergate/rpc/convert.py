@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from metergate.domain import quantity
 from metergate.domain.decision import AnsweredBy, Decision, LimitState, counted
-from metergate.domain.errors import MetergateError, invalid
+from metergate.domain.errors import MetergateError, Violation, invalid
 from metergate.domain.period import LATEST, SECOND, Period, Window
 from metergate.domain.quota import Kind, Limit, Policy, Scope, read_filter, text_of_max
 from metergate.domain.usage import Event, Outcome, Receipt, make_event
 from metergate.v1 import catalog_pb2, decision_pb2, usage_event_pb2
+
+T = TypeVar("T")
 
 POLICIES: Mapping[Policy, catalog_pb2.Policy] = {
     Policy.HARD: catalog_pb2.POLICY_HARD,
@@ -55,6 +57,36 @@ _OUTCOMES: Mapping[Outcome, usage_event_pb2.Outcome] = {
     Outcome.CONFLICT: usage_event_pb2.OUTCOME_CONFLICT,
     Outcome.REJECTED: usage_event_pb2.OUTCOME_REJECTED,
 }
+
+
+def named(known: Mapping[T, int], default: T) -> dict[int, T]:
+    """The values of an enum by their numbers; 0 is the default."""
+    return {number: value for value, number in known.items()} | {0: default}
+
+
+def one_of(known: Mapping[int, T], number: int, field: str) -> T:
+    """The value of this number; raises FIELD_INVALID where there is none."""
+    if number not in known:
+        raise invalid(field, f"{number} is not one of its values")
+    return known[number]
+
+
+def from_pb_max(text: str, field: str) -> Decimal | None:
+    """A limit's maximum, None = unlimited.
+
+    Raises:
+        MetergateError: QUANTITY_INVALID or FIELD_INVALID.
+    """
+    if text == "unlimited":
+        return None
+    try:
+        number = quantity.parse(text, field)
+    except MetergateError as error:
+        error.violations = (Violation(field, 'must be a plain decimal, or "unlimited"'),)
+        raise
+    if number < 0:
+        raise invalid(field, "must not be negative")
+    return number
 
 
 def moment(request: Any, field: str) -> int | None:

@@ -4,21 +4,42 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from decimal import Decimal
-from typing import TypeVar, cast
+from typing import cast
 
 from metergate.domain import quantity
 from metergate.domain.aggregation import AGGREGATIONS, LevelUnit
 from metergate.domain.catalog import DEFAULT_PLAN, Catalog, Plan
 from metergate.domain.catalog_changes import Action, Change
-from metergate.domain.errors import MetergateError, Violation, invalid
+from metergate.domain.errors import invalid
 from metergate.domain.meter import LEVEL, LabelFilter, LatePolicy, Meter, Op
+from metergate.domain.offer import Feature
 from metergate.domain.period import Period, Weekday
 from metergate.domain.quota import DEFAULT_SUB_WINDOWS, Kind, Limit, Policy, Scope, WhenViewGone, text_of_max
-from metergate.rpc.convert import KINDS, PERIODS, POLICIES, SCOPES, from_pb_duration, to_pb_duration
+from metergate.rpc.convert import (
+    KINDS,
+    PERIODS,
+    POLICIES,
+    SCOPES,
+    from_pb_duration,
+    from_pb_max,
+    named,
+    one_of,
+    to_pb_duration,
+)
+from metergate.rpc.convert_offer import (
+    from_pb_coupon,
+    from_pb_feature,
+    from_pb_plan_feature,
+    from_pb_seller,
+    from_pb_tax_rate,
+    to_pb_coupon,
+    to_pb_feature,
+    to_pb_plan_feature,
+    to_pb_seller,
+    to_pb_tax_rate,
+)
+from metergate.rpc.convert_price import from_pb_price, to_pb_price
 from metergate.v1 import catalog_pb2
-
-T = TypeVar("T")
 
 # Where an aggregation is unknown to the contract, the server does not start.
 _AGGREGATIONS: Mapping[str, catalog_pb2.Aggregation] = {
@@ -48,10 +69,6 @@ _ACTIONS: Mapping[Action, catalog_pb2.CatalogChange.Action] = {
 }
 
 
-def _named(numbers: Mapping[T, int], default: T) -> dict[int, T]:
-    return {number: value for value, number in numbers.items()} | {0: default}
-
-
 _WEEKDAYS: Mapping[Weekday, catalog_pb2.Weekday] = {
     Weekday.MONDAY: catalog_pb2.WEEKDAY_MONDAY,
     Weekday.TUESDAY: catalog_pb2.WEEKDAY_TUESDAY,
@@ -68,22 +85,16 @@ _WHEN_VIEW_GONE: Mapping[WhenViewGone, catalog_pb2.WhenViewGone] = {
 }
 _OF_A_PERIOD = (Kind.CALENDAR, Kind.ANCHORED)
 
-_AGGREGATION_OF = _named(_AGGREGATIONS, "sum")
-_OP_OF = _named(_OPS, Op.IN)
-_LEVEL_UNIT_OF = _named(_LEVEL_UNITS, LevelUnit.MONTH)
-_LATE_OF = _named(_LATE, LatePolicy.NEXT_INVOICE)
-_PERIOD_OF = _named(PERIODS, Period.MONTH)
-_POLICY_OF = _named(POLICIES, Policy.HARD)
-_SCOPE_OF = _named(SCOPES, Scope.CUSTOMER)
-_KIND_OF = _named(KINDS, Kind.CALENDAR)
-_WEEKDAY_OF = _named(_WEEKDAYS, Weekday.MONDAY)
-_WHEN_VIEW_GONE_OF = _named(_WHEN_VIEW_GONE, WhenViewGone.LEDGER)
-
-
-def _enum(known: Mapping[int, T], number: int, field: str) -> T:
-    if number not in known:
-        raise invalid(field, f"{number} is not one of its values")
-    return known[number]
+_AGGREGATION_OF = named(_AGGREGATIONS, "sum")
+_OP_OF = named(_OPS, Op.IN)
+_LEVEL_UNIT_OF = named(_LEVEL_UNITS, LevelUnit.MONTH)
+_LATE_OF = named(_LATE, LatePolicy.NEXT_INVOICE)
+_PERIOD_OF = named(PERIODS, Period.MONTH)
+_POLICY_OF = named(POLICIES, Policy.HARD)
+_SCOPE_OF = named(SCOPES, Scope.CUSTOMER)
+_KIND_OF = named(KINDS, Kind.CALENDAR)
+_WEEKDAY_OF = named(_WEEKDAYS, Weekday.MONDAY)
+_WHEN_VIEW_GONE_OF = named(_WHEN_VIEW_GONE, WhenViewGone.LEDGER)
 
 
 def from_pb_catalog(catalog: catalog_pb2.Catalog) -> Catalog:
@@ -93,21 +104,38 @@ def from_pb_catalog(catalog: catalog_pb2.Catalog) -> Catalog:
         MetergateError: FIELD_INVALID, QUANTITY_INVALID, naming the place.
     """
     meters = [from_pb_meter(meter, f"meters[{index}]") for index, meter in enumerate(catalog.meters)]
-    plans = [
-        Plan(
-            plan.name,
-            tuple(from_pb_limit(limit, f"plans[{at}].limits[{index}]") for index, limit in enumerate(plan.limits)),
-            plan.display_name,
-        )
-        for at, plan in enumerate(catalog.plans)
-    ]
-    return Catalog(tuple(meters), tuple(plans), catalog.default_plan or DEFAULT_PLAN)
+    features = [from_pb_feature(feature, f"features[{at}]") for at, feature in enumerate(catalog.features)]
+    feature_of = {feature.name: feature for feature in features}
+    return Catalog(
+        tuple(meters),
+        tuple([_from_pb_plan(plan, feature_of, f"plans[{at}]") for at, plan in enumerate(catalog.plans)]),
+        catalog.default_plan or DEFAULT_PLAN,
+        features=tuple(features),
+        coupons=tuple([from_pb_coupon(one, f"coupons[{at}]") for at, one in enumerate(catalog.coupons)]),
+        tax_rates=tuple([from_pb_tax_rate(one, f"tax_rates[{at}]") for at, one in enumerate(catalog.tax_rates)]),
+        seller=from_pb_seller(catalog.seller),
+    )
+
+
+def _from_pb_plan(plan: catalog_pb2.Plan, feature_of: Mapping[str, Feature], field: str) -> Plan:
+    return Plan(
+        plan.name,
+        tuple([from_pb_limit(one, f"{field}.limits[{at}]") for at, one in enumerate(plan.limits)]),
+        plan.display_name,
+        plan.version or 1,
+        tuple([from_pb_price(one, f"{field}.prices[{at}]") for at, one in enumerate(plan.prices)]),
+        tuple(
+            [from_pb_plan_feature(one, feature_of, f"{field}.features[{at}]") for at, one in enumerate(plan.features)]
+        ),
+        plan.add_on,
+        plan.trial_days,
+    )
 
 
 def from_pb_meter(meter: catalog_pb2.Meter, field: str) -> Meter:
     """The meter, with its defaults filled in."""
-    aggregation = _enum(_AGGREGATION_OF, meter.aggregation, f"{field}.aggregation")
-    unit = _enum(_LEVEL_UNIT_OF, meter.level_unit, f"{field}.level_unit")
+    aggregation = one_of(_AGGREGATION_OF, meter.aggregation, f"{field}.aggregation")
+    unit = one_of(_LEVEL_UNIT_OF, meter.level_unit, f"{field}.level_unit")
     return Meter(
         meter.name,
         meter.event_type or meter.name,
@@ -124,37 +152,37 @@ def from_pb_meter(meter: catalog_pb2.Meter, field: str) -> Meter:
         accept_window=(
             from_pb_duration(meter.accept_window, f"{field}.accept_window") if meter.HasField("accept_window") else None
         ),
-        late=_enum(_LATE_OF, meter.late_policy, f"{field}.late_policy"),
+        late=one_of(_LATE_OF, meter.late_policy, f"{field}.late_policy"),
     )
 
 
 def _from_pb_filter(filter_: catalog_pb2.LabelFilter, field: str) -> LabelFilter:
-    return LabelFilter(filter_.label, _enum(_OP_OF, filter_.op, f"{field}.op"), tuple(filter_.values))
+    return LabelFilter(filter_.label, one_of(_OP_OF, filter_.op, f"{field}.op"), tuple(filter_.values))
 
 
 def from_pb_limit(limit: catalog_pb2.Limit, field: str) -> Limit:
     """The limit, with its defaults filled in."""
-    kind = _enum(_KIND_OF, limit.kind, f"{field}.kind")
+    kind = one_of(_KIND_OF, limit.kind, f"{field}.kind")
     if limit.period and kind not in _OF_A_PERIOD:
         raise invalid(f"{field}.period", f"has no meaning where the kind is {kind}")
     made = Limit(
         limit.name,
         limit.meter,
         None if kind is Kind.GRANTS and not limit.max else from_pb_max(limit.max, f"{field}.max"),
-        _enum(_PERIOD_OF, limit.period, f"{field}.period"),
-        _enum(_POLICY_OF, limit.policy, f"{field}.policy"),
-        _enum(_SCOPE_OF, limit.scope, f"{field}.scope"),
+        one_of(_PERIOD_OF, limit.period, f"{field}.period"),
+        one_of(_POLICY_OF, limit.policy, f"{field}.policy"),
+        one_of(_SCOPE_OF, limit.scope, f"{field}.scope"),
         tuple(sorted(limit.labels.items())),
         tuple(limit.per_labels),
         kind,
         from_pb_duration(limit.length, f"{field}.length"),
         limit.sub_windows or DEFAULT_SUB_WINDOWS,
-        _enum(_WEEKDAY_OF, limit.week_start, f"{field}.week_start"),
+        one_of(_WEEKDAY_OF, limit.week_start, f"{field}.week_start"),
         quantity.parse(limit.burst, f"{field}.burst") if limit.burst else None,
         quantity.parse(limit.grace, f"{field}.grace") if limit.grace else None,
         limit.shadow,
         tuple(sorted(limit.thresholds)),
-        _enum(_WHEN_VIEW_GONE_OF, limit.when_view_gone, f"{field}.when_view_gone"),
+        one_of(_WHEN_VIEW_GONE_OF, limit.when_view_gone, f"{field}.when_view_gone"),
         grace_period=from_pb_duration(limit.grace_period, f"{field}.grace_period")
         if limit.HasField("grace_period")
         else None,
@@ -162,36 +190,29 @@ def from_pb_limit(limit: catalog_pb2.Limit, field: str) -> Limit:
     return made if made.name else replace(made, name=f"{made.meter}/{made.window_name}"[:64])
 
 
-def from_pb_max(text: str, field: str) -> Decimal | None:
-    """A limit's maximum, None = unlimited.
-
-    Raises:
-        MetergateError: QUANTITY_INVALID or FIELD_INVALID.
-    """
-    if text == "unlimited":
-        return None
-    try:
-        number = quantity.parse(text, field)
-    except MetergateError as error:
-        description = 'must be a plain decimal, or "unlimited"'
-        error.violations = (Violation(field, description),)
-        raise
-    if number < 0:
-        raise invalid(field, "must not be negative")
-    return number
-
-
 def to_pb_catalog(catalog: Catalog) -> catalog_pb2.Catalog:
     """The catalog as a message."""
     return catalog_pb2.Catalog(
         meters=[to_pb_meter(meter) for meter in catalog.meters],
-        plans=[
-            catalog_pb2.Plan(
-                name=plan.name, display_name=plan.display_name, limits=[to_pb_limit(limit) for limit in plan.limits]
-            )
-            for plan in catalog.plans
-        ],
+        plans=[_to_pb_plan(plan, catalog.feature_of) for plan in catalog.plans],
         default_plan=catalog.default_plan,
+        features=[to_pb_feature(feature) for feature in catalog.features],
+        coupons=[to_pb_coupon(coupon) for coupon in catalog.coupons],
+        tax_rates=[to_pb_tax_rate(rate) for rate in catalog.tax_rates],
+        seller=to_pb_seller(catalog.seller),
+    )
+
+
+def _to_pb_plan(plan: Plan, feature_of: Mapping[str, Feature]) -> catalog_pb2.Plan:
+    return catalog_pb2.Plan(
+        name=plan.name,
+        display_name=plan.display_name,
+        limits=[to_pb_limit(limit) for limit in plan.limits],
+        version=plan.version if plan.version != 1 or plan.prices else None,
+        prices=[to_pb_price(price) for price in plan.prices],
+        features=[to_pb_plan_feature(one, feature_of.get(one.feature)) for one in plan.features],
+        add_on=plan.add_on,
+        trial_days=plan.trial_days,
     )
 
 

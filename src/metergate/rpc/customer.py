@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from metergate.app.customer.manage import Made, ManageCustomers
 from metergate.app.stores import Customer, Subject
 from metergate.app.tokens import Sealer
+from metergate.domain import plan_terms
 from metergate.domain.override import Override
 from metergate.domain.quota import text_of_max
 from metergate.domain.usage import MAX_NAME, check_text
@@ -86,7 +87,7 @@ def to_pb_customer(customer: Customer) -> pb.Customer:
     return pb.Customer(
         id=customer.id,
         name=customer.name,
-        plan=customer.plan,
+        plan=plan_terms.shown(customer.plan),
         time_zone=customer.time_zone,
         create_time=to_pb_time(customer.created_at),
         anchor_time=None if customer.anchor is None else to_pb_time(customer.anchor),

@@ -12,8 +12,7 @@ from metergate.app.stores import Customer, Once
 from metergate.domain.errors import invalid
 from metergate.domain.usage import MAX_NAME, check_text
 from metergate.rpc.call import Call
-from metergate.rpc.convert import from_pb_time
-from metergate.rpc.convert_catalog import from_pb_max
+from metergate.rpc.convert import from_pb_max, from_pb_time
 from metergate.rpc.customer import MAX_DISPLAY_NAME, to_pb_customer
 from metergate.rpc.pages import once
 from metergate.v1 import customer_pb2 as pb

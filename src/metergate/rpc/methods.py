@@ -12,6 +12,7 @@ from metergate.rpc.call import Method
 from metergate.rpc.interceptors.chain import Interceptor, intercepted
 from metergate.v1 import (
     backfill_pb2,
+    billing_pb2,
     catalog_pb2,
     customer_data_pb2,
     customer_pb2,
@@ -28,6 +29,7 @@ FILES: tuple[FileDescriptor, ...] = (
     customer_pb2.DESCRIPTOR,
     customer_data_pb2.DESCRIPTOR,
     notification_pb2.DESCRIPTOR,
+    billing_pb2.DESCRIPTOR,
 )
 _READS = ("Get", "List", "Check", "BatchCheck", "Export")
 

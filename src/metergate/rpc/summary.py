@@ -10,7 +10,7 @@ from metergate.app.ports.readers import Known
 from metergate.app.tokens import Sealer
 from metergate.app.usage.asked import SummaryRequest
 from metergate.app.usage.summarize import Series, SummarizeUsage
-from metergate.domain import quantity
+from metergate.domain import money, quantity
 from metergate.domain.errors import invalid
 from metergate.domain.period import Period, Window
 from metergate.domain.quota import Figures
@@ -49,7 +49,7 @@ class SummaryService:
         self.sealer.open_write(call.caller.tenant, request.token)
         summary = await self.summarize.summarize(call.caller, _from_pb_request(request))
         return usage_pb2.GetUsageSummaryResponse(
-            series=[_to_pb_series(one, summary.pieces) for one in summary.series],
+            series=[_to_pb_series(one, summary.pieces, request.cost_currency) for one in summary.series],
             as_of=to_pb_time(summary.as_of),
             window=_to_pb_window(summary.window),
             held=[_to_pb_held(meter, figures) for meter, figures in summary.held],
@@ -83,10 +83,11 @@ def _from_pb_request(request: usage_pb2.GetUsageSummaryRequest) -> SummaryReques
         request.compare,
         _PROJECTIONS[request.projection],
         Known(request.known_at_seq or None, moment(request, "known_at_time")),
+        request.cost_currency,
     )
 
 
-def _to_pb_series(series: Series, pieces: Sequence[Window]) -> usage_pb2.UsageSeries:
+def _to_pb_series(series: Series, pieces: Sequence[Window], currency: str) -> usage_pb2.UsageSeries:
     points = [
         usage_pb2.UsagePoint(start_time=to_pb_time(piece.start), end_time=to_pb_time(piece.end), value=_text(value))
         for piece, value in zip(pieces, series.points, strict=False)
@@ -101,6 +102,8 @@ def _to_pb_series(series: Series, pieces: Sequence[Window]) -> usage_pb2.UsageSe
         previous_total=_text(series.previous),
         change_percent=_text(series.change),
         projected_total=_text(series.projected),
+        cost=_text_of_money(series.cost, currency),
+        projected_cost=_text_of_money(series.projected_cost, currency),
     )
 
 
@@ -117,6 +120,10 @@ def _to_pb_window(window: Window | None) -> decision_pb2.Window | None:
     if window is None:
         return None
     return decision_pb2.Window(start_time=to_pb_time(window.start), end_time=to_pb_time(window.end))
+
+
+def _text_of_money(minor: int | None, currency: str) -> str:
+    return "" if minor is None else money.to_text(minor, currency)
 
 
 def _text(value: Decimal | None) -> str:

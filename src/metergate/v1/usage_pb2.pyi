@@ -94,7 +94,7 @@ class LabelValues(_message.Message):
     def __init__(self, values: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class GetUsageSummaryRequest(_message.Message):
-    __slots__ = ("customer", "subject", "meters", "start_time", "end_time", "granularity", "time_zone", "group_by", "filters", "token", "filters_any", "top", "compare", "projection", "known_at_seq", "known_at_time")
+    __slots__ = ("customer", "subject", "meters", "start_time", "end_time", "granularity", "time_zone", "group_by", "filters", "token", "filters_any", "top", "compare", "projection", "known_at_seq", "known_at_time", "cost_currency")
     class FiltersEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -125,6 +125,7 @@ class GetUsageSummaryRequest(_message.Message):
     PROJECTION_FIELD_NUMBER: _ClassVar[int]
     KNOWN_AT_SEQ_FIELD_NUMBER: _ClassVar[int]
     KNOWN_AT_TIME_FIELD_NUMBER: _ClassVar[int]
+    COST_CURRENCY_FIELD_NUMBER: _ClassVar[int]
     customer: str
     subject: str
     meters: _containers.RepeatedScalarFieldContainer[str]
@@ -141,7 +142,8 @@ class GetUsageSummaryRequest(_message.Message):
     projection: ProjectionMethod
     known_at_seq: int
     known_at_time: _timestamp_pb2.Timestamp
-    def __init__(self, customer: _Optional[str] = ..., subject: _Optional[str] = ..., meters: _Optional[_Iterable[str]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., granularity: _Optional[_Union[Granularity, str]] = ..., time_zone: _Optional[str] = ..., group_by: _Optional[_Iterable[str]] = ..., filters: _Optional[_Mapping[str, str]] = ..., token: _Optional[str] = ..., filters_any: _Optional[_Mapping[str, LabelValues]] = ..., top: _Optional[int] = ..., compare: _Optional[bool] = ..., projection: _Optional[_Union[ProjectionMethod, str]] = ..., known_at_seq: _Optional[int] = ..., known_at_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    cost_currency: str
+    def __init__(self, customer: _Optional[str] = ..., subject: _Optional[str] = ..., meters: _Optional[_Iterable[str]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., granularity: _Optional[_Union[Granularity, str]] = ..., time_zone: _Optional[str] = ..., group_by: _Optional[_Iterable[str]] = ..., filters: _Optional[_Mapping[str, str]] = ..., token: _Optional[str] = ..., filters_any: _Optional[_Mapping[str, LabelValues]] = ..., top: _Optional[int] = ..., compare: _Optional[bool] = ..., projection: _Optional[_Union[ProjectionMethod, str]] = ..., known_at_seq: _Optional[int] = ..., known_at_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., cost_currency: _Optional[str] = ...) -> None: ...
 
 class UsagePoint(_message.Message):
     __slots__ = ("start_time", "end_time", "value")
@@ -154,7 +156,7 @@ class UsagePoint(_message.Message):
     def __init__(self, start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., value: _Optional[str] = ...) -> None: ...
 
 class UsageSeries(_message.Message):
-    __slots__ = ("meter", "group", "total", "points", "event_count", "other", "previous_total", "change_percent", "projected_total")
+    __slots__ = ("meter", "group", "total", "points", "event_count", "other", "previous_total", "change_percent", "projected_total", "cost", "projected_cost")
     class GroupEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -171,6 +173,8 @@ class UsageSeries(_message.Message):
     PREVIOUS_TOTAL_FIELD_NUMBER: _ClassVar[int]
     CHANGE_PERCENT_FIELD_NUMBER: _ClassVar[int]
     PROJECTED_TOTAL_FIELD_NUMBER: _ClassVar[int]
+    COST_FIELD_NUMBER: _ClassVar[int]
+    PROJECTED_COST_FIELD_NUMBER: _ClassVar[int]
     meter: str
     group: _containers.ScalarMap[str, str]
     total: str
@@ -180,7 +184,9 @@ class UsageSeries(_message.Message):
     previous_total: str
     change_percent: str
     projected_total: str
-    def __init__(self, meter: _Optional[str] = ..., group: _Optional[_Mapping[str, str]] = ..., total: _Optional[str] = ..., points: _Optional[_Iterable[_Union[UsagePoint, _Mapping]]] = ..., event_count: _Optional[int] = ..., other: _Optional[bool] = ..., previous_total: _Optional[str] = ..., change_percent: _Optional[str] = ..., projected_total: _Optional[str] = ...) -> None: ...
+    cost: str
+    projected_cost: str
+    def __init__(self, meter: _Optional[str] = ..., group: _Optional[_Mapping[str, str]] = ..., total: _Optional[str] = ..., points: _Optional[_Iterable[_Union[UsagePoint, _Mapping]]] = ..., event_count: _Optional[int] = ..., other: _Optional[bool] = ..., previous_total: _Optional[str] = ..., change_percent: _Optional[str] = ..., projected_total: _Optional[str] = ..., cost: _Optional[str] = ..., projected_cost: _Optional[str] = ...) -> None: ...
 
 class GetUsageSummaryResponse(_message.Message):
     __slots__ = ("series", "as_of", "window", "held", "seq", "previous_window", "projection", "projected_window")

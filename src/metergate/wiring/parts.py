@@ -37,6 +37,7 @@ from metergate.app.catalog.apply import ApplyCatalog
 from metergate.app.catch_up import CatchUp
 from metergate.app.customer.erase import EraseCustomers
 from metergate.app.customer.export import ExportCustomer
+from metergate.app.customer.features import CheckFeature
 from metergate.app.customer.grants import Grants
 from metergate.app.customer.manage import ManageCustomers
 from metergate.app.customer.merge import MergeCustomers
@@ -74,6 +75,7 @@ from metergate.rpc.catalog import CatalogService
 from metergate.rpc.corrections import CorrectionService
 from metergate.rpc.customer import CustomerService
 from metergate.rpc.customer_data import CustomerDataService
+from metergate.rpc.customer_features import FeatureService
 from metergate.rpc.customer_terms import TermsService
 from metergate.rpc.grants import GrantService
 from metergate.rpc.interceptors.admit import Admission
@@ -94,6 +96,7 @@ from metergate.rpc.summary import SummaryService
 from metergate.rpc.usage import UsageService
 from metergate.rpc.watch import WatchService
 from metergate.settings import Settings
+from metergate.wiring.billing import BillingParts, billing
 from metergate.wiring.common import accept_window
 
 _WEBHOOK_CONNECTIONS = 3
@@ -116,6 +119,7 @@ class Parts:
     usage: PostgresUsage
     engine: AsyncEngine
     webhooks: Webhooks
+    billing: BillingParts
 
 
 async def build(settings: Settings, stack: AsyncExitStack) -> Parts:
@@ -139,8 +143,9 @@ async def build(settings: Settings, stack: AsyncExitStack) -> Parts:
     record = RecordUsage(lanes, directory)
     watching = Watching(PostgresWatch(engine))
     list_limits, corrections = ListLimits(directory, ledger, catch_up), PostgresCorrections(engine)
-    sealer = Sealer(await keys.secret())
+    sealer, check = Sealer(await keys.secret()), CheckQuota(directory, ledger, view, catch_up)
     moves, erasures = PostgresMoves(engine), EraseCustomers(PostgresErasures(engine), directory, catch_up)
+    bills = billing(engine, directory, catch_up, stack)
     admission = Admission(settings.calls_most, settings.calls_most_per_tenant)
     # What every call walks through, in this order.
     interceptors = [
@@ -155,7 +160,7 @@ async def build(settings: Settings, stack: AsyncExitStack) -> Parts:
         SummaryService(SummarizeUsage(directory, PostgresSummaries(engine), ledger, catch_up), sealer),
         WatchService(WatchUsage(directory, watching)),
         ReconcileService(ReconcileUsage(directory, Reconciler(engine), view, view), sealer),
-        CheckService(CheckQuota(directory, ledger, view, catch_up), list_limits, sealer),
+        CheckService(check, list_limits, sealer),
         ConsumeService(ConsumeQuota(lanes, directory, first, Refusals(ledger)), sealer),
         ReserveService(Reservations(lanes, directory, ledger, first), sealer),
         LeaseService(Leases(lanes, directory, ledger, first), sealer),
@@ -164,6 +169,7 @@ async def build(settings: Settings, stack: AsyncExitStack) -> Parts:
         LimitEventService(ListLimitEvents(directory, PostgresLimitEvents(engine)), sealer),
         CustomerService(ManageCustomers(customers, directory, catch_up), sealer),
         TermsService(ChangeTerms(customers, directory, catch_up)),
+        FeatureService(CheckFeature(directory, check)),
         GrantService(Grants(lanes, directory, PostgresGrants(engine)), sealer),
         NotificationService(webhooks.manage, sealer),
         CorrectionService(CorrectUsage(lanes, directory, corrections), UsageHistory(corrections), sealer),
@@ -175,11 +181,12 @@ async def build(settings: Settings, stack: AsyncExitStack) -> Parts:
             erasures,
             sealer,
         ),
+        *bills.servicers(sealer),
     ]
     return Parts(
         methods(servicers, interceptors), admission, watching, lanes, due_holds(ledger, lanes),
         due_grants(ledger, lanes), ApplyBackfills(PostgresBackfillQueue(engine), lanes, directory), erasures,
-        directory, view, usage, engine, webhooks,
+        directory, view, usage, engine, webhooks, bills,
     )  # fmt: skip
 
 

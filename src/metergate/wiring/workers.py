@@ -24,6 +24,9 @@ _UPKEEP_SECONDS = 3600.0
 _HEALTH_SECONDS = 60.0
 _ERASE_SECONDS = 30.0
 _WEBHOOK_SECONDS = 1.0
+_TURN_SECONDS = 0.2
+_CLOSE_SECONDS = 2.0  # between looks for periods that are over, and for drafts that are due
+_BUDGET_SECONDS = 1.0
 _STAND_SECONDS = 15.0  # between looks how the queues of webhooks stand
 
 
@@ -43,6 +46,10 @@ def start_workers(settings: Settings, parts: Parts, stack: AsyncExitStack) -> No
         Loop("expire", _EXPIRE_SECONDS, parts.holds.begin),
         Loop("grants", _EXPIRE_SECONDS, parts.grants.begin),
         Loop("erase", _ERASE_SECONDS, parts.erasures.go_on),
+        Loop("turns", _TURN_SECONDS, parts.billing.turns.work),
+        Loop("close", _CLOSE_SECONDS, parts.billing.periods.work),
+        Loop("finalize", _CLOSE_SECONDS, parts.billing.due.work),
+        Loop("budgets", _BUDGET_SECONDS, parts.billing.budgets.work),
         Loop("backfill", _EXPIRE_SECONDS, parts.backfills.work),
         Loop("upkeep", _UPKEEP_SECONDS, upkeep.keep_house),
         Loop("retention", _UPKEEP_SECONDS, months.keep),

@@ -163,6 +163,8 @@ class _Piece:
             )
         if erasure.new_id and (await self.fetch(sql.TAKEN))[0][0]:
             raise _not_possible(erasure.customer, f"{erasure.new_id!r} is a customer or a subject already")
+        if erasure.new_id and (await self.fetch(sql.SUBSCRIBED))[0][0]:
+            raise _not_possible(erasure.customer, "it has subscriptions, and their invoices keep its id")
         secret = secrets.token_bytes(32)
         await self.execute(
             sql.BEGIN,
@@ -175,6 +177,7 @@ class _Piece:
         )
         self._values |= {"secret": secret, "kept": await self._kept(erasure.customer)}
         await self.execute(sql.UNNAME)
+        await self.execute(sql.DETAILS)
         await self.execute(sql.SUBJECTS)
         await self.execute(sql.MOVED)
         await self.execute(sql.RAISE, customers=[erasure.customer])

@@ -58,6 +58,11 @@ _SECTIONS: Final = (
     _Section("rollup", schema.rollups, _keys(schema.rollups, "customer")),
     _Section("closed", schema.closed, _keys(schema.closed, "customer")),
     _Section("correction", schema.versions, _keys(schema.versions)),
+    _Section("billing_details", schema.billing_details, _keys(schema.billing_details)),
+    _Section("subscription", schema.subscriptions, _keys(schema.subscriptions)),
+    _Section("invoice", schema.invoices, _keys(schema.invoices)),
+    _Section("invoice_line", schema.invoice_lines, _keys(schema.invoice_lines)),
+    _Section("credit_note", schema.credit_notes, _keys(schema.credit_notes)),
     _Section("erasure", schema.erasures, _keys(schema.erasures)),
 )
 _BY_NAME = {section.name: section for section in _SECTIONS}

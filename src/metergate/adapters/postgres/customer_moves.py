@@ -53,6 +53,9 @@ SELECT CASE
         THEN 'it has grants that are not over: give the other one what is left (CreateGrant) and void them (VoidGrant)'
     WHEN EXISTS (SELECT FROM customer_erasure WHERE tenant = $1 AND customer = $2 AND finished_at IS NULL)
         THEN 'its personal data are being erased: try again when that is done'
+    WHEN EXISTS (SELECT FROM subscription WHERE tenant = $1 AND customer = $2
+            AND coalesce((segments -> -1 ->> 'end')::bigint > extract(epoch FROM clock_timestamp()) * 1000000, true))
+        THEN 'it has a subscription that is not over: cancel it (CancelSubscription)'
 END"""
 
 

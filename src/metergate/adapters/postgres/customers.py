@@ -31,7 +31,8 @@ WITH q AS (
 ), moved AS (
     UPDATE usage_event e SET customer = q.customer, seq = q.seq FROM q
     WHERE e.tenant = $1 AND e.customer = '' AND e.subject = q.subject
-    RETURNING e.source, e.id, q.customer, q.seq, coalesce(e.version, 1) AS version, e.sign, e.recorded_at
+    RETURNING e.source, e.id, q.customer, q.seq, coalesce(e.version, 1) AS version, e.sign, e.recorded_at,
+        e.counted_at
 ), adopted AS (
     INSERT INTO usage_adoption (tenant, customer, seq, adopted_at, first_at, last_at)
     SELECT $1, customer, seq, statement_timestamp(), min(recorded_at), max(recorded_at) FROM moved
@@ -49,7 +50,16 @@ WITH q AS (
         AND took.sign < 0
     WHERE v.tenant = $1 AND v.source = c.source AND v.id = c.id AND v.version = c.version
 )
-SELECT customer, count(*) FROM moved GROUP BY customer"""
+SELECT customer, count(*), min(counted_at) FROM moved GROUP BY customer"""
+
+# What they add up to is made anew: `metering_version` 0 says that the rollups are not complete. Where they count in a
+# period that was invoiced, they come late.
+_MARK_ADOPTED = """
+UPDATE customer_head h SET seq = seq + 1, metering_version = 0,
+    late_from = CASE WHEN q.first_at < h.billed_until THEN least(h.late_from, q.first_at) ELSE h.late_from END,
+    late_seq = CASE WHEN q.first_at < h.billed_until THEN h.seq + 1 ELSE h.late_seq END
+FROM unnest($2::text[], $3::timestamptz[]) AS q(customer, first_at)
+WHERE h.tenant = $1 AND h.customer = q.customer"""
 
 
 # Once a pool, always one: its history counts for it.
@@ -64,6 +74,14 @@ SELECT CASE
         SELECT FROM hold WHERE tenant = $1 AND customer = $2 AND reserved + leased + forfeited > 0
     ) THEN 'it holds capacity of reservations or leases'
 END"""
+
+
+# Instants within its time line are numbers, microseconds since 1970.
+_SUBSCRIBED = """
+SELECT id FROM subscription s, (SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS now) clock
+WHERE tenant = $1 AND customer = $2 AND (segments -> 0 ->> 'start')::bigint <= now
+    AND coalesce((segments -> -1 ->> 'end')::bigint > now, true)
+ORDER BY created_at, id LIMIT 1"""
 
 
 class PostgresCustomers:
@@ -155,6 +173,12 @@ class PostgresCustomerChange(PostgresOnce):
         rows = await self._connection.execute(_select(self._tenant).where(_customers.customer == customer))
         return next((_to_customer(row) for row in rows), None)
 
+    async def subscription(self, customer: str) -> str | None:
+        """See `app.stores.CustomerChange`."""
+        connection = await driver(self._connection)
+        found: str | None = await connection.fetchval(_SUBSCRIBED, self._tenant, customer)
+        return found
+
     async def add(self, customers: Sequence[Customer]) -> None:
         """Makes customers with their heads; those that exist stay as they are."""
         if not customers:
@@ -218,18 +242,13 @@ class PostgresCustomerChange(PostgresOnce):
 
     async def adopt(self, owners: Sequence[tuple[str, str]]) -> dict[str, int]:
         """Moves the waiting events of (subject, customer) pairs to their customers and has what they add up to
-        made anew: `metering_version` 0 says that the rollups are not complete. Returns the events moved by customer."""
+        made anew. Returns the events moved by customer."""
         connection = await driver(self._connection)
         names = sorted({customer for _, customer in owners})
         seqs = {row[0]: row[1] + 1 for row in await connection.fetch(sql.LOCK, self._tenant, literal(names))}
         columns = [[subject for subject, _ in owners], [customer for _, customer in owners]]
         rows = await connection.fetch(_ADOPT, self._tenant, *columns, [seqs[customer] for _, customer in owners])
-        moved = {row[0]: row[1] for row in rows}
-        if moved:
-            await connection.execute(
-                "UPDATE customer_head SET seq = seq + 1, metering_version = 0 "
-                "WHERE tenant = $1 AND customer = ANY($2::text[])",
-                self._tenant,
-                sorted(moved),
-            )
-        return moved
+        if rows:
+            columns = [[row[0] for row in rows], [row[2] for row in rows]]
+            await connection.execute(_MARK_ADOPTED, self._tenant, *columns)
+        return {row[0]: row[1] for row in rows}

@@ -52,6 +52,7 @@ from metergate.domain.counting import Place, move
 from metergate.domain.distinct import Numbers
 from metergate.domain.grant import Account
 from metergate.domain.hold import Hold
+from metergate.domain.late import late_marks
 from metergate.domain.outbox import News
 from metergate.domain.period import MINUTE
 from metergate.domain.posting import Head, Known, Posting
@@ -333,6 +334,10 @@ class PostgresCommit:
             literal([row.pool for row in rows]),
             *[literal(column) for column in rolled[7:]],
         )
+        late = late_marks(posting, ledger.heads)
+        if late:
+            marks = [literal([*late]), literal([str(late_from) for late_from in late.values()])]
+            await self._connection.execute(sql.MARK_LATE, self._tenant, *marks)
         if posting.signed:
             await write_corrections(self._connection, self._tenant, posting, now)
         if posting.shrunk:

@@ -16,10 +16,10 @@ from metergate.domain.quantity import to_text
 
 def to_head(row: Any) -> Head:
     """The head of a row: customer, seq, plan, time_zone, metering_version, anchor_at, overrides as text, pool, and,
-    where it was locked, moved."""
-    customer, seq, plan, time_zone, version, anchor, overrides, pool, *moved = row
+    where it was locked, moved and billed_until."""
+    customer, seq, plan, time_zone, version, anchor, overrides, pool, *locked = row
     mine = () if overrides is None else read_overrides(overrides)
-    return Head(customer, seq, plan, time_zone, version, anchor, mine, pool, *moved)
+    return Head(customer, seq, plan, time_zone, version, anchor, mine, pool, *locked)
 
 
 @lru_cache(maxsize=8192)

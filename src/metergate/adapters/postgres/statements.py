@@ -23,7 +23,9 @@ def lists(*places: int) -> str:
 
 
 LOCK = """
-SELECT customer, seq, plan, time_zone, metering_version, anchor_at, overrides::text, pool, moved FROM customer_head
+SELECT customer, seq, plan, time_zone, metering_version, anchor_at, overrides::text, pool, moved,
+    billed_until
+FROM customer_head
 WHERE tenant = $1 AND customer = ANY($2::text::text[]) ORDER BY customer FOR UPDATE"""
 LOCK_FREE = LOCK + " SKIP LOCKED"
 
@@ -185,6 +187,12 @@ WITH ids AS (
     WHERE tenant = $1 AND customer = ANY($31::text::text[])
 )
 SELECT count(*) FROM ids"""
+
+# Once the head's `seq` is raised. Since when rows count that came after the period in which they count was invoiced.
+MARK_LATE = f"""
+UPDATE customer_head h SET late_from = least(h.late_from, {INSTANT.format("q.late_from")}), late_seq = h.seq
+FROM unnest({lists(2, 3)}) AS q(customer, late_from)
+WHERE h.tenant = $1 AND h.customer = q.customer"""
 
 # The extremes of rollups from which something was taken away, once the rows are written.
 SHRINK = f"""

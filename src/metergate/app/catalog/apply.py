@@ -33,7 +33,8 @@ class ApplyCatalog:
         """Puts `new` in the place of the catalog in force.
 
         Raises:
-            MetergateError: CATALOG_INVALID; PLAN_IN_USE when it lacks a plan that customers are on.
+            MetergateError: CATALOG_INVALID; PLAN_IN_USE when it lacks a plan that customers are on; PLAN_VERSION_IN_USE
+                when it changes what a version promises that subscriptions are on.
         """
         new.check()
         return await self._change(principal, lambda current: new, dry_run, once)
@@ -42,7 +43,7 @@ class ApplyCatalog:
         """Makes or changes one limit; a plan ("" = the default one) or meter that is not there is made.
 
         Raises:
-            MetergateError: CATALOG_INVALID.
+            MetergateError: CATALOG_INVALID, PLAN_VERSION_IN_USE.
         """
         return await self._change(
             principal, lambda current: current.with_limit(plan or current.default_plan, limit), False, once
@@ -60,6 +61,7 @@ class ApplyCatalog:
             found = changes(current, new)
             await _refuse_orphans(change, found)
             applied = Applied(found, current.succeed(new) if found else current)
+            await _refuse_broken_promises(change, current, applied.catalog)
             if not dry_run:
                 if found:
                     await change.replace(applied.catalog)
@@ -76,4 +78,18 @@ async def _refuse_orphans(change: CatalogChange, found: list[Change]) -> None:
             Reason.PLAN_IN_USE,
             f"{customers} customers are on plan {plan!r}; assign them another plan first",
             {"plan": plan, "customers": str(customers)},
+        )
+
+
+async def _refuse_broken_promises(change: CatalogChange, current: Catalog, new: Catalog) -> None:
+    """What a version promises may change, or go with the meters that it needs, only where nobody subscribed to it."""
+    broken = {plan.key for plan in current.every_version if not plan.same_promise(new.plan_at(*plan.key))}
+    used = await change.subscriptions_to(sorted({plan for plan, _ in broken})) if broken else {}
+    for plan, version in sorted(broken & used.keys()):
+        count = used[plan, version]
+        raise MetergateError(
+            Reason.PLAN_VERSION_IN_USE,
+            f"{count} subscriptions are on version {version} of plan {plan!r}, whose prices, limits or features would "
+            "change; give the plan a version of its own for that",
+            {"plan": plan, "version": str(version), "subscriptions": str(count)},
         )

@@ -6,14 +6,14 @@ they have locked. A customer that was merged into another one is closed: it keep
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from metergate.app.catch_up import CatchUp
 from metergate.app.customer.manage import check_anchor, check_plan, still_open
 from metergate.app.directory import Directory
-from metergate.app.stores import Customer, Customers, Once
+from metergate.app.stores import Customer, CustomerChange, Customers, Once
 from metergate.domain import period
 from metergate.domain.access import Principal
 from metergate.domain.catalog import Catalog
@@ -43,12 +43,16 @@ class ChangeTerms:
         """Puts a customer on a plan at once ("" = the default one); what was used stays used.
 
         Raises:
-            MetergateError: CUSTOMER_NOT_FOUND, PLAN_NOT_FOUND.
+            MetergateError: CUSTOMER_NOT_FOUND, PLAN_NOT_FOUND, PLAN_FROM_SUBSCRIPTION.
         """
         catalog = await self._directory.catalog(principal.tenant)
 
-        def check() -> None:
+        async def check(change: CustomerChange) -> None:
             check_plan(catalog, plan)
+            if (subscription := await change.subscription(customer)) is not None:
+                message = f"the plan of customer {customer!r} is that of its subscription {subscription!r}: change that"
+                metadata = {"customer": customer, "subscription": subscription}
+                raise MetergateError(Reason.PLAN_FROM_SUBSCRIPTION, message, metadata)
 
         # Before the customer is looked for, but not before a repeat is recognized.
         return await self._change(principal.tenant, customer, once, lambda old, _: replace(old, plan=plan), check)
@@ -86,6 +90,7 @@ class ChangeTerms:
         async with self._customers.change(tenant) as change:
             if await change.repeated(once):
                 return Customer(customer, "", "", "UTC", 0)
+            await change.lock(customer)
             old = await still_open(change, customer)
             if pool:
                 await still_open(change, pool)
@@ -147,13 +152,14 @@ class ChangeTerms:
         customer: str,
         once: Once | None,
         changed: Callable[[Customer, int], Customer],
-        check: Callable[[], None] | None = None,
+        check: Callable[[CustomerChange], Awaitable[None]] | None = None,
     ) -> Customer:
         async with self._customers.change(tenant) as change:
             if await change.repeated(once):
                 return Customer(customer, "", "", "UTC", 0)
+            await change.lock(customer)
             if check is not None:
-                check()
+                await check(change)
             old = await still_open(change, customer)
             new = changed(old, await change.now())
             seq = await change.replace(new) if new != old else None
@@ -169,5 +175,5 @@ class ChangeTerms:
 
 
 def _check_limit(catalog: Catalog, name: str) -> None:
-    if not any(limit.name == name for plan in catalog.plans for limit in plan.limits):
+    if not any(limit.name == name for plan in catalog.every_version for limit in plan.all_limits):
         raise invalid("limit", f"no plan has a limit called {name[:80]!r}")

@@ -12,6 +12,7 @@ from metergate.domain import period
 from metergate.domain.catalog import Catalog
 from metergate.domain.errors import MetergateError, Reason, invalid
 from metergate.domain.meter import Meter
+from metergate.domain.money import check_currency
 from metergate.domain.period import Period, Window
 from metergate.domain.retention import ClosedMonth
 from metergate.domain.summary import Projecting
@@ -43,6 +44,7 @@ class SummaryRequest:
     compare: bool = False
     projection: Projecting | None = None
     known: Known = EVERYTHING
+    cost_currency: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,8 @@ def asked(request: SummaryRequest, customer: Customer, catalog: Catalog) -> Aske
     if request.top and not request.group_by:
         raise invalid("top", "needs groups: give group_by")
     _check_known(request)
+    if request.cost_currency:
+        check_currency(request.cost_currency, "cost_currency")
     now = clock.now()
     window = _window(request, time_zone, now)
     pieces = _pieces(window, request.granularity, time_zone)

@@ -27,6 +27,7 @@ from metergate.domain.hold import Hold
 from metergate.domain.outbox import news_of
 from metergate.domain.period import EARLIEST, Window
 from metergate.domain.posting import NOBODY, Head, Known, Ledger
+from metergate.domain.price import Price
 from metergate.domain.quota import CounterKey, Figures, Limit
 from metergate.domain.routing import Routed, questions, routed
 from metergate.domain.threshold import LimitEvent, with_reached
@@ -221,7 +222,9 @@ class UsageCommitter:
             done.limit_events = batch.limit_events(changed, lambda key, limit: told.get((tenant, key, limit), ()))
             fired = await commit.write_limit_events(done.limit_events) if done.limit_events else ()
             if catalog.outbox_kinds:
-                news = news_of(catalog.outbox_kinds, posting.rows, fired, look.now, posting.signed)
+                news = news_of(
+                    catalog.outbox_kinds, posting.rows, fired, look.now, posting.signed, _prices(catalog, heads, fired)
+                )
                 if news:
                     await commit.write_outbox(news)
                     done.has_news = True
@@ -345,6 +348,11 @@ def _recorded_before(
             seqs[customer], last = max(seq, seqs.get(customer, 0)), heads[customer].seq
             lost[customer] = Publication(customer, last, last, {}, ())
     return seqs, list(lost.values())
+
+
+def _prices(catalog: Catalog, heads: Mapping[str, Head], fired: Sequence[LimitEvent]) -> dict[str, Sequence[Price]]:
+    """What those customers are charged by whose limits something fired."""
+    return {event.key.customer: catalog.prices_under(heads[event.key.customer].plan) for event in fired}
 
 
 def _publications(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -15,9 +16,11 @@ from metergate.app.usage.look_up import Group, GroupKey, Look, is_empty, look_up
 from metergate.domain import period, summary
 from metergate.domain.access import Principal
 from metergate.domain.catalog import Catalog
+from metergate.domain.cost import cost
 from metergate.domain.errors import MetergateError, Reason, invalid
 from metergate.domain.meter import Meter
 from metergate.domain.period import Window
+from metergate.domain.price import Price
 from metergate.domain.quantity import ZERO
 from metergate.domain.quota import Figures
 from metergate.domain.retention import check_kept
@@ -30,7 +33,7 @@ EVENTS_MOST = 1_000_000  # that are read for one answer, where sums are not kept
 @dataclass(slots=True)
 class Series:
     """One meter in one group, or in all `other` ones; `points` has a value for each piece, in order. None = there is no
-    number. `previous`, `change` (per cent) and `projected` where they were asked for."""
+    number. `previous`, `change` (per cent), `projected` and the costs (minor units) where they were asked for."""
 
     meter: str
     group: dict[str, str]
@@ -41,6 +44,8 @@ class Series:
     previous: Decimal | None = None
     change: Decimal | None = None
     projected: Decimal | None = None
+    cost: int | None = None
+    projected_cost: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +94,12 @@ class SummarizeUsage:
         try:
             await self._bring_up(tenant, customer.id, catalog)
             async with self._reader.snapshot(tenant, customer.id, self._events_most) as snapshot:
-                return await self._answer(snapshot, question)
+                answer = await self._answer(snapshot, question)
         except (LedgerUnavailableError, OutcomeUnknownError):
             raise MetergateError(Reason.LEDGER_UNAVAILABLE, "the database cannot be reached") from None
+        if request.cost_currency and not request.subject and not request.filters:
+            _add_costs(answer.series, request, catalog.prices_under(customer.plan))
+        return answer
 
     async def _answer(self, snapshot: UsageSnapshot, question: Asked) -> Summary:
         request = question.request
@@ -155,6 +163,13 @@ def _check_known(known: Known, snapshot: UsageSnapshot) -> None:
         raise invalid("known_at_seq", f"the customer is at {snapshot.seq}", seq=str(snapshot.seq))
     if known.at is not None and known.at > snapshot.now:
         raise invalid("known_at_time", "must not lie in the future")
+
+
+def _add_costs(series: Sequence[Series], request: SummaryRequest, prices: Sequence[Price]) -> None:
+    for one in series:
+        if not one.other:
+            one.cost = cost(prices, one.meter, request.cost_currency, one.total, request.group_by)
+            one.projected_cost = cost(prices, one.meter, request.cost_currency, one.projected, request.group_by)
 
 
 class _Answering:

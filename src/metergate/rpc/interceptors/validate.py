@@ -40,6 +40,15 @@ def _short(*fields: str, most: int = _TEXT_MOST) -> Rule:
     return rule
 
 
+def _each_short(field: str) -> Rule:
+    def rule(request: Any) -> Iterable[Violation]:
+        for index, text in enumerate(getattr(request, field)):
+            if len(text.encode()) > _TEXT_MOST or not text.isprintable():
+                yield Violation(f"{field}[{index}]", f"must be at most {_TEXT_MOST} bytes without control characters")
+
+    return rule
+
+
 def _counted(field: str, least: int, most: int) -> Rule:
     def rule(request: Any) -> Iterable[Violation]:
         count = len(getattr(request, field))
@@ -130,6 +139,7 @@ _CORRECTION = (
     _hint,
     _short("request_id", most=64),
 )
+_CHANGES_ONE = (_required("id"), _short("id"), _short("request_id", most=64))
 RULES: dict[str, tuple[Rule, ...]] = {
     "ReconcileUsage": (_short("customer"),),
     "RecordUsage": (_required("event"),),
@@ -178,6 +188,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "ListLimitEvents": (_short("customer"), _page),
     "ListLimits": (_required("subject"), _short("subject"), _counted("meters", 0, 100)),
     "ApplyCatalog": (_required("catalog"), _short("request_id", most=64)),
+    "ListPrices": (_short("currency", most=3), _counted("plans", 0, 500), _each_short("plans")),
     "SetLimit": (_required("limit"), _short("plan"), _short("request_id", most=64)),
     "CreateCustomer": (_required("customer"), _short("request_id", most=64)),
     "GetCustomer": (_required("id"), _short("id")),
@@ -198,6 +209,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "AssignPool": (_required("customer"), _short("customer", "pool"), _short("request_id", most=64)),
     "AssignPlan": (_required("customer"), _short("customer", "plan"), _short("request_id", most=64)),
     "CreateSubject": (_required("subject"), _short("request_id", most=64)),
+    "CheckFeature": (_required("subject", "feature"), _short("subject", "feature")),
     "ListSubjects": (_required("customer"), _short("customer"), _page),
     "CreateGrant": (
         _required("customer", "meter", "amount"),
@@ -221,6 +233,41 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "SendTestEvent": (_required("id"), _short("id")),
     "ListDeliveries": (_short("endpoint", "customer"), _page),
     "ReplayDeliveries": (_required("endpoint"), _short("endpoint", "customer"), _moments("start_time", "end_time")),
+    "CreateSubscription": (
+        _required("customer"),
+        _short("customer"),
+        _moments("start_time", "trial_end_time"),
+        _short("request_id", most=64),
+    ),
+    "ChangeSubscription": _CHANGES_ONE,
+    "ActivateSubscription": _CHANGES_ONE,
+    "PauseSubscription": _CHANGES_ONE,
+    "ResumeSubscription": _CHANGES_ONE,
+    "CancelSubscription": _CHANGES_ONE,
+    "UndoSubscription": _CHANGES_ONE,
+    "ApplyCoupon": (_required("coupon"), _short("coupon"), *_CHANGES_ONE),
+    "GetSubscription": (_required("id"), _short("id")),
+    "ListSubscriptions": (_short("customer"), _page),
+    "SetBillingDetails": (_required("customer", "details"), _short("customer"), _short("request_id", most=64)),
+    "GetBillingDetails": (_required("customer"), _short("customer")),
+    "PreviewInvoice": (_required("subscription"), _short("subscription")),
+    "ClosePeriods": (_counted("subscriptions", 0, 100),),
+    "ListInvoices": (_short("customer", "subscription"), _page),
+    "GetInvoice": (_required("id"), _short("id")),
+    "FinalizeInvoice": _CHANGES_ONE,
+    "PayInvoice": (_short("method", most=64), _short("reference"), *_CHANGES_ONE),
+    "VoidInvoice": _CHANGES_ONE,
+    "MarkInvoiceUncollectible": _CHANGES_ONE,
+    "CreateCreditNote": (
+        _required("invoice"),
+        _short("invoice", "reason"),
+        _counted("lines", 0, 1_000),
+        _short("request_id", most=64),
+    ),
+    "ListCreditNotes": (_required("invoice"), _short("invoice")),
+    "ListPayments": (_required("invoice"), _short("invoice")),
+    "GetInvoicePdf": (_required("id"), _short("id", "credit_note")),
+    "ExplainInvoiceLine": (_required("invoice"), _short("invoice"), _page),
 }
 
 

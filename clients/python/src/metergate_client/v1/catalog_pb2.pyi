@@ -1,6 +1,8 @@
 import datetime
 
 from google.protobuf import duration_pb2 as _duration_pb2
+from metergate_client.v1 import offer_pb2 as _offer_pb2
+from metergate_client.v1 import price_pb2 as _price_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
@@ -245,24 +247,42 @@ class Limit(_message.Message):
     def __init__(self, name: _Optional[str] = ..., meter: _Optional[str] = ..., max: _Optional[str] = ..., period: _Optional[_Union[Period, str]] = ..., policy: _Optional[_Union[Policy, str]] = ..., scope: _Optional[_Union[Scope, str]] = ..., labels: _Optional[_Mapping[str, str]] = ..., per_labels: _Optional[_Iterable[str]] = ..., kind: _Optional[_Union[LimitKind, str]] = ..., length: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., sub_windows: _Optional[int] = ..., week_start: _Optional[_Union[Weekday, str]] = ..., burst: _Optional[str] = ..., grace: _Optional[str] = ..., shadow: _Optional[bool] = ..., thresholds: _Optional[_Iterable[int]] = ..., when_view_gone: _Optional[_Union[WhenViewGone, str]] = ..., grace_period: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class Plan(_message.Message):
-    __slots__ = ("name", "limits", "display_name")
+    __slots__ = ("name", "limits", "display_name", "version", "prices", "features", "add_on", "trial_days")
     NAME_FIELD_NUMBER: _ClassVar[int]
     LIMITS_FIELD_NUMBER: _ClassVar[int]
     DISPLAY_NAME_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    PRICES_FIELD_NUMBER: _ClassVar[int]
+    FEATURES_FIELD_NUMBER: _ClassVar[int]
+    ADD_ON_FIELD_NUMBER: _ClassVar[int]
+    TRIAL_DAYS_FIELD_NUMBER: _ClassVar[int]
     name: str
     limits: _containers.RepeatedCompositeFieldContainer[Limit]
     display_name: str
-    def __init__(self, name: _Optional[str] = ..., limits: _Optional[_Iterable[_Union[Limit, _Mapping]]] = ..., display_name: _Optional[str] = ...) -> None: ...
+    version: int
+    prices: _containers.RepeatedCompositeFieldContainer[_price_pb2.Price]
+    features: _containers.RepeatedCompositeFieldContainer[_offer_pb2.PlanFeature]
+    add_on: bool
+    trial_days: int
+    def __init__(self, name: _Optional[str] = ..., limits: _Optional[_Iterable[_Union[Limit, _Mapping]]] = ..., display_name: _Optional[str] = ..., version: _Optional[int] = ..., prices: _Optional[_Iterable[_Union[_price_pb2.Price, _Mapping]]] = ..., features: _Optional[_Iterable[_Union[_offer_pb2.PlanFeature, _Mapping]]] = ..., add_on: _Optional[bool] = ..., trial_days: _Optional[int] = ...) -> None: ...
 
 class Catalog(_message.Message):
-    __slots__ = ("meters", "plans", "default_plan")
+    __slots__ = ("meters", "plans", "default_plan", "features", "coupons", "tax_rates", "seller")
     METERS_FIELD_NUMBER: _ClassVar[int]
     PLANS_FIELD_NUMBER: _ClassVar[int]
     DEFAULT_PLAN_FIELD_NUMBER: _ClassVar[int]
+    FEATURES_FIELD_NUMBER: _ClassVar[int]
+    COUPONS_FIELD_NUMBER: _ClassVar[int]
+    TAX_RATES_FIELD_NUMBER: _ClassVar[int]
+    SELLER_FIELD_NUMBER: _ClassVar[int]
     meters: _containers.RepeatedCompositeFieldContainer[Meter]
     plans: _containers.RepeatedCompositeFieldContainer[Plan]
     default_plan: str
-    def __init__(self, meters: _Optional[_Iterable[_Union[Meter, _Mapping]]] = ..., plans: _Optional[_Iterable[_Union[Plan, _Mapping]]] = ..., default_plan: _Optional[str] = ...) -> None: ...
+    features: _containers.RepeatedCompositeFieldContainer[_offer_pb2.Feature]
+    coupons: _containers.RepeatedCompositeFieldContainer[_offer_pb2.Coupon]
+    tax_rates: _containers.RepeatedCompositeFieldContainer[_offer_pb2.TaxRate]
+    seller: _offer_pb2.Seller
+    def __init__(self, meters: _Optional[_Iterable[_Union[Meter, _Mapping]]] = ..., plans: _Optional[_Iterable[_Union[Plan, _Mapping]]] = ..., default_plan: _Optional[str] = ..., features: _Optional[_Iterable[_Union[_offer_pb2.Feature, _Mapping]]] = ..., coupons: _Optional[_Iterable[_Union[_offer_pb2.Coupon, _Mapping]]] = ..., tax_rates: _Optional[_Iterable[_Union[_offer_pb2.TaxRate, _Mapping]]] = ..., seller: _Optional[_Union[_offer_pb2.Seller, _Mapping]] = ...) -> None: ...
 
 class CatalogChange(_message.Message):
     __slots__ = ("action", "kind", "name", "differences")
@@ -337,3 +357,59 @@ class SetLimitResponse(_message.Message):
     changes: _containers.RepeatedCompositeFieldContainer[CatalogChange]
     version: int
     def __init__(self, limit: _Optional[_Union[Limit, _Mapping]] = ..., plan: _Optional[str] = ..., changes: _Optional[_Iterable[_Union[CatalogChange, _Mapping]]] = ..., version: _Optional[int] = ...) -> None: ...
+
+class ListPricesRequest(_message.Message):
+    __slots__ = ("currency", "interval", "plans")
+    CURRENCY_FIELD_NUMBER: _ClassVar[int]
+    INTERVAL_FIELD_NUMBER: _ClassVar[int]
+    PLANS_FIELD_NUMBER: _ClassVar[int]
+    currency: str
+    interval: _price_pb2.PriceInterval
+    plans: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, currency: _Optional[str] = ..., interval: _Optional[_Union[_price_pb2.PriceInterval, str]] = ..., plans: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class PriceListEntry(_message.Message):
+    __slots__ = ("plan", "display_name", "version", "currency", "interval", "add_on", "trial_days", "prices", "features")
+    PLAN_FIELD_NUMBER: _ClassVar[int]
+    DISPLAY_NAME_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    CURRENCY_FIELD_NUMBER: _ClassVar[int]
+    INTERVAL_FIELD_NUMBER: _ClassVar[int]
+    ADD_ON_FIELD_NUMBER: _ClassVar[int]
+    TRIAL_DAYS_FIELD_NUMBER: _ClassVar[int]
+    PRICES_FIELD_NUMBER: _ClassVar[int]
+    FEATURES_FIELD_NUMBER: _ClassVar[int]
+    plan: str
+    display_name: str
+    version: int
+    currency: str
+    interval: _price_pb2.PriceInterval
+    add_on: bool
+    trial_days: int
+    prices: _containers.RepeatedCompositeFieldContainer[_price_pb2.Price]
+    features: _containers.RepeatedCompositeFieldContainer[ListedFeature]
+    def __init__(self, plan: _Optional[str] = ..., display_name: _Optional[str] = ..., version: _Optional[int] = ..., currency: _Optional[str] = ..., interval: _Optional[_Union[_price_pb2.PriceInterval, str]] = ..., add_on: _Optional[bool] = ..., trial_days: _Optional[int] = ..., prices: _Optional[_Iterable[_Union[_price_pb2.Price, _Mapping]]] = ..., features: _Optional[_Iterable[_Union[ListedFeature, _Mapping]]] = ...) -> None: ...
+
+class ListedFeature(_message.Message):
+    __slots__ = ("feature", "display_name", "kind", "value", "included", "overage")
+    FEATURE_FIELD_NUMBER: _ClassVar[int]
+    DISPLAY_NAME_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    INCLUDED_FIELD_NUMBER: _ClassVar[int]
+    OVERAGE_FIELD_NUMBER: _ClassVar[int]
+    feature: str
+    display_name: str
+    kind: _offer_pb2.FeatureKind
+    value: str
+    included: str
+    overage: str
+    def __init__(self, feature: _Optional[str] = ..., display_name: _Optional[str] = ..., kind: _Optional[_Union[_offer_pb2.FeatureKind, str]] = ..., value: _Optional[str] = ..., included: _Optional[str] = ..., overage: _Optional[str] = ...) -> None: ...
+
+class ListPricesResponse(_message.Message):
+    __slots__ = ("entries", "version")
+    ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    entries: _containers.RepeatedCompositeFieldContainer[PriceListEntry]
+    version: int
+    def __init__(self, entries: _Optional[_Iterable[_Union[PriceListEntry, _Mapping]]] = ..., version: _Optional[int] = ...) -> None: ...

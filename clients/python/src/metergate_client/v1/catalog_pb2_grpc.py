@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class CatalogServiceStub:
-    """CatalogService holds what is measured (meters) and what is allowed (plans with limits).
+    """CatalogService holds what is measured (meters), what is allowed (plans with limits) and what it costs (their prices).
     """
 
     def __init__(self, channel):
@@ -50,10 +50,15 @@ class CatalogServiceStub:
                 request_serializer=metergate_dot_v1_dot_catalog__pb2.SetLimitRequest.SerializeToString,
                 response_deserializer=metergate_dot_v1_dot_catalog__pb2.SetLimitResponse.FromString,
                 _registered_method=True)
+        self.ListPrices = channel.unary_unary(
+                '/metergate.v1.CatalogService/ListPrices',
+                request_serializer=metergate_dot_v1_dot_catalog__pb2.ListPricesRequest.SerializeToString,
+                response_deserializer=metergate_dot_v1_dot_catalog__pb2.ListPricesResponse.FromString,
+                _registered_method=True)
 
 
 class CatalogServiceServicer:
-    """CatalogService holds what is measured (meters) and what is allowed (plans with limits).
+    """CatalogService holds what is measured (meters), what is allowed (plans with limits) and what it costs (their prices).
     """
 
     def ApplyCatalog(self, request, context):
@@ -77,6 +82,13 @@ class CatalogServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListPrices(self, request, context):
+        """ListPrices returns what is sold, as a public price list has it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_CatalogServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -95,6 +107,11 @@ def add_CatalogServiceServicer_to_server(servicer, server):
                     request_deserializer=metergate_dot_v1_dot_catalog__pb2.SetLimitRequest.FromString,
                     response_serializer=metergate_dot_v1_dot_catalog__pb2.SetLimitResponse.SerializeToString,
             ),
+            'ListPrices': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListPrices,
+                    request_deserializer=metergate_dot_v1_dot_catalog__pb2.ListPricesRequest.FromString,
+                    response_serializer=metergate_dot_v1_dot_catalog__pb2.ListPricesResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'metergate.v1.CatalogService', rpc_method_handlers)
@@ -104,7 +121,7 @@ def add_CatalogServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class CatalogService:
-    """CatalogService holds what is measured (meters) and what is allowed (plans with limits).
+    """CatalogService holds what is measured (meters), what is allowed (plans with limits) and what it costs (their prices).
     """
 
     @staticmethod
@@ -178,6 +195,33 @@ class CatalogService:
             '/metergate.v1.CatalogService/SetLimit',
             metergate_dot_v1_dot_catalog__pb2.SetLimitRequest.SerializeToString,
             metergate_dot_v1_dot_catalog__pb2.SetLimitResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListPrices(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/metergate.v1.CatalogService/ListPrices',
+            metergate_dot_v1_dot_catalog__pb2.ListPricesRequest.SerializeToString,
+            metergate_dot_v1_dot_catalog__pb2.ListPricesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -24,62 +24,68 @@ _sym_db = _symbol_database.Default()
 
 from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from metergate_client.v1 import decision_pb2 as metergate_dot_v1_dot_decision__pb2
 from metergate_client.v1 import grant_pb2 as metergate_dot_v1_dot_grant__pb2
+from metergate_client.v1 import offer_pb2 as metergate_dot_v1_dot_offer__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bmetergate/v1/customer.proto\x12\x0cmetergate.v1\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18metergate/v1/grant.proto\"\xd4\x02\n\x08\x43ustomer\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n\x04name\x18\x02 \x01(\tR\x04name\x12\x12\n\x04plan\x18\x03 \x01(\tR\x04plan\x12\x1b\n\ttime_zone\x18\x04 \x01(\tR\x08timeZone\x12;\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\x12;\n\x0b\x61nchor_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nanchorTime\x12\x44\n\x0flimit_overrides\x18\x07 \x03(\x0b\x32\x1b.metergate.v1.LimitOverrideR\x0elimitOverrides\x12\x12\n\x04pool\x18\x08 \x01(\tR\x04pool\x12\x1f\n\x0bmerged_into\x18\t \x01(\tR\nmergedInto\"\xa9\x01\n\rLimitOverride\x12\x14\n\x05limit\x18\x01 \x01(\tR\x05limit\x12\x10\n\x03max\x18\x02 \x01(\tR\x03max\x12\x39\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tstartTime\x12\x35\n\x08\x65nd_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x07\x65ndTime\"r\n\x07Subject\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x1a\n\x08\x63ustomer\x18\x02 \x01(\tR\x08\x63ustomer\x12;\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\"j\n\x15\x43reateCustomerRequest\x12\x32\n\x08\x63ustomer\x18\x01 \x01(\x0b\x32\x16.metergate.v1.CustomerR\x08\x63ustomer\x12\x1d\n\nrequest_id\x18\x02 \x01(\tR\trequestId\"s\n\x16\x43reateCustomerResponse\x12\x32\n\x08\x63ustomer\x18\x01 \x01(\x0b\x32\x16.metergate.v1.CustomerR\x08\x63ustomer\x12%\n\x0e\x61\x64opted_events\x18\x02 \x01(\x03R\radoptedEvents\"$\n\x12GetCustomerRequest\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\"I\n\x13GetCustomerResponse\x12\x32\n\x08\x63ustomer\x18\x01 \x01(\x0b\x32\x16.metergate.v1.CustomerR\x08\x63ustomer\"R\n\x14ListCustomersRequest\x12\x1b\n\tpage_size\x18\x01 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x02 \x01(\tR\tpageToken\"u\n\x15ListCustomersResponse\x12\x34\n\tcustomers\x18\x01 \x03(\x0b\x32\x16.metergate.v1.CustomerR\tcustomers\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xa7\x01\n\x15UpdateCustomerRequest\x12\x32\n\x08\x63ustomer\x18\x01 \x01(\x0b\x32\x16.metergate.v1.CustomerR\x08\x63ustomer\x12;\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskR\nupdateMask\x12\x1d\n\nrequest_id\x18\x03 \x01(\tR\trequestId\"L\n\x16UpdateCustomerResponse\x12\x32\n\x08\x63ustomer\x18\x01 \x01(\x0b\x32\x16.metergate.v1.CustomerR\x08\x63ustomer\"b\n\x11\x41ssignPlanRequest\x12\x1a\n\x08\x63ustomer\x18\x01 \x01(\tR\x08\x63ustomer\x12\x12\n\x04plan\x18\x02 \x01(\tR\x04plan\x12\x1d\n\nrequest_id\x18\x03 \x01(\tR\trequestId\"H\n\x12\x41ssignPlanResponse\x12\x32\n\x08\x63ustomer\x18\x01 \x01(\x0b\x32\x16.metergate.v1.CustomerR\x08\x63ustomer\"b\n\x11\x41ssignPoolRequest\x12\x1a\n\x08\x63ustomer\x18\x01 \x01(\tR\x08\x63ustomer\x12\x12\n\x04pool\x18\x02 \x01(\tR\x04pool\x12\x1d\n\nrequest_id\x18\x03 \x01(\tR\trequestId\"H\n\x12\x41ssignPoolResponse\x12\x32\n\x08\x63ustomer\x18\x01 \x01(\x0b\x32\x16.metergate.v1.CustomerR\x08\x63ustomer\"\xee\x01\n\x17SetLimitOverrideRequest\x12\x1a\n\x08\x63ustomer\x18\x01 \x01(\tR\x08\x63ustomer\x12\x14\n\x05limit\x18\x02 \x01(\tR\x05limit\x12\x10\n\x03max\x18\x03 \x01(\tR\x03max\x12\x39\n\nstart_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tstartTime\x12\x35\n\x08\x65nd_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x07\x65ndTime\x12\x1d\n\nrequest_id\x18\x06 \x01(\tR\trequestId\"N\n\x18SetLimitOverrideResponse\x12\x32\n\x08\x63ustomer\x18\x01 \x01(\x0b\x32\x16.metergate.v1.CustomerR\x08\x63ustomer\"\xa8\x01\n\x1a\x44\x65leteLimitOverrideRequest\x12\x1a\n\x08\x63ustomer\x18\x01 \x01(\tR\x08\x63ustomer\x12\x14\n\x05limit\x18\x02 \x01(\tR\x05limit\x12\x39\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tstartTime\x12\x1d\n\nrequest_id\x18\x04 \x01(\tR\trequestId\"Q\n\x1b\x44\x65leteLimitOverrideResponse\x12\x32\n\x08\x63ustomer\x18\x01 \x01(\x0b\x32\x16.metergate.v1.CustomerR\x08\x63ustomer\"f\n\x14\x43reateSubjectRequest\x12/\n\x07subject\x18\x01 \x01(\x0b\x32\x15.metergate.v1.SubjectR\x07subject\x12\x1d\n\nrequest_id\x18\x02 \x01(\tR\trequestId\"o\n\x15\x43reateSubjectResponse\x12/\n\x07subject\x18\x01 \x01(\x0b\x32\x15.metergate.v1.SubjectR\x07subject\x12%\n\x0e\x61\x64opted_events\x18\x02 \x01(\x03R\radoptedEvents\"m\n\x13ListSubjectsRequest\x12\x1a\n\x08\x63ustomer\x18\x01 \x01(\tR\x08\x63ustomer\x12\x1b\n\tpage_size\x18\x02 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x03 \x01(\tR\tpageToken\"q\n\x14ListSubjectsResponse\x12\x31\n\x08subjects\x18\x01 \x03(\x0b\x32\x15.metergate.v1.SubjectR\x08subjects\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken2\xeb\t\n\x0f\x43ustomerService\x12[\n\x0e\x43reateCustomer\x12#.metergate.v1.CreateCustomerRequest\x1a$.metergate.v1.CreateCustomerResponse\x12R\n\x0bGetCustomer\x12 .metergate.v1.GetCustomerRequest\x1a!.metergate.v1.GetCustomerResponse\x12X\n\rListCustomers\x12\".metergate.v1.ListCustomersRequest\x1a#.metergate.v1.ListCustomersResponse\x12[\n\x0eUpdateCustomer\x12#.metergate.v1.UpdateCustomerRequest\x1a$.metergate.v1.UpdateCustomerResponse\x12O\n\nAssignPlan\x12\x1f.metergate.v1.AssignPlanRequest\x1a .metergate.v1.AssignPlanResponse\x12O\n\nAssignPool\x12\x1f.metergate.v1.AssignPoolRequest\x1a .metergate.v1.AssignPoolResponse\x12\x61\n\x10SetLimitOverride\x12%.metergate.v1.SetLimitOverrideRequest\x1a&.metergate.v1.SetLimitOverrideResponse\x12j\n\x13\x44\x65leteLimitOverride\x12(.metergate.v1.DeleteLimitOverrideRequest\x1a).metergate.v1.DeleteLimitOverrideResponse\x12X\n\rCreateSubject\x12\".metergate.v1.CreateSubjectRequest\x1a#.metergate.v1.CreateSubjectResponse\x12U\n\x0cListSubjects\x12!.metergate.v1.ListSubjectsRequest\x1a\".metergate.v1.ListSubjectsResponse\x12R\n\x0b\x43reateGrant\x12 .metergate.v1.CreateGrantRequest\x1a!.metergate.v1.CreateGrantResponse\x12L\n\tVoidGrant\x12\x1e.metergate.v1.VoidGrantRequest\x1a\x1f.metergate.v1.VoidGrantResponse\x12O\n\nListGrants\x12\x1f.metergate.v1.ListGrantsRequest\x1a .metergate.v1.ListGrantsResponse\x12[\n\x0eListGrantMoves\x12#.metergate.v1.ListGrantMovesRequest\x1a$.metergate.v1.ListGrantMovesResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bmetergate/v1/customer.proto\x12\x0cmetergate.v1\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bmetergate/v1/decision.proto\x1a\x18metergate/v1/grant.proto\x1a\x18metergate/v1/offer.proto\"\xd4\x02\n\x08\x43ustomer\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n\x04name\x18\x02 \x01(\tR\x04name\x12\x12\n\x04plan\x18\x03 \x01(\tR\x04plan\x12\x1b\n\ttime_zone\x18\x04 \x01(\tR\x08timeZone\x12;\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\x12;\n\x0b\x61nchor_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nanchorTime\x12\x44\n\x0flimit_overrides\x18\x07 \x03(\x0b\x32\x1b.metergate.v1.LimitOverrideR\x0elimitOverrides\x12\x12\n\x04pool\x18\x08 \x01(\tR\x04pool\x12\x1f\n\x0bmerged_into\x18\t \x01(\tR\nmergedInto\"\xa9\x01\n\rLimitOverride\x12\x14\n\x05limit\x18\x01 \x01(\tR\x05limit\x12\x10\n\x03max\x18\x02 \x01(\tR\x03max\x12\x39\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tstartTime\x12\x35\n\x08\x65nd_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x07\x65ndTime\"r\n\x07Subject\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x1a\n\x08\x63ustomer\x18\x02 \x01(\tR\x08\x63ustomer\x12;\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\"j\n\x15\x43reateCustomerRequest\x12\x32\n\x08\x63ustomer\x18\x01 \x01(\x0b\x32\x16.metergate.v1.CustomerR\x08\x63ustomer\x12\x1d\n\nrequest_id\x18\x02 \x01(\tR\trequestId\"s\n\x16\x43reateCustomerResponse\x12\x32\n\x08\x63ustomer\x18\x01 \x01(\x0b\x32\x16.metergate.v1.CustomerR\x08\x63ustomer\x12%\n\x0e\x61\x64opted_events\x18\x02 \x01(\x03R\radoptedEvents\"$\n\x12GetCustomerRequest\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\"I\n\x13GetCustomerResponse\x12\x32\n\x08\x63ustomer\x18\x01 \x01(\x0b\x32\x16.metergate.v1.CustomerR\x08\x63ustomer\"R\n\x14ListCustomersRequest\x12\x1b\n\tpage_size\x18\x01 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x02 \x01(\tR\tpageToken\"u\n\x15ListCustomersResponse\x12\x34\n\tcustomers\x18\x01 \x03(\x0b\x32\x16.metergate.v1.CustomerR\tcustomers\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xa7\x01\n\x15UpdateCustomerRequest\x12\x32\n\x08\x63ustomer\x18\x01 \x01(\x0b\x32\x16.metergate.v1.CustomerR\x08\x63ustomer\x12;\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskR\nupdateMask\x12\x1d\n\nrequest_id\x18\x03 \x01(\tR\trequestId\"L\n\x16UpdateCustomerResponse\x12\x32\n\x08\x63ustomer\x18\x01 \x01(\x0b\x32\x16.metergate.v1.CustomerR\x08\x63ustomer\"b\n\x11\x41ssignPlanRequest\x12\x1a\n\x08\x63ustomer\x18\x01 \x01(\tR\x08\x63ustomer\x12\x12\n\x04plan\x18\x02 \x01(\tR\x04plan\x12\x1d\n\nrequest_id\x18\x03 \x01(\tR\trequestId\"H\n\x12\x41ssignPlanResponse\x12\x32\n\x08\x63ustomer\x18\x01 \x01(\x0b\x32\x16.metergate.v1.CustomerR\x08\x63ustomer\"b\n\x11\x41ssignPoolRequest\x12\x1a\n\x08\x63ustomer\x18\x01 \x01(\tR\x08\x63ustomer\x12\x12\n\x04pool\x18\x02 \x01(\tR\x04pool\x12\x1d\n\nrequest_id\x18\x03 \x01(\tR\trequestId\"H\n\x12\x41ssignPoolResponse\x12\x32\n\x08\x63ustomer\x18\x01 \x01(\x0b\x32\x16.metergate.v1.CustomerR\x08\x63ustomer\"\xee\x01\n\x17SetLimitOverrideRequest\x12\x1a\n\x08\x63ustomer\x18\x01 \x01(\tR\x08\x63ustomer\x12\x14\n\x05limit\x18\x02 \x01(\tR\x05limit\x12\x10\n\x03max\x18\x03 \x01(\tR\x03max\x12\x39\n\nstart_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tstartTime\x12\x35\n\x08\x65nd_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x07\x65ndTime\x12\x1d\n\nrequest_id\x18\x06 \x01(\tR\trequestId\"N\n\x18SetLimitOverrideResponse\x12\x32\n\x08\x63ustomer\x18\x01 \x01(\x0b\x32\x16.metergate.v1.CustomerR\x08\x63ustomer\"\xa8\x01\n\x1a\x44\x65leteLimitOverrideRequest\x12\x1a\n\x08\x63ustomer\x18\x01 \x01(\tR\x08\x63ustomer\x12\x14\n\x05limit\x18\x02 \x01(\tR\x05limit\x12\x39\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tstartTime\x12\x1d\n\nrequest_id\x18\x04 \x01(\tR\trequestId\"Q\n\x1b\x44\x65leteLimitOverrideResponse\x12\x32\n\x08\x63ustomer\x18\x01 \x01(\x0b\x32\x16.metergate.v1.CustomerR\x08\x63ustomer\"f\n\x14\x43reateSubjectRequest\x12/\n\x07subject\x18\x01 \x01(\x0b\x32\x15.metergate.v1.SubjectR\x07subject\x12\x1d\n\nrequest_id\x18\x02 \x01(\tR\trequestId\"o\n\x15\x43reateSubjectResponse\x12/\n\x07subject\x18\x01 \x01(\x0b\x32\x15.metergate.v1.SubjectR\x07subject\x12%\n\x0e\x61\x64opted_events\x18\x02 \x01(\x03R\radoptedEvents\"m\n\x13ListSubjectsRequest\x12\x1a\n\x08\x63ustomer\x18\x01 \x01(\tR\x08\x63ustomer\x12\x1b\n\tpage_size\x18\x02 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x03 \x01(\tR\tpageToken\"q\n\x14ListSubjectsResponse\x12\x31\n\x08subjects\x18\x01 \x03(\x0b\x32\x15.metergate.v1.SubjectR\x08subjects\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"I\n\x13\x43heckFeatureRequest\x12\x18\n\x07subject\x18\x01 \x01(\tR\x07subject\x12\x18\n\x07\x66\x65\x61ture\x18\x02 \x01(\tR\x07\x66\x65\x61ture\"\xd9\x01\n\x14\x43heckFeatureResponse\x12\x18\n\x07\x61llowed\x18\x01 \x01(\x08R\x07\x61llowed\x12-\n\x04kind\x18\x02 \x01(\x0e\x32\x19.metergate.v1.FeatureKindR\x04kind\x12\x14\n\x05value\x18\x03 \x01(\tR\x05value\x12\x1a\n\x08included\x18\x04 \x01(\tR\x08included\x12\x12\n\x04plan\x18\x05 \x01(\tR\x04plan\x12\x32\n\x08\x64\x65\x63ision\x18\x06 \x01(\x0b\x32\x16.metergate.v1.DecisionR\x08\x64\x65\x63ision2\xc2\n\n\x0f\x43ustomerService\x12[\n\x0e\x43reateCustomer\x12#.metergate.v1.CreateCustomerRequest\x1a$.metergate.v1.CreateCustomerResponse\x12R\n\x0bGetCustomer\x12 .metergate.v1.GetCustomerRequest\x1a!.metergate.v1.GetCustomerResponse\x12X\n\rListCustomers\x12\".metergate.v1.ListCustomersRequest\x1a#.metergate.v1.ListCustomersResponse\x12[\n\x0eUpdateCustomer\x12#.metergate.v1.UpdateCustomerRequest\x1a$.metergate.v1.UpdateCustomerResponse\x12O\n\nAssignPlan\x12\x1f.metergate.v1.AssignPlanRequest\x1a .metergate.v1.AssignPlanResponse\x12O\n\nAssignPool\x12\x1f.metergate.v1.AssignPoolRequest\x1a .metergate.v1.AssignPoolResponse\x12\x61\n\x10SetLimitOverride\x12%.metergate.v1.SetLimitOverrideRequest\x1a&.metergate.v1.SetLimitOverrideResponse\x12j\n\x13\x44\x65leteLimitOverride\x12(.metergate.v1.DeleteLimitOverrideRequest\x1a).metergate.v1.DeleteLimitOverrideResponse\x12X\n\rCreateSubject\x12\".metergate.v1.CreateSubjectRequest\x1a#.metergate.v1.CreateSubjectResponse\x12U\n\x0cListSubjects\x12!.metergate.v1.ListSubjectsRequest\x1a\".metergate.v1.ListSubjectsResponse\x12R\n\x0b\x43reateGrant\x12 .metergate.v1.CreateGrantRequest\x1a!.metergate.v1.CreateGrantResponse\x12L\n\tVoidGrant\x12\x1e.metergate.v1.VoidGrantRequest\x1a\x1f.metergate.v1.VoidGrantResponse\x12O\n\nListGrants\x12\x1f.metergate.v1.ListGrantsRequest\x1a .metergate.v1.ListGrantsResponse\x12[\n\x0eListGrantMoves\x12#.metergate.v1.ListGrantMovesRequest\x1a$.metergate.v1.ListGrantMovesResponse\x12U\n\x0c\x43heckFeature\x12!.metergate.v1.CheckFeatureRequest\x1a\".metergate.v1.CheckFeatureResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'metergate.v1.customer_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_CUSTOMER']._serialized_start=139
-  _globals['_CUSTOMER']._serialized_end=479
-  _globals['_LIMITOVERRIDE']._serialized_start=482
-  _globals['_LIMITOVERRIDE']._serialized_end=651
-  _globals['_SUBJECT']._serialized_start=653
-  _globals['_SUBJECT']._serialized_end=767
-  _globals['_CREATECUSTOMERREQUEST']._serialized_start=769
-  _globals['_CREATECUSTOMERREQUEST']._serialized_end=875
-  _globals['_CREATECUSTOMERRESPONSE']._serialized_start=877
-  _globals['_CREATECUSTOMERRESPONSE']._serialized_end=992
-  _globals['_GETCUSTOMERREQUEST']._serialized_start=994
-  _globals['_GETCUSTOMERREQUEST']._serialized_end=1030
-  _globals['_GETCUSTOMERRESPONSE']._serialized_start=1032
-  _globals['_GETCUSTOMERRESPONSE']._serialized_end=1105
-  _globals['_LISTCUSTOMERSREQUEST']._serialized_start=1107
-  _globals['_LISTCUSTOMERSREQUEST']._serialized_end=1189
-  _globals['_LISTCUSTOMERSRESPONSE']._serialized_start=1191
-  _globals['_LISTCUSTOMERSRESPONSE']._serialized_end=1308
-  _globals['_UPDATECUSTOMERREQUEST']._serialized_start=1311
-  _globals['_UPDATECUSTOMERREQUEST']._serialized_end=1478
-  _globals['_UPDATECUSTOMERRESPONSE']._serialized_start=1480
-  _globals['_UPDATECUSTOMERRESPONSE']._serialized_end=1556
-  _globals['_ASSIGNPLANREQUEST']._serialized_start=1558
-  _globals['_ASSIGNPLANREQUEST']._serialized_end=1656
-  _globals['_ASSIGNPLANRESPONSE']._serialized_start=1658
-  _globals['_ASSIGNPLANRESPONSE']._serialized_end=1730
-  _globals['_ASSIGNPOOLREQUEST']._serialized_start=1732
-  _globals['_ASSIGNPOOLREQUEST']._serialized_end=1830
-  _globals['_ASSIGNPOOLRESPONSE']._serialized_start=1832
-  _globals['_ASSIGNPOOLRESPONSE']._serialized_end=1904
-  _globals['_SETLIMITOVERRIDEREQUEST']._serialized_start=1907
-  _globals['_SETLIMITOVERRIDEREQUEST']._serialized_end=2145
-  _globals['_SETLIMITOVERRIDERESPONSE']._serialized_start=2147
-  _globals['_SETLIMITOVERRIDERESPONSE']._serialized_end=2225
-  _globals['_DELETELIMITOVERRIDEREQUEST']._serialized_start=2228
-  _globals['_DELETELIMITOVERRIDEREQUEST']._serialized_end=2396
-  _globals['_DELETELIMITOVERRIDERESPONSE']._serialized_start=2398
-  _globals['_DELETELIMITOVERRIDERESPONSE']._serialized_end=2479
-  _globals['_CREATESUBJECTREQUEST']._serialized_start=2481
-  _globals['_CREATESUBJECTREQUEST']._serialized_end=2583
-  _globals['_CREATESUBJECTRESPONSE']._serialized_start=2585
-  _globals['_CREATESUBJECTRESPONSE']._serialized_end=2696
-  _globals['_LISTSUBJECTSREQUEST']._serialized_start=2698
-  _globals['_LISTSUBJECTSREQUEST']._serialized_end=2807
-  _globals['_LISTSUBJECTSRESPONSE']._serialized_start=2809
-  _globals['_LISTSUBJECTSRESPONSE']._serialized_end=2922
-  _globals['_CUSTOMERSERVICE']._serialized_start=2925
-  _globals['_CUSTOMERSERVICE']._serialized_end=4184
+  _globals['_CUSTOMER']._serialized_start=194
+  _globals['_CUSTOMER']._serialized_end=534
+  _globals['_LIMITOVERRIDE']._serialized_start=537
+  _globals['_LIMITOVERRIDE']._serialized_end=706
+  _globals['_SUBJECT']._serialized_start=708
+  _globals['_SUBJECT']._serialized_end=822
+  _globals['_CREATECUSTOMERREQUEST']._serialized_start=824
+  _globals['_CREATECUSTOMERREQUEST']._serialized_end=930
+  _globals['_CREATECUSTOMERRESPONSE']._serialized_start=932
+  _globals['_CREATECUSTOMERRESPONSE']._serialized_end=1047
+  _globals['_GETCUSTOMERREQUEST']._serialized_start=1049
+  _globals['_GETCUSTOMERREQUEST']._serialized_end=1085
+  _globals['_GETCUSTOMERRESPONSE']._serialized_start=1087
+  _globals['_GETCUSTOMERRESPONSE']._serialized_end=1160
+  _globals['_LISTCUSTOMERSREQUEST']._serialized_start=1162
+  _globals['_LISTCUSTOMERSREQUEST']._serialized_end=1244
+  _globals['_LISTCUSTOMERSRESPONSE']._serialized_start=1246
+  _globals['_LISTCUSTOMERSRESPONSE']._serialized_end=1363
+  _globals['_UPDATECUSTOMERREQUEST']._serialized_start=1366
+  _globals['_UPDATECUSTOMERREQUEST']._serialized_end=1533
+  _globals['_UPDATECUSTOMERRESPONSE']._serialized_start=1535
+  _globals['_UPDATECUSTOMERRESPONSE']._serialized_end=1611
+  _globals['_ASSIGNPLANREQUEST']._serialized_start=1613
+  _globals['_ASSIGNPLANREQUEST']._serialized_end=1711
+  _globals['_ASSIGNPLANRESPONSE']._serialized_start=1713
+  _globals['_ASSIGNPLANRESPONSE']._serialized_end=1785
+  _globals['_ASSIGNPOOLREQUEST']._serialized_start=1787
+  _globals['_ASSIGNPOOLREQUEST']._serialized_end=1885
+  _globals['_ASSIGNPOOLRESPONSE']._serialized_start=1887
+  _globals['_ASSIGNPOOLRESPONSE']._serialized_end=1959
+  _globals['_SETLIMITOVERRIDEREQUEST']._serialized_start=1962
+  _globals['_SETLIMITOVERRIDEREQUEST']._serialized_end=2200
+  _globals['_SETLIMITOVERRIDERESPONSE']._serialized_start=2202
+  _globals['_SETLIMITOVERRIDERESPONSE']._serialized_end=2280
+  _globals['_DELETELIMITOVERRIDEREQUEST']._serialized_start=2283
+  _globals['_DELETELIMITOVERRIDEREQUEST']._serialized_end=2451
+  _globals['_DELETELIMITOVERRIDERESPONSE']._serialized_start=2453
+  _globals['_DELETELIMITOVERRIDERESPONSE']._serialized_end=2534
+  _globals['_CREATESUBJECTREQUEST']._serialized_start=2536
+  _globals['_CREATESUBJECTREQUEST']._serialized_end=2638
+  _globals['_CREATESUBJECTRESPONSE']._serialized_start=2640
+  _globals['_CREATESUBJECTRESPONSE']._serialized_end=2751
+  _globals['_LISTSUBJECTSREQUEST']._serialized_start=2753
+  _globals['_LISTSUBJECTSREQUEST']._serialized_end=2862
+  _globals['_LISTSUBJECTSRESPONSE']._serialized_start=2864
+  _globals['_LISTSUBJECTSRESPONSE']._serialized_end=2977
+  _globals['_CHECKFEATUREREQUEST']._serialized_start=2979
+  _globals['_CHECKFEATUREREQUEST']._serialized_end=3052
+  _globals['_CHECKFEATURERESPONSE']._serialized_start=3055
+  _globals['_CHECKFEATURERESPONSE']._serialized_end=3272
+  _globals['_CUSTOMERSERVICE']._serialized_start=3275
+  _globals['_CUSTOMERSERVICE']._serialized_end=4621
 # @@protoc_insertion_point(module_scope)

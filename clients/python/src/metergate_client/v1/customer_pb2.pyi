@@ -2,7 +2,9 @@ import datetime
 
 from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from metergate_client.v1 import decision_pb2 as _decision_pb2
 from metergate_client.v1 import grant_pb2 as _grant_pb2
+from metergate_client.v1 import offer_pb2 as _offer_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -220,3 +222,27 @@ class ListSubjectsResponse(_message.Message):
     subjects: _containers.RepeatedCompositeFieldContainer[Subject]
     next_page_token: str
     def __init__(self, subjects: _Optional[_Iterable[_Union[Subject, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class CheckFeatureRequest(_message.Message):
+    __slots__ = ("subject", "feature")
+    SUBJECT_FIELD_NUMBER: _ClassVar[int]
+    FEATURE_FIELD_NUMBER: _ClassVar[int]
+    subject: str
+    feature: str
+    def __init__(self, subject: _Optional[str] = ..., feature: _Optional[str] = ...) -> None: ...
+
+class CheckFeatureResponse(_message.Message):
+    __slots__ = ("allowed", "kind", "value", "included", "plan", "decision")
+    ALLOWED_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    INCLUDED_FIELD_NUMBER: _ClassVar[int]
+    PLAN_FIELD_NUMBER: _ClassVar[int]
+    DECISION_FIELD_NUMBER: _ClassVar[int]
+    allowed: bool
+    kind: _offer_pb2.FeatureKind
+    value: str
+    included: str
+    plan: str
+    decision: _decision_pb2.Decision
+    def __init__(self, allowed: _Optional[bool] = ..., kind: _Optional[_Union[_offer_pb2.FeatureKind, str]] = ..., value: _Optional[str] = ..., included: _Optional[str] = ..., plan: _Optional[str] = ..., decision: _Optional[_Union[_decision_pb2.Decision, _Mapping]] = ...) -> None: ...

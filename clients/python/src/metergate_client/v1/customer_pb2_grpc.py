@@ -106,6 +106,11 @@ class CustomerServiceStub:
                 request_serializer=metergate_dot_v1_dot_grant__pb2.ListGrantMovesRequest.SerializeToString,
                 response_deserializer=metergate_dot_v1_dot_grant__pb2.ListGrantMovesResponse.FromString,
                 _registered_method=True)
+        self.CheckFeature = channel.unary_unary(
+                '/metergate.v1.CustomerService/CheckFeature',
+                request_serializer=metergate_dot_v1_dot_customer__pb2.CheckFeatureRequest.SerializeToString,
+                response_deserializer=metergate_dot_v1_dot_customer__pb2.CheckFeatureResponse.FromString,
+                _registered_method=True)
 
 
 class CustomerServiceServicer:
@@ -214,6 +219,14 @@ class CustomerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CheckFeature(self, request, context):
+        """CheckFeature says whether a subject's customer has a feature. For a METERED one it is CheckQuota of one more unit:
+        advice, which takes nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_CustomerServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -286,6 +299,11 @@ def add_CustomerServiceServicer_to_server(servicer, server):
                     servicer.ListGrantMoves,
                     request_deserializer=metergate_dot_v1_dot_grant__pb2.ListGrantMovesRequest.FromString,
                     response_serializer=metergate_dot_v1_dot_grant__pb2.ListGrantMovesResponse.SerializeToString,
+            ),
+            'CheckFeature': grpc.unary_unary_rpc_method_handler(
+                    servicer.CheckFeature,
+                    request_deserializer=metergate_dot_v1_dot_customer__pb2.CheckFeatureRequest.FromString,
+                    response_serializer=metergate_dot_v1_dot_customer__pb2.CheckFeatureResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -667,6 +685,33 @@ class CustomerService:
             '/metergate.v1.CustomerService/ListGrantMoves',
             metergate_dot_v1_dot_grant__pb2.ListGrantMovesRequest.SerializeToString,
             metergate_dot_v1_dot_grant__pb2.ListGrantMovesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CheckFeature(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/metergate.v1.CustomerService/CheckFeature',
+            metergate_dot_v1_dot_customer__pb2.CheckFeatureRequest.SerializeToString,
+            metergate_dot_v1_dot_customer__pb2.CheckFeatureResponse.FromString,
             options,
             channel_credentials,
             insecure,

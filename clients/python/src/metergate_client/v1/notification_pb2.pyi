@@ -194,3 +194,49 @@ class ReplayDeliveriesResponse(_message.Message):
     REPLAYED_FIELD_NUMBER: _ClassVar[int]
     replayed: int
     def __init__(self, replayed: _Optional[int] = ...) -> None: ...
+
+class Budget(_message.Message):
+    __slots__ = ("subscription", "currency", "amount", "thresholds", "spent", "period_end_time", "reached")
+    SUBSCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    CURRENCY_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    THRESHOLDS_FIELD_NUMBER: _ClassVar[int]
+    SPENT_FIELD_NUMBER: _ClassVar[int]
+    PERIOD_END_TIME_FIELD_NUMBER: _ClassVar[int]
+    REACHED_FIELD_NUMBER: _ClassVar[int]
+    subscription: str
+    currency: str
+    amount: str
+    thresholds: _containers.RepeatedScalarFieldContainer[int]
+    spent: str
+    period_end_time: _timestamp_pb2.Timestamp
+    reached: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, subscription: _Optional[str] = ..., currency: _Optional[str] = ..., amount: _Optional[str] = ..., thresholds: _Optional[_Iterable[int]] = ..., spent: _Optional[str] = ..., period_end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., reached: _Optional[_Iterable[int]] = ...) -> None: ...
+
+class SetBudgetRequest(_message.Message):
+    __slots__ = ("subscription", "amount", "thresholds")
+    SUBSCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    THRESHOLDS_FIELD_NUMBER: _ClassVar[int]
+    subscription: str
+    amount: str
+    thresholds: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, subscription: _Optional[str] = ..., amount: _Optional[str] = ..., thresholds: _Optional[_Iterable[int]] = ...) -> None: ...
+
+class SetBudgetResponse(_message.Message):
+    __slots__ = ("budget",)
+    BUDGET_FIELD_NUMBER: _ClassVar[int]
+    budget: Budget
+    def __init__(self, budget: _Optional[_Union[Budget, _Mapping]] = ...) -> None: ...
+
+class GetBudgetRequest(_message.Message):
+    __slots__ = ("subscription",)
+    SUBSCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    subscription: str
+    def __init__(self, subscription: _Optional[str] = ...) -> None: ...
+
+class GetBudgetResponse(_message.Message):
+    __slots__ = ("budget",)
+    BUDGET_FIELD_NUMBER: _ClassVar[int]
+    budget: Budget
+    def __init__(self, budget: _Optional[_Union[Budget, _Mapping]] = ...) -> None: ...

@@ -76,6 +76,16 @@ class NotificationServiceStub:
                 request_serializer=metergate_dot_v1_dot_notification__pb2.ReplayDeliveriesRequest.SerializeToString,
                 response_deserializer=metergate_dot_v1_dot_notification__pb2.ReplayDeliveriesResponse.FromString,
                 _registered_method=True)
+        self.SetBudget = channel.unary_unary(
+                '/metergate.v1.NotificationService/SetBudget',
+                request_serializer=metergate_dot_v1_dot_notification__pb2.SetBudgetRequest.SerializeToString,
+                response_deserializer=metergate_dot_v1_dot_notification__pb2.SetBudgetResponse.FromString,
+                _registered_method=True)
+        self.GetBudget = channel.unary_unary(
+                '/metergate.v1.NotificationService/GetBudget',
+                request_serializer=metergate_dot_v1_dot_notification__pb2.GetBudgetRequest.SerializeToString,
+                response_deserializer=metergate_dot_v1_dot_notification__pb2.GetBudgetResponse.FromString,
+                _registered_method=True)
 
 
 class NotificationServiceServicer:
@@ -139,6 +149,21 @@ class NotificationServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SetBudget(self, request, context):
+        """SetBudget sets how much the usage of each period of a subscription should cost; billing.threshold_exceeded tells of
+        parts of it when they are reached, once per period and within seconds. A budget never refuses usage.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetBudget(self, request, context):
+        """GetBudget returns a subscription's budget, with what its period came to so far.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_NotificationServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -181,6 +206,16 @@ def add_NotificationServiceServicer_to_server(servicer, server):
                     servicer.ReplayDeliveries,
                     request_deserializer=metergate_dot_v1_dot_notification__pb2.ReplayDeliveriesRequest.FromString,
                     response_serializer=metergate_dot_v1_dot_notification__pb2.ReplayDeliveriesResponse.SerializeToString,
+            ),
+            'SetBudget': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetBudget,
+                    request_deserializer=metergate_dot_v1_dot_notification__pb2.SetBudgetRequest.FromString,
+                    response_serializer=metergate_dot_v1_dot_notification__pb2.SetBudgetResponse.SerializeToString,
+            ),
+            'GetBudget': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetBudget,
+                    request_deserializer=metergate_dot_v1_dot_notification__pb2.GetBudgetRequest.FromString,
+                    response_serializer=metergate_dot_v1_dot_notification__pb2.GetBudgetResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -401,6 +436,60 @@ class NotificationService:
             '/metergate.v1.NotificationService/ReplayDeliveries',
             metergate_dot_v1_dot_notification__pb2.ReplayDeliveriesRequest.SerializeToString,
             metergate_dot_v1_dot_notification__pb2.ReplayDeliveriesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetBudget(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/metergate.v1.NotificationService/SetBudget',
+            metergate_dot_v1_dot_notification__pb2.SetBudgetRequest.SerializeToString,
+            metergate_dot_v1_dot_notification__pb2.SetBudgetResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetBudget(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/metergate.v1.NotificationService/GetBudget',
+            metergate_dot_v1_dot_notification__pb2.GetBudgetRequest.SerializeToString,
+            metergate_dot_v1_dot_notification__pb2.GetBudgetResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -24,6 +24,7 @@ tenants = Table(
     Column("metering_version", BigInteger, nullable=False, server_default="0"),
     Column("default_plan", Text(collation="C"), nullable=False, server_default="default"),
     Column("created_at", Instant, nullable=False, server_default="now()"),
+    Column("offer", JSONB, nullable=False, server_default="{}"),
 )
 api_keys = Table(
     "api_key",
@@ -60,7 +61,25 @@ meters = Table(
     Column("leads", Boolean, nullable=False, server_default="true"),
     Column("extremes", Boolean, nullable=False, server_default="false"),
 )
-plans = Table("plan", metadata, key_text("tenant", key=True), key_text("name", key=True), words("display_name"))
+plans = Table(
+    "plan",
+    metadata,
+    key_text("tenant", key=True),
+    key_text("name", key=True),
+    words("display_name"),
+    Column("version", Integer, nullable=False, server_default="1"),
+    Column("body", JSONB, nullable=False, server_default="{}"),
+)
+plan_versions = Table(
+    "plan_version",
+    metadata,
+    key_text("tenant", key=True),
+    key_text("plan", key=True),
+    Column("version", Integer, primary_key=True, nullable=False),
+    words("display_name"),
+    Column("body", JSONB, nullable=False),
+    Column("created_at", Instant, nullable=False, server_default="now()"),
+)
 limits = Table(
     "plan_limit",
     metadata,

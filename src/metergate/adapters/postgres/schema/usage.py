@@ -32,6 +32,9 @@ heads = Table(
     Column("pool", Text(collation="C"), nullable=False, server_default=""),
     Column("is_pool", Boolean, nullable=False, server_default="false"),
     Column("moved", Boolean, nullable=False, server_default="false"),
+    Column("billed_until", Instant),
+    Column("late_from", Instant),
+    Column("late_seq", BigInteger, nullable=False, server_default="0"),
 )
 ids = Table(
     "usage_id",

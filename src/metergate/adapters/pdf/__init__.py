@@ -1,0 +1,1 @@
+"""Invoices and credit notes as PDF files, set by typst."""

@@ -1,0 +1,342 @@
+"""What invoices are made of: `app.billing.close_ports.BillingReader` on PostgreSQL.
+
+The quantities of many customers come with one statement for each meter and combination of labels that prices ask for:
+whole quarter hours from the rollups, the edges of windows from the events (and from closing balances, where events were
+dropped). Meters whose parts cannot be added up are asked for one customer at a time, as a summary is.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from decimal import Decimal
+from typing import Any
+
+import orjson
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from metergate.adapters.postgres import quantities as sql
+from metergate.adapters.postgres.billing_rows import LINE_COLUMNS, to_lines
+from metergate.adapters.postgres.columns import inner_part
+from metergate.adapters.postgres.connect import snapshots
+from metergate.adapters.postgres.definitions import driver
+from metergate.adapters.postgres.drafts import load_invoices
+from metergate.adapters.postgres.errors import engine_errors
+from metergate.adapters.postgres.holds import literal
+from metergate.adapters.postgres.offers import details_from_json
+from metergate.adapters.postgres.statements import INSTANT, lists
+from metergate.adapters.postgres.summaries import PostgresUsageSnapshot
+from metergate.app.billing.close_ports import BillingSnapshot, Cut, UsageAsked
+from metergate.app.ports.readers import EVERYTHING, Known, TooManyEventsError
+from metergate.app.usage.asked import Asked, SummaryRequest
+from metergate.app.usage.look_up import look_up
+from metergate.domain.draft import Earlier, Labels, Quantities
+from metergate.domain.errors import MetergateError, Reason
+from metergate.domain.invoice import CreditLine, Invoice, InvoiceState
+from metergate.domain.meter import PERCENTILE, Meter
+from metergate.domain.offer import BillingDetails
+from metergate.domain.period import LATEST, Window
+from metergate.domain.quantity import ZERO, add
+from metergate.domain.retention import ClosedMonth, check_kept
+from metergate.domain.summary import Part, quantity
+
+EVENTS_MOST = 20_000_000  # that are read for one quantity, where sums are not kept
+_ADD_UP = frozenset({"sum", "count", "avg"})
+_SEPARATOR = "\x1f"  # no label holds a control character
+
+# The plans of this transaction go by indexes, however small a table was when it was looked at last.
+_CUTS = """
+SELECT now(), set_config('enable_seqscan', 'off', true), h.customer, h.seq, h.late_from, h.late_seq,
+    h.metering_version, h.is_pool
+FROM unnest($2::text[]) AS q(customer)
+CROSS JOIN LATERAL (SELECT * FROM customer_head WHERE tenant = $1 AND customer = q.customer OFFSET 0) h"""
+
+# Lists go as one array literal each: see `statements.py`.
+_KEYS = f"""(
+    SELECT q.customer, {INSTANT.format("q.since")} AS since, {INSTANT.format("q.until")} AS until,
+        q.place::bigint AS place
+    FROM unnest({lists(2, 3, 4, 5)}) AS q(customer, since, until, place)
+) k"""
+_SUM = {"sum": "sum(r.sum)", "avg": "sum(r.sum)", "count": "sum(r.count)"}
+
+_ROLLED = """
+SELECT k.place, r.* FROM {keys}
+CROSS JOIN LATERAL (
+    SELECT {group} AS g, sum(r.count)::bigint AS count, {sum} AS value FROM {table} r
+    WHERE r.tenant = $1 AND r.customer = k.customer AND r.measure = $6
+        AND r.quarter >= k.since AND r.quarter < k.until {more} {only}
+    GROUP BY 1 OFFSET 0
+) r"""
+
+_EVENTS = """
+SELECT k.place, e.* FROM {keys}
+CROSS JOIN LATERAL (
+    SELECT {group} AS g, sum({sign})::bigint AS count, sum({contribution} * {sign}) AS value
+    FROM meter m JOIN (
+        SELECT * FROM usage_event WHERE tenant = $1 AND {who} = k.customer
+            AND counted_at >= k.since AND counted_at < k.until
+    ) e ON e.type = m.event_type
+    WHERE m.tenant = $1 AND m.name = $6 AND {contribution} IS NOT NULL {only}
+    GROUP BY 1 OFFSET 0
+) e"""
+
+_EARLIER = """
+SELECT i.subscription, i.id, i.period_start, i.period_end, i.state, i.seq, i.subtotal, i.total
+FROM unnest($2::text[]) AS q(subscription)
+CROSS JOIN LATERAL (SELECT * FROM invoice WHERE tenant = $1 AND subscription = q.subscription OFFSET 0) i
+WHERE i.created_at < $3 ORDER BY i.subscription, i.period_start, i.period_end"""
+_LINES = f"""
+SELECT l.invoice, {LINE_COLUMNS} FROM unnest($2::text[], $3::timestamptz[]) AS q(subscription, since)
+CROSS JOIN LATERAL (
+    SELECT * FROM invoice_line WHERE tenant = $1 AND subscription = q.subscription
+        AND (window_end > q.since OR kind = 'carried') OFFSET 0
+) l ORDER BY l.invoice, l.number"""
+_DRAFTS = """
+SELECT i.id FROM unnest($2::text[]) AS q(subscription)
+CROSS JOIN LATERAL (
+    SELECT id, state FROM invoice WHERE tenant = $1 AND invoice.subscription = q.subscription
+    ORDER BY period_end DESC, period_start DESC LIMIT 1
+) i WHERE i.state = 'draft'"""
+_CREDITED = """
+SELECT c.invoice, c.line, c.amount, c.description, c.quantity FROM unnest($2::text[]) AS q(invoice)
+CROSS JOIN LATERAL (SELECT * FROM credit_note_line WHERE tenant = $1 AND invoice = q.invoice OFFSET 0) c
+JOIN credit_note n ON n.tenant = $1 AND n.id = c.credit_note AND n.created_at < $3"""
+_DETAILS = "SELECT customer, body::text FROM billing_details WHERE tenant = $1 AND customer = ANY($2::text[])"
+
+
+class PostgresBilling:
+    """Reads in snapshots."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._snapshots = snapshots(engine)
+
+    def snapshot(self, tenant: str, customers: Sequence[str]) -> AbstractAsyncContextManager[BillingSnapshot]:
+        """See `app.billing.close_ports.BillingReader`."""
+        return self._snapshot(tenant, customers)
+
+    @asynccontextmanager
+    async def _snapshot(self, tenant: str, customers: Sequence[str]) -> AsyncGenerator[PostgresBillingSnapshot]:
+        with engine_errors():
+            async with self._snapshots.connect() as pooled:
+                connection = await driver(pooled)
+                rows = await connection.fetch(_CUTS, tenant, sorted(set(customers)))
+                cuts = {row["customer"]: Cut(*tuple(row)[3:7]) for row in rows}
+                pools = {row["customer"] for row in rows if row["is_pool"]}
+                yield PostgresBillingSnapshot(connection, tenant, rows[0][0] if rows else 0, cuts, pools)
+
+
+class PostgresBillingSnapshot:
+    """See `app.billing.close_ports.BillingSnapshot`."""
+
+    def __init__(self, connection: Any, tenant: str, now: int, cuts: Mapping[str, Cut], pools: set[str]) -> None:
+        self._connection = connection
+        self._tenant = tenant
+        self._pools = pools
+        self.now = now
+        self.cuts = cuts
+
+    async def earlier(self, since: Mapping[str, int], until: int = LATEST) -> dict[str, list[Earlier]]:
+        """See `app.billing.close_ports.BillingSnapshot`."""
+        invoices = await self._connection.fetch(_EARLIER, self._tenant, list(since), until)
+        found: dict[str, list[Earlier]] = {subscription: [] for subscription in since}
+        if not invoices:
+            return found
+        lines = to_lines(await self._connection.fetch(_LINES, self._tenant, list(since), list(since.values())))
+        credited: dict[str, list[CreditLine]] = defaultdict(list)
+        for row in await self._connection.fetch(_CREDITED, self._tenant, sorted(lines), until) if lines else ():
+            credited[row[0]].append(CreditLine(*tuple(row)[1:]))
+        for subscription, id_, start, end, state, seq, subtotal, total in map(tuple, invoices):
+            one = Earlier(
+                id_, Window(start, end), InvoiceState(state), seq, subtotal, total, tuple(lines.get(id_, ())),
+                tuple(credited.get(id_, ())),
+            )  # fmt: skip
+            found[subscription].append(one)
+        return found
+
+    async def drafts(self, subscriptions: Sequence[str]) -> dict[str, Invoice]:
+        """See `app.billing.close_ports.BillingSnapshot`."""
+        rows = await self._connection.fetch(_DRAFTS, self._tenant, list(subscriptions))
+        found = await load_invoices(self._connection, self._tenant, [row[0] for row in rows])
+        return {one.subscription: one for one in found}
+
+    async def details(self, customers: Sequence[str]) -> dict[str, BillingDetails]:
+        """See `app.billing.close_ports.BillingSnapshot`."""
+        rows = await self._connection.fetch(_DETAILS, self._tenant, list(customers))
+        return {row[0]: details_from_json(orjson.loads(row[1])) for row in rows}
+
+    async def quantities(self, asked: Sequence[UsageAsked], closed: tuple[ClosedMonth, ...]) -> list[Quantities | None]:
+        """See `app.billing.close_ports.BillingSnapshot`."""
+        found: list[Quantities | None] = [None] * len(asked)
+        together: dict[tuple[str, Labels, tuple[str, ...]], list[int]] = defaultdict(list)
+        for place, one in enumerate(asked):
+            if _adds_up(one):
+                together[one.meter.name, one.labels, one.per_labels].append(place)
+            else:
+                found[place] = await self._alone(one, closed)
+        for places in together.values():
+            reading = _Reading(self._connection, self._tenant, asked, places)
+            for place, counted in (await reading.read(self._pools, bool(closed))).items():
+                found[place] = counted
+        return found
+
+    async def _alone(self, one: UsageAsked, closed: tuple[ClosedMonth, ...]) -> Quantities | None:
+        """A quantity whose parts do not add up, or of labels that rollups do not know."""
+        try:
+            for window in one.windows if closed else ():
+                check_kept(closed, one.meter, [window.start, window.end], "")
+            return await quantities_of(self._connection, self._tenant, one, self.now)
+        except MetergateError as error:
+            if one.late and error.reason is Reason.EVENTS_DROPPED:
+                return None
+            raise
+
+
+async def quantities_of(
+    connection: Any, tenant: str, one: UsageAsked, now: int, known: Known = EVERYTHING
+) -> Quantities:
+    """What one customer used, now or as it was known.
+
+    Raises:
+        MetergateError: TOO_EXPENSIVE.
+    """
+    found: dict[tuple[str, ...], list[Decimal]] = defaultdict(list)
+    for window in one.windows:
+        for group, counted in (await _of_window(connection, tenant, one, window, now, known)).items():
+            found[group].append(counted)
+    return _named(one, {group: _TOGETHER.get(one.meter.aggregation, _total)(all_) for group, all_ in found.items()})
+
+
+def _total(counted: Iterable[Decimal]) -> Decimal:
+    whole = ZERO
+    for one in counted:
+        whole = add(whole, one)
+    return whole
+
+
+# How the quantities of windows that do not adjoin are one. Others are added up.
+_TOGETHER: dict[str, Callable[[list[Decimal]], Decimal]] = {
+    "min": min, "max": max, PERCENTILE: max, "latest": lambda counted: counted[-1],
+}  # fmt: skip
+
+
+async def _of_window(
+    connection: Any, tenant: str, one: UsageAsked, window: Window, now: int, known: Known
+) -> dict[tuple[str, ...], Decimal]:
+    filters = {label: (value,) for label, value in one.labels}
+    request = SummaryRequest(
+        one.customer, "", (one.meter.name,), window.start, window.end, None, one.time_zone, one.per_labels, filters,
+        known=known,
+    )  # fmt: skip
+    question = Asked(request, one.customer, [one.meter], one.time_zone, window, [window], None)
+    look = look_up(question, one.meter, [window], now)
+    snapshot = PostgresUsageSnapshot(connection, tenant, now, None, EVENTS_MOST)
+    try:
+        groups = look.groups(await snapshot.find(look.query))
+    except TooManyEventsError as error:
+        message = f"meter {one.meter.name!r} of customer {one.customer!r}: {error}"
+        raise MetergateError(Reason.TOO_EXPENSIVE, message, {"meter": one.meter.name}) from None
+    return {group or (): each.total or ZERO for group, each in groups.items() if each.count or each.total}
+
+
+def _named(one: UsageAsked, found: Mapping[tuple[str, ...], Decimal]) -> Quantities:
+    """By the labels as lines name them. Without labels to tell apart there is one quantity, if only of nothing."""
+    if not one.per_labels:
+        return [((), found.get((), ZERO))]
+    return [
+        (tuple(zip(one.per_labels, values, strict=True)), counted)
+        for values, counted in sorted(found.items())
+        if counted
+    ]
+
+
+def _adds_up(one: UsageAsked) -> bool:
+    labels = {*one.per_labels, *[label for label, _ in one.labels]}
+    return one.meter.aggregation in _ADD_UP and labels <= set(one.meter.dimensions)
+
+
+class _Reading:
+    """The quantities of one meter and one combination of labels, of many customers."""
+
+    def __init__(self, connection: Any, tenant: str, asked: Sequence[UsageAsked], places: Sequence[int]) -> None:
+        self._connection = connection
+        self._tenant = tenant
+        self._asked = asked
+        self._places = places
+        self._one = asked[places[0]]
+        self._parts: dict[int, dict[tuple[str, ...], Part]] = {place: {} for place in places}
+
+    async def read(self, pools: set[str], closed: bool) -> dict[int, Quantities]:
+        """By the places of the questions."""
+        whole, edges = [], []
+        for place in self._places:
+            for window in self._asked[place].windows:
+                since, until = inner_part(window.start, window.end)
+                whole.append((place, since, until))
+                edges += [(place, window.start, since), (place, until, window.end)]
+        meter = self._one.meter
+        await self._add(self._rolled("usage_rollup"), meter.measure, whole)
+        edges = [one for one in edges if one[1] < one[2]]
+        if edges:
+            await self._add(self._counted("customer"), meter.name, edges)
+            shared = [one for one in edges if self._asked[one[0]].customer in pools]
+            await self._add(self._counted("pool"), meter.name, shared)
+            if closed:
+                more = f"AND r.month IN {sql.DROPPED}"
+                await self._add(self._rolled("usage_closed", more), meter.measure, edges)
+        return {place: _named(self._asked[place], _quantities(meter, parts)) for place, parts in self._parts.items()}
+
+    async def _add(self, statement: str, what: str, ranges: Iterable[tuple[int, int, int]]) -> None:
+        ranges = [one for one in ranges if one[1] < one[2]]
+        if not ranges:
+            return
+        columns = [
+            literal([self._asked[place].customer for place, _, _ in ranges]),
+            literal([str(since) for _, since, _ in ranges]),
+            literal([str(until) for _, _, until in ranges]),
+            literal([str(place) for place, _, _ in ranges]),
+        ]
+        rows = await self._connection.fetch(statement, self._tenant, *columns, what, *self._labels())
+        for place, key, count, value in map(tuple, rows):
+            group = tuple(key.split(_SEPARATOR)) if self._one.per_labels else ()
+            parts = self._parts[place]
+            before = parts.get(group)
+            parts[group] = Part(count, value) if before is None else _both(before, count, value)
+
+    def _labels(self) -> list[str]:
+        """The parameters from $7 on: names to group by, then names and values that are taken."""
+        return [*self._one.per_labels, *[text for pair in self._one.labels for text in pair]]
+
+    def _rolled(self, table: str, more: str = "") -> str:
+        group, only = self._terms("r.dimensions")
+        return _ROLLED.format(
+            keys=_KEYS, group=group, only=only, table=table, sum=_SUM[self._one.meter.aggregation], more=more
+        )
+
+    def _counted(self, who: str) -> str:
+        group, only = self._terms("e.labels")
+        return _EVENTS.format(keys=_KEYS, group=group, only=only, who=who, sign=sql.SIGN, contribution=sql.CONTRIBUTION)
+
+    def _terms(self, labels: str) -> tuple[str, str]:
+        """What groups, and what is taken, by the labels in that column."""
+        count = len(self._one.per_labels)
+        parts = [f"coalesce({labels} ->> ${7 + number}::text, '')" for number in range(count)]
+        only = "".join(
+            f" AND coalesce({labels} ->> ${7 + count + 2 * number}::text, '') = ${8 + count + 2 * number}::text"
+            for number in range(len(self._one.labels))
+        )
+        return " || E'\\x1f' || ".join(parts) or "''::text", only
+
+
+def _both(one: Part, count: int, value: Decimal | None) -> Part:
+    assert one.value is not None, "what adds up has a sum"
+    return Part(one.events + count, add(one.value, value or ZERO))
+
+
+def _quantities(meter: Meter, parts: Mapping[tuple[str, ...], Part]) -> dict[tuple[str, ...], Decimal]:
+    """An average of nothing is nothing."""
+    return {
+        group: quantity(meter, part) or ZERO
+        for group, part in parts.items()
+        if part.events or meter.aggregation != "avg"
+    }

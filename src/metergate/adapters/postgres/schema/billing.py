@@ -1,0 +1,152 @@
+"""Subscriptions and what is invoiced of them."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Column, Integer, Numeric, Table, Text
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+
+from metergate.adapters.postgres.schema.columns import Instant, key_text, metadata, words
+
+subscriptions = Table(
+    "subscription",
+    metadata,
+    key_text("tenant", key=True),
+    key_text("id", key=True),
+    key_text("customer"),
+    words("currency"),
+    words("interval"),
+    Column("anchor_at", Instant, nullable=False),
+    words("time_zone"),
+    Column("segments", JSONB, nullable=False),
+    Column("coupons", JSONB, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("billed_until", Instant),
+    Column("turns_at", Instant),
+    Column("closes_at", Instant),
+    Column("late_from", Instant),
+)
+billing_details = Table(
+    "billing_details",
+    metadata,
+    key_text("tenant", key=True),
+    key_text("customer", key=True),
+    Column("body", JSONB, nullable=False),
+)
+invoices = Table(
+    "invoice",
+    metadata,
+    key_text("tenant", key=True),
+    key_text("id", key=True),
+    key_text("customer"),
+    key_text("subscription"),
+    Column("period_start", Instant, nullable=False),
+    Column("period_end", Instant, nullable=False),
+    words("state"),
+    words("currency"),
+    Column("number", Text(collation="C"), nullable=False, server_default=""),
+    Column("seq", BigInteger, nullable=False),
+    Column("subtotal", BigInteger, nullable=False),
+    Column("discount", BigInteger, nullable=False),
+    Column("total", BigInteger, nullable=False),
+    Column("paid", BigInteger, nullable=False, server_default="0"),
+    Column("credited", BigInteger, nullable=False, server_default="0"),
+    Column("created_at", Instant, nullable=False),
+    Column("finalize_at", Instant),
+    Column("finalized_at", Instant),
+    Column("due_at", Instant),
+    Column("paid_at", Instant),
+    Column("voided_at", Instant),
+    Column("body", JSONB, nullable=False),
+)
+invoice_lines = Table(
+    "invoice_line",
+    metadata,
+    key_text("tenant", key=True),
+    key_text("invoice", key=True),
+    Column("number", Integer, primary_key=True),
+    key_text("customer"),
+    key_text("subscription"),
+    words("kind"),
+    key_text("price"),
+    key_text("meter"),
+    key_text("plan"),
+    Column("version", Integer, nullable=False),
+    Column("window_start", Instant, nullable=False),
+    Column("window_end", Instant, nullable=False),
+    Column("labels", JSONB, nullable=False),
+    Column("quantity", Numeric),
+    Column("billed", Numeric),
+    Column("amount", BigInteger, nullable=False),
+    Column("discount", BigInteger, nullable=False),
+    Column("body", JSONB, nullable=False),
+)
+credit_notes = Table(
+    "credit_note",
+    metadata,
+    key_text("tenant", key=True),
+    key_text("id", key=True),
+    key_text("number"),
+    key_text("invoice"),
+    key_text("customer"),
+    words("currency"),
+    Column("total", BigInteger, nullable=False),
+    words("reason"),
+    Column("created_at", Instant, nullable=False),
+    Column("body", JSONB, nullable=False),
+)
+credit_note_lines = Table(
+    "credit_note_line",
+    metadata,
+    key_text("tenant", key=True),
+    key_text("credit_note", key=True),
+    Column("number", Integer, primary_key=True),
+    key_text("invoice"),
+    Column("line", Integer, nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    Column("quantity", Numeric),
+    words("description"),
+)
+payments = Table(
+    "payment",
+    metadata,
+    key_text("tenant", key=True),
+    key_text("id", key=True),
+    key_text("invoice"),
+    Column("amount", BigInteger, nullable=False),
+    words("method"),
+    words("reference"),
+    Column("paid_at", Instant, nullable=False),
+)
+invoice_series = Table(
+    "invoice_series",
+    metadata,
+    key_text("tenant", key=True),
+    key_text("series", key=True),
+    Column("last", BigInteger, nullable=False),
+)
+billing_failures = Table(
+    "billing_failure",
+    metadata,
+    key_text("tenant", key=True),
+    key_text("subscription", key=True),
+    Column("period_end", Instant, primary_key=True),
+    words("reason"),
+    words("message"),
+    Column("tries", Integer, nullable=False),
+    Column("at", Instant, nullable=False),
+)
+budgets = Table(
+    "budget",
+    metadata,
+    key_text("tenant", key=True),
+    key_text("subscription", key=True),
+    key_text("customer"),
+    words("currency"),
+    Column("amount", BigInteger, nullable=False),
+    Column("thresholds", ARRAY(Integer), nullable=False),
+    Column("spent", BigInteger),
+    Column("period_end", Instant),
+    Column("told", ARRAY(Integer), nullable=False, server_default="{}"),
+    Column("seen_seq", BigInteger, nullable=False, server_default="-1"),
+    Column("looked_at", Instant, nullable=False, server_default="1970-01-01 00:00+00"),
+)

@@ -1,0 +1,1 @@
+"""Verbs on subscriptions, invoices and what closes periods."""

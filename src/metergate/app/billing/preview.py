@@ -1,0 +1,78 @@
+"""PreviewInvoice: what the next invoice of a subscription would be, now or, projected, when its period ends."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from metergate.app.billing.close_ports import BillingReader
+from metergate.app.billing.ports import SubscriptionStore
+from metergate.app.billing.reading import answered, complete, offer_of
+from metergate.app.catch_up import CatchUp
+from metergate.app.directory import Directory
+from metergate.app.ports.ledger import LedgerUnavailableError, OutcomeUnknownError
+from metergate.domain.access import Principal
+from metergate.domain.billing_period import next_period
+from metergate.domain.catalog import Catalog
+from metergate.domain.draft import Quantities, Question, ask
+from metergate.domain.errors import MetergateError, Reason
+from metergate.domain.invoice import Invoice
+from metergate.domain.offer import NO_DETAILS
+from metergate.domain.period import Window
+from metergate.domain.subscription import Subscription
+from metergate.domain.summary import adds_up, linear
+
+
+class PreviewInvoice:
+    """The verb. It writes nothing."""
+
+    def __init__(
+        self, store: SubscriptionStore, reader: BillingReader, directory: Directory, catch_up: CatchUp
+    ) -> None:
+        self._store = store
+        self._reader = reader
+        self._directory = directory
+        self._catch_up = catch_up
+
+    async def preview(self, principal: Principal, subscription: str, projected: bool = False) -> Invoice:
+        """A draft without an id: with what was used until now, or, `projected`, with what will have been used at the
+        period's end if it goes on as it went (of meters that add up; of others what there is).
+
+        Raises:
+            MetergateError: SUBSCRIPTION_NOT_FOUND; SUBSCRIPTION_STATE where all is invoiced; PLAN_NOT_FOUND,
+                METER_NOT_FOUND, COUPON_NOT_FOUND, TOO_EXPENSIVE, EVENTS_DROPPED, LEDGER_UNAVAILABLE.
+        """
+        tenant = principal.tenant
+        one = await self._store.get(tenant, subscription)
+        if one is None:
+            message = f"no subscription is called {subscription[:80]!r}"
+            raise MetergateError(Reason.SUBSCRIPTION_NOT_FOUND, message, {"subscription": subscription})
+        catalog = await self._directory.catalog(tenant)
+        period = next_period(one, offer_of(catalog).prices)
+        if period is None:
+            message = f"subscription {one.id!r} has ended and all of it is invoiced"
+            raise MetergateError(Reason.SUBSCRIPTION_STATE, message, {"subscription": one.id, "state": "canceled"})
+        try:
+            return await self._made(tenant, one, catalog, period, projected)
+        except (LedgerUnavailableError, OutcomeUnknownError):
+            raise MetergateError(Reason.LEDGER_UNAVAILABLE, "the database cannot be reached") from None
+
+    async def _made(self, tenant: str, one: Subscription, catalog: Catalog, period: Window, projected: bool) -> Invoice:
+        async with complete(self._reader, self._catch_up, tenant, one.customer, catalog) as snapshot:
+            cut = snapshot.cuts[one.customer]
+            late_from = cut.late_from if one.billed_until is not None else None
+            earlier = (await snapshot.earlier({one.id: min(period.start, late_from or period.start)}))[one.id]
+            details = (await snapshot.details([one.customer])).get(one.customer, NO_DETAILS)
+            asked = ask(one, period, offer_of(catalog), earlier, details, late_from)
+            ((draft, counted),) = await answered(snapshot, catalog, [asked])
+            now = snapshot.now
+        if projected:
+            counted = [_projected(*pair, now) for pair in zip(draft.questions, counted, strict=True)]
+        made = draft.make(counted, cut.seq)
+        return replace(made, created_at=now, seller=catalog.seller, buyer=details)
+
+
+def _projected(question: Question, counted: Quantities, now: int) -> Quantities:
+    window = question.charge.window
+    if question.late or not adds_up(question.meter) or not window.start < now < window.end:
+        return counted
+    return [(labels, linear(quantity, window, now) or quantity) for labels, quantity in counted]
