@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from decimal import Decimal
+from decimal import ROUND_CEILING, ROUND_HALF_UP, Decimal
 from typing import Any
 
 import asyncpg
@@ -63,12 +63,37 @@ CATALOG = Catalog(
     ),
 )
 
-# The prices of a line each, as the floor has them: those of the tiers that are reached, in cents.
-_LINES = [
-    ("base", "", Decimal(9900)), ("calls", "calls", Decimal(1)), ("calls", "calls", Decimal("0.5")),
-    ("tokens", "tokens", Decimal("0.00025")), ("jobs", "jobs", Decimal(10)), ("files", "files", Decimal(5)),
-    ("seats", "seats", Decimal(3)),
-]  # fmt: skip
+
+def _priced(counted: dict[str, Decimal]) -> list[floors.Rated]:
+    """The same lines as the product makes of the catalog, by hand."""
+    calls, tokens, jobs, files, seats = [counted.get(name, Decimal(0)) for name in METERS]
+    first, more = min(calls, Decimal(100)), max(calls - 100, Decimal(0))
+    blocks, paid = (jobs / 10).to_integral_value(ROUND_CEILING), max(seats - 20, Decimal(0))
+    tier = "tier 1, up to 50" if files <= 50 else "tier 2, above 50"
+    each = Decimal("0.1") if files <= 50 else Decimal("0.05")
+    parts = [
+        ("calls", first, calls, "0.01", "calls: tier 1, up to 100"),
+        ("calls", more, None, "0.005", "calls: tier 2, above 100"),
+        ("tokens", tokens, tokens, "0.0000025", "tokens"),
+        ("jobs", blocks, jobs, "1", "jobs: blocks of 10"),
+        ("files", files, files, str(each), f"files: {tier}"),
+        ("seats", paid, seats, "0.03", "seats: first 20 included"),
+    ]
+    return [
+        floors.Rated("", Decimal(1), None, 9900, {"description": "base", "unit_amount": "99"}),
+        *[
+            floors.Rated(
+                meter, quantity, whole, _cents(quantity * Decimal(amount)), {"description": text, "unit_amount": amount}
+            )
+            for meter, quantity, whole, amount, text in parts
+            if quantity
+        ],
+    ]
+
+
+def _cents(amount: Decimal) -> int:
+    return int((amount * 100).to_integral_value(ROUND_HALF_UP))
+
 
 _CUSTOMERS_SQL = """
 WITH made AS (
@@ -82,6 +107,19 @@ INSERT INTO subscription (tenant, id, customer, currency, interval, anchor_at, t
     billed_until, closes_at)
 SELECT $1, 'sub-' || customer, customer, 'USD', 'month', $2, 'UTC', $3::text::jsonb, '[]', $2, $2, $4
 FROM customer_head WHERE tenant = $1 AND plan = 'pro@1'"""
+# What was charged in advance for that month.
+_FIRST_SQL = """
+WITH made AS (
+    INSERT INTO invoice (tenant, id, customer, subscription, state, currency, period_start, period_end, seq, subtotal,
+        discount, total, created_at, finalize_at, body)
+    SELECT $1, 'first-' || customer, customer, 'sub-' || customer, 'draft', 'USD', $2, $2, 1, 9900, 0, 9900, $2, NULL,
+        '{"taxes": []}'
+    FROM customer_head WHERE tenant = $1 AND plan = 'pro@1' RETURNING id, customer, subscription
+)
+INSERT INTO invoice_line (tenant, invoice, number, customer, subscription, kind, price, meter, plan, version,
+    window_start, window_end, labels, quantity, amount, discount, body)
+SELECT $1, id, 1, customer, subscription, 'flat', 'base', '', 'pro', 1, $2, $3, '[]', 1, 9900, 0,
+    '{"description": "base", "unit_amount": "99"}' FROM made"""
 _ROLLUPS_SQL = """
 INSERT INTO usage_rollup (tenant, customer, measure, quarter, subject, dimensions, count, sum)
 SELECT $1, h.customer, m.measure, $2::timestamptz + d * interval '1 day' + hashtext(h.customer || m.name) % 40 *
@@ -97,8 +135,8 @@ SELECT $1, h.customer, 9, $2::timestamptz + interval '1 second', now(), $2::time
 FROM customer_head h CROSS JOIN meter m WHERE h.tenant = $1 AND h.plan = 'pro@1' AND m.tenant = $1"""
 _ANEW_SQL = (
     "SET session_replication_role = replica",  # drafts go here without a word
-    "DELETE FROM invoice_line",
-    "DELETE FROM invoice",
+    "DELETE FROM invoice_line WHERE invoice NOT LIKE 'first-%'",
+    "DELETE FROM invoice WHERE id NOT LIKE 'first-%'",
     "UPDATE subscription SET billed_until = anchor_at, closes_at = $1 WHERE billed_until <> anchor_at",
     "UPDATE customer_head SET billed_until = NULL WHERE billed_until IS NOT NULL",
 )
@@ -121,6 +159,7 @@ async def fill(postgres_url: str, customers: int = CUSTOMERS) -> tuple[int, int]
         ).decode()
         await connection.execute(_CUSTOMERS_SQL, TENANT, customers)
         await connection.execute(_SUBSCRIPTIONS_SQL, TENANT, start, segments, end)
+        await connection.execute(_FIRST_SQL, TENANT, start, end, timeout=600)
         await connection.execute(_ROLLUPS_SQL, TENANT, start - _OFF, DAYS, timeout=600)
         await connection.execute(_EDGES_SQL, TENANT, start, timeout=600)
         await connection.execute("VACUUM (ANALYZE)", timeout=600)
@@ -156,7 +195,7 @@ async def close(postgres_url: str, redis_url: str, workers: int = WORKERS) -> An
     return sum(one.invoices for one in done), seconds, {"failed": [one for each in done for one in each.failed][:5]}
 
 
-async def close_floor(postgres_url: str, end: int, workers: int = WORKERS) -> Any:
+async def close_floor(postgres_url: str, workers: int = WORKERS) -> Any:
     """The same rows by hand-written SQL, by as many connections."""
 
     async def work() -> int:
@@ -164,7 +203,7 @@ async def close_floor(postgres_url: str, end: int, workers: int = WORKERS) -> An
         await connect.use_instants(connection)
         await connection.execute("SET enable_seqscan = off")
         whole = 0
-        while made := await floors.close_batch(connection, TENANT, _LINES, _BATCH, end + 30 * 86_400 * SECOND):
+        while made := await floors.close_batch(connection, TENANT, _priced, _BATCH):
             whole += made
         await connection.close()
         return whole

@@ -3,18 +3,21 @@
 - `EmptyServer`: gRPC calls with empty messages, a server without interceptors.
 - `CannedServer`: the messages of BatchCheckQuota; each question is read and answered with a canned decision.
 - `write_batch`: the rows of a batch by one hand-written transaction, straight into the same tables.
-- `decide_batch`: the same, with a limit that is looked at under the heads' locks and never passed.
+- `close_batch`: invoices of some subscriptions by one hand-written transaction, into the same tables.
+- `decide_batch`: as `write_batch`, with a limit that is looked at under the heads' locks and never passed.
 """
 
 from __future__ import annotations
 
 import json
 from collections import defaultdict
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from functools import cache
 from typing import Any, NamedTuple
 
 import grpc
+import orjson
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from metergate.domain.meter import Meter
@@ -194,8 +197,8 @@ async def decide_batch(
 
 
 _CLOSES = """
-SELECT id, customer, billed_until, closes_at FROM subscription WHERE tenant = $1 AND closes_at <= now()
-ORDER BY id LIMIT $2 FOR UPDATE SKIP LOCKED"""
+SELECT id, customer, billed_until, closes_at, closes_at + interval '30 days' FROM subscription
+WHERE tenant = $1 AND closes_at <= now() ORDER BY id LIMIT $2 FOR UPDATE SKIP LOCKED"""
 _CUT = """
 UPDATE customer_head SET billed_until = $3 WHERE tenant = $1 AND customer IN (
     SELECT customer FROM customer_head WHERE tenant = $1 AND customer = ANY($2::text[]) ORDER BY customer FOR UPDATE)
@@ -218,47 +221,67 @@ INSERT INTO invoice (tenant, id, customer, subscription, state, currency, period
     discount, total, created_at, finalize_at, body)
 SELECT $1, q.id, q.customer, q.subscription, 'draft', 'USD', $5, $6, q.seq, q.total, 0, q.total, now(),
     now() + interval '1 hour', '{"taxes": []}'
-FROM unnest($2::text[], $3::text[], $4::text[], $7::bigint[], $8::bigint[]) AS q(id, customer, subscription, seq, total)"""
+FROM unnest($2::text[], $3::text[], $4::text[], $7::bigint[], $8::bigint[])
+    AS q(id, customer, subscription, seq, total)"""
 _INVOICE_LINES = """
 INSERT INTO invoice_line (tenant, invoice, number, customer, subscription, kind, price, meter, plan, version,
     window_start, window_end, labels, quantity, billed, amount, discount, body)
-SELECT $1, q.invoice, q.number, q.customer, q.subscription, CASE WHEN q.meter = '' THEN 'flat' ELSE 'usage' END,
-    q.price, q.meter, 'pro', 1, $9, $10, '[]', q.quantity, q.quantity, q.amount, 0, q.body::jsonb
-FROM unnest($2::text[], $3::int[], $4::text[], $5::text[], $6::text[], $7::text[], $8::numeric[], $11::bigint[],
-    $12::text[]) AS q(invoice, number, customer, subscription, price, meter, quantity, amount, body)"""
+SELECT $1, q.invoice, q.number::int, q.customer, q.subscription, CASE WHEN q.meter = '' THEN 'flat' ELSE 'usage' END,
+    CASE WHEN q.meter = '' THEN 'base' ELSE q.meter END, q.meter, 'pro', 1, CASE WHEN q.meter = '' THEN $3::timestamptz ELSE $2 END,
+    CASE WHEN q.meter = '' THEN $4::timestamptz ELSE $3 END, '[]', q.quantity::numeric, q.billed::numeric, q.cents::bigint, 0,
+    q.body::jsonb
+FROM unnest($5::text::text[], $6::text::text[], $7::text::text[], $8::text::text[], $9::text::text[],
+    $10::text::text[], $11::text::text[], $12::text::text[], $13::text::text[])
+    AS q(invoice, number, customer, subscription, meter, quantity, billed, cents, body)"""
 _CLOSED = """
 UPDATE subscription SET billed_until = $3, closes_at = $4 WHERE tenant = $1 AND id = ANY($2::text[])"""
 
 
-async def close_batch(connection: Any, tenant: str, prices: list[tuple[str, str, Decimal]], most: int, next_end: int) -> int:
-    """Closes the month of at most so many subscriptions, all of the same one, in one transaction: heads, sums of rollups
-    and of events at the edges, an invoice with a line for each of `prices` (price, meter, cents), and the subscription;
-    how many."""
+class Rated(NamedTuple):
+    """A line as it is priced: meter, quantity, the whole quantity where it is told, cents, and what people read."""
+
+    meter: str
+    quantity: Decimal
+    billed: Decimal | None
+    cents: int
+    body: dict[str, Any]
+
+
+async def close_batch(
+    connection: Any, tenant: str, price: Callable[[dict[str, Decimal]], list[Rated]], most: int
+) -> int:
+    """Closes the month of at most so many subscriptions, all of the same one, in one transaction: heads, sums of
+    rollups and of events at the edges, an invoice with the lines that `price` makes of the sums by meter, and the
+    subscription; how many."""
     async with connection.transaction():
         due = await connection.fetch(_CLOSES, tenant, most)
         if not due:
             return 0
-        start, end = due[0][2], due[0][3]
-        customers = [row[1] for row in due]
+        start, end, after = due[0][2:5]
+        subscriptions, customers = [row[0] for row in due], [row[1] for row in due]
         seqs = dict(map(tuple, await connection.fetch(_CUT, tenant, customers, end)))
         inner = (-(-start // QUARTER) * QUARTER, end // QUARTER * QUARTER)
-        counted = {(row[0], row[1]): row[2] for row in await connection.fetch(_TOTALS, tenant, customers, *inner, start, end)}
+        counted: dict[str, dict[str, Decimal]] = defaultdict(dict)
+        for customer, meter, quantity in await connection.fetch(_TOTALS, tenant, customers, *inner, start, end):
+            counted[customer][meter] = quantity
         lines, totals = [], []
-        for row in due:
-            whole = 0
-            for number, (price, meter, cents) in enumerate(prices, 1):
-                quantity = counted.get((row[1], meter)) or Decimal(0) if meter else Decimal(1)
-                amount = int(quantity * cents)
-                whole += amount
-                body = json.dumps({"description": price, "unit_amount": str(cents / 100), "tier": 1})
-                lines.append((f"inv-{row[0]}", number, row[1], row[0], price, meter, quantity, amount, body))
-            totals.append(whole)
-        ids = [f"inv-{row[0]}" for row in due]
-        subscriptions = [row[0] for row in due]
-        await connection.execute(
-            _INVOICES, tenant, ids, customers, subscriptions, start, end, [seqs[one] for one in customers], totals
-        )
-        columns = [list(column) for column in zip(*lines, strict=True)]
-        await connection.execute(_INVOICE_LINES, tenant, *columns[:7], start, end, *columns[7:])
-        await connection.execute(_CLOSED, tenant, subscriptions, end, next_end)
+        for subscription, customer in zip(subscriptions, customers, strict=True):
+            rated = price(counted[customer])
+            lines += [
+                (
+                    f"inv-{subscription}", str(number), customer, subscription, one.meter, str(one.quantity),
+                    None if one.billed is None else str(one.billed), str(one.cents), json.dumps(one.body),
+                )
+                for number, one in enumerate(rated, 1)
+            ]  # fmt: skip
+            totals.append(sum(one.cents for one in rated))
+        ids, columns = [f"inv-{one}" for one in subscriptions], zip(*lines, strict=True)
+        heads = [seqs[one] for one in customers]
+        await connection.execute(_INVOICES, tenant, ids, customers, subscriptions, start, end, heads, totals)
+        await connection.execute(_INVOICE_LINES, tenant, start, end, after, *[_array(column) for column in columns])
+        await connection.execute(_CLOSED, tenant, subscriptions, end, after)
     return len(due)
+
+
+def _array(column: Sequence[str | None]) -> str:
+    return "{" + orjson.dumps(column).decode()[1:-1] + "}"

@@ -15,6 +15,7 @@ from metergate.domain.errors import MetergateError, Reason
 from metergate.domain.period import DAY, HOUR, SECOND
 from metergate.domain.subscription import Mode, State
 from tests.integration.processes import PRINCIPAL, Process, Start
+from tests.integration.quota_clock import StepClock
 from tests.integration.subscribing import (
     CATALOG,
     customer,

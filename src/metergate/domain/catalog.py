@@ -20,6 +20,7 @@ from metergate.domain.price import Price
 from metergate.domain.quantity import ONE
 from metergate.domain.quota import Kind, Limit
 from metergate.domain.retention import ClosedMonth
+from metergate.domain.subscription import Item
 
 __all__ = ["DEFAULT_PLAN", "Catalog", "Plan", "Reading"]
 
@@ -207,6 +208,13 @@ class Catalog:
         }
         _room(self._limits_of)[terms] = made
         return made
+
+    def limit_named(self, told: str, meter: str, name: str) -> Limit | None:
+        """The limit of that name for whoever was told this plan (see `plan_in_force`): of the version in force, else of
+        the newest of those that are kept."""
+        versions = [plan_terms.write([Item(*plan.key)]) for plan in reversed(self.kept) if plan.name == told]
+        found = [limit for terms in (told, *versions) for limit in self.limits(terms, meter) if limit.name == name]
+        return found[0] if found else None
 
     def limits_for(self, terms: Terms, meter: str, at: int) -> tuple[Limit, ...]:
         """The limits on a meter that are in force for a customer at that instant: the plan's, with its overrides."""

@@ -89,7 +89,7 @@ def _within(held: Iterable[_Held], window: Window) -> Iterator[_Held]:
     for one in held:
         start, end = max(one.window.start, window.start), min(one.window.end, window.end)
         if start < end:
-            yield one._replace(window=Window(start, end))
+            yield _Held(one.each, one.mode, Window(start, end))
 
 
 def _together(held: Iterable[_Held], key: Callable[[_Held], _Key]) -> dict[_Key, tuple[InForce, list[Window]]]:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 
+_MONTHS = {"month": 1, "quarter": 3, "year": 12}
+
 
 class Interval(StrEnum):
     """How often a price is charged: by how many months the subscription's anchor goes on."""
@@ -21,7 +23,7 @@ class Interval(StrEnum):
     @property
     def months(self) -> int:
         """Its length in months."""
-        return {"month": 1, "quarter": 3, "year": 12}[self.value]
+        return _MONTHS[self._value_]
 
 
 class Model(StrEnum):
@@ -82,6 +84,10 @@ class Price:
     labels: tuple[tuple[str, str], ...] = ()
     per_labels: tuple[str, ...] = ()
     display_name: str = ""
+
+    def __hash__(self) -> int:
+        # Prices are looked up by value for each line that is made; all fields would take ten times as long.
+        return hash((self.name, self.currency))
 
     @property
     def metered(self) -> bool:

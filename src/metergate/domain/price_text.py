@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from decimal import Decimal
+from functools import lru_cache
 
 from metergate.domain.price import Model, Price, Tier
 from metergate.domain.quantity import to_text
 
 
-def terms(price: Price, tier: int) -> list[str]:
+@lru_cache(maxsize=4096)
+def terms(price: Price, tier: int) -> tuple[str, ...]:
     """The terms by which a line at this price is reckoned, but for its unit price: "first 10,000 included",
     "blocks of 1,000", "2.9 %", "tier 2: above 10,000, up to 50,000". `tier` counts from 1; 0 = none."""
-    return list(_terms(price, tier))
+    return tuple(_terms(price, tier))
 
 
 def _terms(price: Price, tier: int) -> Iterator[str]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from fractions import Fraction
+from operator import attrgetter
 from typing import NamedTuple
 
 from metergate.domain.errors import MetergateError, Reason, invalid
@@ -14,6 +15,7 @@ from metergate.domain.money import rounded, rounded_share, spread
 from metergate.domain.offer import BillingDetails, Coupon, TaxRate
 from metergate.domain.quantity import ZERO
 
+_BUT_NUMBER = attrgetter(*[one.name for one in fields(Line)][1:])
 _NEVER_DISCOUNTED = frozenset({LineKind.CARRIED, LineKind.UNBILLED})
 
 
@@ -34,7 +36,7 @@ def totals(lines: Sequence[Line], coupons: Sequence[Coupon], rates: Sequence[Tax
         MetergateError: CURRENCY_MISMATCH, when a coupon's amount is of another currency.
     """
     discounted = _discounted(lines, coupons, currency)
-    numbered = tuple(replace(line, number=number) for number, line in enumerate(discounted, 1))
+    numbered = tuple([Line(number, *_BUT_NUMBER(line)) for number, line in enumerate(discounted, 1)])
     subtotal = sum(line.amount for line in numbered)
     discount = sum(line.discount for line in numbered)
     taxes = _taxes(numbered, rates)
@@ -66,12 +68,17 @@ def tax_rates_for(details: BillingDetails, rates: Sequence[TaxRate]) -> tuple[Ta
 
 def _discounted(lines: Sequence[Line], coupons: Sequence[Coupon], currency: str) -> list[Line]:
     """The lines with their shares of the coupons, which take off one after the other, down to 0 and no further."""
+    if not coupons:
+        return list(lines)
     charged = _charged(lines)
     base = rest = max(sum(charged), 0)
     for coupon in coupons:
         rest -= min(_off(coupon, rest, currency), rest)
     shares = spread(base - rest, [max(amount, 0) for amount in charged])
-    return [replace(line, discount=line.discount + share) if share else line for line, share in zip(lines, shares, strict=True)]
+    return [
+        replace(line, discount=line.discount + share) if share else line
+        for line, share in zip(lines, shares, strict=True)
+    ]
 
 
 def _charged(lines: Sequence[Line]) -> list[int]:

@@ -162,17 +162,10 @@ def _rated(blank: Line, price: Price, labels: Labels, quantity: Decimal) -> Iter
     billed: Decimal | None = quantity
     for part in rate(price, quantity):
         description = _described(blank, labels, terms(price, part.tier))
-        yield replace(
-            blank,
-            description=description,
-            amount=part.amount,
-            labels=labels,
-            quantity=part.quantity,
-            unit_amount=part.unit_amount,
-            flat_amount=part.flat_amount,
-            tier=part.tier,
-            billed=billed,
-        )
+        yield Line(
+            0, LineKind.USAGE, description, part.amount, blank.window, blank.plan, blank.version, blank.price,
+            blank.meter, labels, part.quantity, part.unit_amount, part.flat_amount, part.tier, billed,
+        )  # fmt: skip
         billed = None
 
 

@@ -130,3 +130,11 @@ def test_meters_tell_apart_what_kept_versions_count() -> None:
     kept = Plan("pro", (replace(CALLS, per_labels=("region",)),))
     assert Catalog(METERS, (Plan("default"),), kept=(kept,)).meter_of["calls"].shapes == (kept.limits[0].shape,)
     assert Catalog(METERS, (Plan("default"),), kept=(Plan("pro", (RATE,)),)).rated_meters == {"calls"}
+
+
+def test_a_limit_is_found_by_what_its_customer_was_told() -> None:
+    assert CATALOG.limit_named("pro", "calls", "calls/month") == NEW.limits[0]
+    assert CATALOG.limit_named("pro", "seats", "seats") == SEATS  # of the version before
+    (extra,) = CATALOG.limits("extra@3*2", "calls")
+    assert CATALOG.limit_named("extra@3*2", "calls", "calls/month") is extra
+    assert CATALOG.limit_named("default", "calls", "gone") is None

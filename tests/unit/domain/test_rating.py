@@ -194,7 +194,7 @@ def test_p7_a_flat_price_is_rounded_once_after_quantity_and_proration(
     ],
 )
 def test_a_price_says_its_terms(price: Price, tier: int, words: list[str]) -> None:
-    assert terms(price, tier) == words
+    assert terms(price, tier) == tuple(words)
 
 
 VALID = [BASE, HYBRID, GRADUATED, VOLUME, STORAGE, package("1", "1000"), percent("2.9"), *PROFESSIONAL, *FIVE_METERS]

@@ -34,7 +34,7 @@ from metergate.app.usage.look_up import look_up
 from metergate.domain.draft import Earlier, Labels, Quantities
 from metergate.domain.errors import MetergateError, Reason
 from metergate.domain.invoice import CreditLine, Invoice, InvoiceState
-from metergate.domain.meter import PERCENTILE, Meter
+from metergate.domain.meter import PERCENTILE
 from metergate.domain.offer import BillingDetails
 from metergate.domain.period import LATEST, Window
 from metergate.domain.quantity import ZERO, add
@@ -52,34 +52,43 @@ SELECT now(), set_config('enable_seqscan', 'off', true), h.customer, h.seq, h.la
 FROM unnest($2::text[]) AS q(customer)
 CROSS JOIN LATERAL (SELECT * FROM customer_head WHERE tenant = $1 AND customer = q.customer OFFSET 0) h"""
 
-# Lists go as one array literal each: see `statements.py`.
+# Lists go as one array literal each: see `statements.py`. `what` is a measure; of edges it is nothing.
 _KEYS = f"""(
-    SELECT q.customer, {INSTANT.format("q.since")} AS since, {INSTANT.format("q.until")} AS until,
-        q.place::bigint AS place
-    FROM unnest({lists(2, 3, 4, 5)}) AS q(customer, since, until, place)
+    SELECT q.place::int AS place, q.customer, q.what, {INSTANT.format("q.since")} AS since,
+        {INSTANT.format("q.until")} AS until
+    FROM unnest({lists(2, 3, 4, 5, 6)}) AS q(place, customer, what, since, until)
 ) k"""
-_SUM = {"sum": "sum(r.sum)", "avg": "sum(r.sum)", "count": "sum(r.count)"}
 
 _ROLLED = """
-SELECT k.place, r.* FROM {keys}
+SELECT k.place, k.what, r.* FROM {keys}
 CROSS JOIN LATERAL (
-    SELECT {group} AS g, sum(r.count)::bigint AS count, {sum} AS value FROM {table} r
-    WHERE r.tenant = $1 AND r.customer = k.customer AND r.measure = $6
-        AND r.quarter >= k.since AND r.quarter < k.until {more} {only}
+    SELECT {group} AS g, sum(r.count)::bigint AS count, sum(r.sum) AS value FROM usage_rollup r
+    WHERE r.tenant = $1 AND r.customer = k.customer AND r.measure = k.what
+        AND r.quarter >= k.since AND r.quarter < k.until {only}
     GROUP BY 1 OFFSET 0
 ) r"""
 
+# The edges of one window are read once for all meters, $7.
 _EVENTS = """
 SELECT k.place, e.* FROM {keys}
 CROSS JOIN LATERAL (
-    SELECT {group} AS g, sum({sign})::bigint AS count, sum({contribution} * {sign}) AS value
-    FROM meter m JOIN (
+    SELECT m.name, {group} AS g, sum({sign})::bigint AS count, sum({contribution} * {sign}) AS value
+    FROM (
         SELECT * FROM usage_event WHERE tenant = $1 AND {who} = k.customer
             AND counted_at >= k.since AND counted_at < k.until
-    ) e ON e.type = m.event_type
-    WHERE m.tenant = $1 AND m.name = $6 AND {contribution} IS NOT NULL {only}
-    GROUP BY 1 OFFSET 0
+    ) e JOIN meter m ON m.tenant = $1 AND m.event_type = e.type AND m.name = ANY($7::text[])
+    WHERE {contribution} IS NOT NULL {only}
+    GROUP BY 1, 2 OFFSET 0
 ) e"""
+_CLOSED = f"""
+SELECT k.place, r.* FROM {{keys}}
+CROSS JOIN LATERAL (
+    SELECT m.name, {{group}} AS g, sum(r.count)::bigint AS count, sum(r.sum) AS value
+    FROM usage_closed r JOIN meter m ON m.tenant = $1 AND m.measure = r.measure AND m.name = ANY($7::text[])
+    WHERE r.tenant = $1 AND r.customer = k.customer AND r.quarter >= k.since AND r.quarter < k.until
+        AND r.month IN {sql.DROPPED} {{only}}
+    GROUP BY 1, 2 OFFSET 0
+) r"""
 
 _EARLIER = """
 SELECT i.subscription, i.id, i.period_start, i.period_end, i.state, i.seq, i.subtotal, i.total
@@ -168,10 +177,10 @@ class PostgresBillingSnapshot:
     async def quantities(self, asked: Sequence[UsageAsked], closed: tuple[ClosedMonth, ...]) -> list[Quantities | None]:
         """See `app.billing.close_ports.BillingSnapshot`."""
         found: list[Quantities | None] = [None] * len(asked)
-        together: dict[tuple[str, Labels, tuple[str, ...]], list[int]] = defaultdict(list)
+        together: dict[tuple[Labels, tuple[str, ...]], list[int]] = defaultdict(list)
         for place, one in enumerate(asked):
             if _adds_up(one):
-                together[one.meter.name, one.labels, one.per_labels].append(place)
+                together[one.labels, one.per_labels].append(place)
             else:
                 found[place] = await self._alone(one, closed)
         for places in together.values():
@@ -256,7 +265,7 @@ def _adds_up(one: UsageAsked) -> bool:
 
 
 class _Reading:
-    """The quantities of one meter and one combination of labels, of many customers."""
+    """The quantities of one combination of labels, of many customers and meters."""
 
     def __init__(self, connection: Any, tenant: str, asked: Sequence[UsageAsked], places: Sequence[int]) -> None:
         self._connection = connection
@@ -268,75 +277,85 @@ class _Reading:
 
     async def read(self, pools: set[str], closed: bool) -> dict[int, Quantities]:
         """By the places of the questions."""
-        whole, edges = [], []
+        whole: list[tuple[str, str, int, int]] = []
+        whose: list[int] = []
+        edges: dict[tuple[str, str, int, int], dict[str, int]] = defaultdict(dict)
         for place in self._places:
-            for window in self._asked[place].windows:
+            one = self._asked[place]
+            for window in one.windows:
                 since, until = inner_part(window.start, window.end)
-                whole.append((place, since, until))
-                edges += [(place, window.start, since), (place, until, window.end)]
-        meter = self._one.meter
-        await self._add(self._rolled("usage_rollup"), meter.measure, whole)
-        edges = [one for one in edges if one[1] < one[2]]
+                if since < until:
+                    whole.append((one.customer, one.meter.measure, since, until))
+                    whose.append(place)
+                for start, end in ((window.start, since), (until, window.end)):
+                    if start < end:
+                        edges[one.customer, "", start, end][one.meter.name] = place
+        if whole:
+            for number, _, *row in await self._fetch(_ROLLED, whole):
+                self._take(whose[number], *row)
         if edges:
-            await self._add(self._counted("customer"), meter.name, edges)
-            shared = [one for one in edges if self._asked[one[0]].customer in pools]
-            await self._add(self._counted("pool"), meter.name, shared)
+            names = [sorted({self._asked[place].meter.name for place in self._places})]
+            await self._at_edges(_EVENTS, edges, names, who="customer")
+            shared = {key: places for key, places in edges.items() if key[0] in pools}
+            if shared:
+                await self._at_edges(_EVENTS, shared, names, who="pool")
             if closed:
-                more = f"AND r.month IN {sql.DROPPED}"
-                await self._add(self._rolled("usage_closed", more), meter.measure, edges)
-        return {place: _named(self._asked[place], _quantities(meter, parts)) for place, parts in self._parts.items()}
+                await self._at_edges(_CLOSED, edges, names, labels="r.dimensions")
+        return {place: _named(self._asked[place], self._quantities(place)) for place in self._places}
 
-    async def _add(self, statement: str, what: str, ranges: Iterable[tuple[int, int, int]]) -> None:
-        ranges = [one for one in ranges if one[1] < one[2]]
-        if not ranges:
-            return
-        columns = [
-            literal([self._asked[place].customer for place, _, _ in ranges]),
-            literal([str(since) for _, since, _ in ranges]),
-            literal([str(until) for _, _, until in ranges]),
-            literal([str(place) for place, _, _ in ranges]),
-        ]
-        rows = await self._connection.fetch(statement, self._tenant, *columns, what, *self._labels())
-        for place, key, count, value in map(tuple, rows):
-            group = tuple(key.split(_SEPARATOR)) if self._one.per_labels else ()
-            parts = self._parts[place]
-            before = parts.get(group)
-            parts[group] = Part(count, value) if before is None else _both(before, count, value)
+    async def _at_edges(
+        self, statement: str, edges: Mapping[tuple[str, str, int, int], Mapping[str, int]], names: list[list[str]],
+        labels: str = "e.labels", who: str = "",
+    ) -> None:  # fmt: skip
+        meters = list(edges.values())
+        for number, name, *row in await self._fetch(statement, list(edges), names, labels, who):
+            if name in meters[number]:
+                self._take(meters[number][name], *row)
+
+    async def _fetch(
+        self, statement: str, keys: Sequence[tuple[str, str, int, int]], more: Sequence[Any] = (),
+        labels: str = "r.dimensions", who: str = "",
+    ) -> list[Any]:  # fmt: skip
+        """What there is of each key, by its number."""
+        columns = [[str(number) for number in range(len(keys))], *zip(*keys, strict=True)]
+        lists = [literal([str(one) for one in column]) for column in columns]
+        group, only = self._terms(labels, 7 + len(more))
+        text = statement.format(
+            keys=_KEYS, group=group, only=only, who=who, sign=sql.SIGN, contribution=sql.CONTRIBUTION
+        )
+        rows: list[Any] = await self._connection.fetch(text, self._tenant, *lists, *more, *self._labels())
+        return rows
+
+    def _take(self, place: int, key: str, count: int, value: Decimal | None) -> None:
+        group = tuple(key.split(_SEPARATOR)) if self._one.per_labels else ()
+        parts, whole = self._parts[place], value or ZERO
+        before = parts.get(group)
+        parts[group] = Part(count, whole) if before is None else _both(before, count, whole)
+
+    def _quantities(self, place: int) -> dict[tuple[str, ...], Decimal]:
+        """An average of nothing is nothing."""
+        meter, parts = self._asked[place].meter, self._parts[place]
+        if meter.aggregation == "count":
+            return {group: Decimal(part.events) for group, part in parts.items()}
+        return {group: quantity(meter, part) or ZERO for group, part in parts.items() if part.events or part.value}
 
     def _labels(self) -> list[str]:
-        """The parameters from $7 on: names to group by, then names and values that are taken."""
+        """The parameters of the labels: names to group by, then names and values that are taken."""
         return [*self._one.per_labels, *[text for pair in self._one.labels for text in pair]]
 
-    def _rolled(self, table: str, more: str = "") -> str:
-        group, only = self._terms("r.dimensions")
-        return _ROLLED.format(
-            keys=_KEYS, group=group, only=only, table=table, sum=_SUM[self._one.meter.aggregation], more=more
-        )
-
-    def _counted(self, who: str) -> str:
-        group, only = self._terms("e.labels")
-        return _EVENTS.format(keys=_KEYS, group=group, only=only, who=who, sign=sql.SIGN, contribution=sql.CONTRIBUTION)
-
-    def _terms(self, labels: str) -> tuple[str, str]:
-        """What groups, and what is taken, by the labels in that column."""
+    def _terms(self, labels: str, first: int) -> tuple[str, str]:
+        """What groups, and what is taken, by the labels in that column; `first` is the number of the first parameter
+        for them."""
         count = len(self._one.per_labels)
-        parts = [f"coalesce({labels} ->> ${7 + number}::text, '')" for number in range(count)]
+        parts = [f"coalesce({labels} ->> ${first + number}::text, '')" for number in range(count)]
+        first += count
         only = "".join(
-            f" AND coalesce({labels} ->> ${7 + count + 2 * number}::text, '') = ${8 + count + 2 * number}::text"
+            f" AND coalesce({labels} ->> ${first + 2 * number}::text, '') = ${first + 1 + 2 * number}::text"
             for number in range(len(self._one.labels))
         )
         return " || E'\\x1f' || ".join(parts) or "''::text", only
 
 
-def _both(one: Part, count: int, value: Decimal | None) -> Part:
+def _both(one: Part, count: int, value: Decimal) -> Part:
     assert one.value is not None, "what adds up has a sum"
-    return Part(one.events + count, add(one.value, value or ZERO))
-
-
-def _quantities(meter: Meter, parts: Mapping[tuple[str, ...], Part]) -> dict[tuple[str, ...], Decimal]:
-    """An average of nothing is nothing."""
-    return {
-        group: quantity(meter, part) or ZERO
-        for group, part in parts.items()
-        if part.events or meter.aggregation != "avg"
-    }
+    return Part(one.events + count, add(one.value, value))

@@ -31,11 +31,13 @@ _PAUSE_SECONDS = 0.02  # before what was in the way is tried again
 
 @dataclass(slots=True)
 class Closed:
-    """What was done: how many periods were closed, how many invoices that made, and what failed, and why."""
+    """What was done: how many periods were closed, how many invoices that made, and what failed, and why. `gently`: so
+    that others are not kept waiting."""
 
     periods: int = 0
     invoices: int = 0
     failed: list[tuple[str, str]] = field(default_factory=list)
+    gently: bool = False
 
 
 class _Work(NamedTuple):
@@ -245,6 +247,8 @@ class CloseBatch:
 
     async def _told(self, claimed: Claimed, end: int, step: Callable[..., T], *arguments: object) -> T | Failure:
         """What the step makes, or the failure that was noted: no step of one subscription stops the others."""
+        if self._closed.gently:
+            await asyncio.sleep(0)
         try:
             return step(*arguments)
         except Exception as error:  # noqa: BLE001  it is noted with the period, and shown until it is made good

@@ -20,6 +20,7 @@ from metergate.app.ports.ledger import LedgerUnavailableError
 from metergate.domain.errors import MetergateError, Reason
 
 _BATCH = 200  # subscriptions that are read in one snapshot
+_GENTLE_BATCH = 20  # beside calls that are answered
 _RETRY_SECONDS = 60.0  # before the loop tries again what failed
 
 Progress = Callable[[int, int], None]
@@ -37,10 +38,11 @@ class ClosePeriods:
         self._resting: dict[str, float] = {}
 
     async def work(self) -> None:
-        """A round of the loop: closes what is due. What failed rests for a minute."""
+        """A round of the loop: closes what is due, a few at a time and with pauses, since calls are answered by the
+        same process. What failed rests for a minute."""
         now = asyncio.get_running_loop().time()
         self._resting = {id_: until for id_, until in self._resting.items() if until > now}
-        closed = await self._run(None, await self._store.now(), None, set(self._resting), None)
+        closed = await self._run(None, await self._store.now(), None, set(self._resting), None, gently=True)
         self._resting |= {id_: now + _RETRY_SECONDS for id_, _ in closed.failed}
 
     async def close(
@@ -72,24 +74,34 @@ class ClosePeriods:
         return await self._store.failures(tenant)
 
     async def _run(
-        self, tenant: str | None, now: int, wanted: Collection[str] | None, passed: set[str], progress: Progress | None
+        self,
+        tenant: str | None,
+        now: int,
+        wanted: Collection[str] | None,
+        passed: set[str],
+        progress: Progress | None,
+        gently: bool = False,
     ) -> Closed:
-        closed = Closed()
+        closed, most = Closed(gently=gently), _GENTLE_BATCH if gently else _BATCH
         total = await self._store.due(tenant, now) if progress else 0
         for late in (True, False):  # first what came late: a draft is made anew only while it is the last
             done = set(passed)
-            while await self._some(Claim(tenant, now, _BATCH, wanted, done, late), closed, done):
+            while await self._some(Claim(tenant, now, most, wanted, done, late), closed, done):
                 if progress:
                     progress(closed.periods, max(total, closed.periods))
         return closed
 
     async def _some(self, claim: Claim, closed: Closed, done: set[str]) -> bool:
         """Closes some; whether there were any. A subscription with several periods that are over comes again."""
+        clock = asyncio.get_running_loop().time
+        began = clock()
         async with self._store.claim(claim) as claimed:
             for tenant, mine in groupby(sorted(claimed, key=_tenant), _tenant):
                 catalog = await self._directory.catalog(tenant)
                 batch = CloseBatch(self._store, self._reader, self._catch_up, tenant, catalog, closed)
                 await batch.close(list(mine), claim.now, claim.late)
+        if closed.gently:
+            await asyncio.sleep(clock() - began)
         done |= {one.subscription.id for one in claimed} if claim.late else {id_ for id_, _ in closed.failed}
         return bool(claimed)
 

@@ -94,7 +94,7 @@ class ExplainDecision:
             customer = owner[0]
             pool = await self._directory.customer(tenant, customer)
             plan = pool.plan if pool else ""
-        now = {limit.name: limit for limit in catalog.limits(plan, meter)}.get(name, Limit(name, meter, None))
+        now = catalog.limit_named(plan, meter, name) or Limit(name, meter, None)
         of_grants = len(content[5]) > _GRANTED
         if of_grants != (now.kind is Kind.GRANTS):
             now = Limit(name, meter, None, kind=Kind.GRANTS) if of_grants else Limit(name, meter, None)

@@ -1,0 +1,73 @@
+"""What plans cost and give, in the tables: versions that are kept, and limits wherever they are looked for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+
+import asyncpg
+
+from metergate.adapters.postgres.definitions import PostgresCatalogs
+from metergate.domain.catalog import Catalog, Plan
+from metergate.domain.meter import Meter
+from metergate.domain.offer import Coupon, Feature, FeatureKind, PlanFeature, Seller, TaxRate
+from metergate.domain.price import Interval, Model, Price, Tier
+from metergate.domain.quota import Kind, Limit, Policy, Scope
+from tests.integration.processes import TENANT, Process
+
+CALLS = Meter("calls", "calls", dimensions=("region",))
+USERS = Meter("users", "calls", "unique")
+BASE = Price("base", Model.FLAT, "USD", Interval.YEAR, unit_amount=Decimal("1009.80"))
+TIERED = Price(
+    "tiered", Model.VOLUME, "JPY", meter="calls",
+    tiers=(Tier(Decimal(10), Decimal("0.0000025")), Tier(None, Decimal(0))),
+    minimum=Decimal(0), labels=(("region", "eu"),), display_name="Übertragung",
+)  # fmt: skip
+GIVEN = PlanFeature("users", included=Decimal(5), overage=(("USD", Decimal("0.10")),))
+FREE = Plan("default", features=(PlanFeature("users", included=Decimal(1)), PlanFeature("sso")))
+PRO = Plan(
+    "pro", (Limit("calls/each", "calls", Decimal(3), scope=Scope.SUBJECT, per_labels=("region",)),), "Pro",
+    prices=(BASE, TIERED), features=(GIVEN, PlanFeature("sso")), trial_days=14,
+)  # fmt: skip
+CATALOG = Catalog(
+    (CALLS, USERS), (FREE, PRO), features=(Feature("sso"), Feature("users", FeatureKind.METERED, "users")),
+    coupons=(Coupon("ten", Decimal(10)),), tax_rates=(TaxRate("de", Decimal(19), "DE", inclusive=True),),
+    seller=Seller("Us", ("Street", "Town"), logo=b"<svg xmlns='http://www.w3.org/2000/svg' width='9' height='9'/>"),
+)  # fmt: skip
+_LIMITS = "SELECT plan, name, meter, max::text, policy, kind FROM plan_limit WHERE tenant = $1 ORDER BY plan, name"
+
+
+async def limits(postgres_url: str) -> list[tuple[str, ...]]:
+    connection = await asyncpg.connect(postgres_url)
+    try:
+        return [tuple(row) for row in await connection.fetch(_LIMITS, TENANT)]
+    finally:
+        await connection.close()
+
+
+async def test_an_offer_is_read_as_it_was_written(one: Process) -> None:
+    applied = await one.apply(CATALOG)
+    loaded = await PostgresCatalogs(one.engine).load(TENANT)
+    assert loaded == applied
+    assert [plan.meters for plan in loaded.plans] == [(("users", "users"),)] * 2
+    assert loaded.plan_of["pro"].same_promise(CATALOG.plan_of["pro"])
+
+
+async def test_kept_versions_are_read_with_their_limits(one: Process, postgres_url: str) -> None:
+    await one.apply(CATALOG)
+    applied = await one.apply(replace(CATALOG, plans=(FREE, replace(PRO, version=2, limits=(), features=()))))
+    loaded = await PostgresCatalogs(one.engine).load(TENANT)
+    assert (loaded.kept, loaded.kept[0].meters) == (applied.kept, (("users", "users"),))
+    old = loaded.plan_at("pro", 1)
+    assert old is not None
+    assert old.same_promise(CATALOG.plan_of["pro"])
+    assert old.limits == PRO.limits
+    assert loaded.meter_of["calls"].shapes == CATALOG.meter_of["calls"].shapes
+    # Whoever asks the tables for limits (retention, the reconciler) finds those of features, and those that are kept.
+    assert await limits(postgres_url) == [
+        ("default", "users/month", "users", "1", Policy.HARD, Kind.ANCHORED),
+        ("pro@1", "calls/each", "calls", "3", Policy.HARD, Kind.CALENDAR),
+        ("pro@1", "users/month", "users", "5", Policy.SOFT, Kind.ANCHORED),
+    ]
+    await one.apply(CATALOG)
+    assert [plan.key for plan in (await PostgresCatalogs(one.engine).load(TENANT)).kept] == [("pro", 2)]
