@@ -216,6 +216,8 @@ def good_requests(ids: Ids = Ids()) -> dict[str, Message]:
         "RotateEndpointSecret": {"id": ids.endpoint, "request_id": "hook-4"},
         "SendTestEvent": {"id": ids.endpoint},
         "ListDeliveries": {"endpoint": ids.endpoint, "customer": "acme", "state": "STATE_DEAD", "page_size": 1},
+        "SetBudget": {"subscription": ids.subscription, "amount": "100.50", "thresholds": [50, 100]},
+        "GetBudget": {"subscription": ids.subscription},
         "ReplayDeliveries": {"endpoint": ids.endpoint, "customer": "acme", **span},
         "CreateSubscription": {
             "customer": "payer", "items": _ITEMS, "currency": "USD", "interval": "PRICE_INTERVAL_MONTH",

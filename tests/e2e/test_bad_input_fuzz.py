@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -34,6 +35,7 @@ from tests.server import Server
 TO_GO_ON = ("subscription", "trialing", "paused", "changing", "canceled")  # names of Ids
 TO_CLOSE = ("draft", "paid", "voided", "lost", "credited")
 BILLING = {one.name for one in billing_pb2.DESCRIPTOR.services_by_name["BillingService"].methods}
+BILLING |= {"SetBudget", "GetBudget"}
 # gRPC's own bound on a message: what is longer never reaches us, and has gRPC's status without a reason.
 LONGEST = 4 * 1024 * 1024
 BOUNDED = settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
@@ -80,21 +82,35 @@ class Blocking:
         return ""
 
 
-@pytest.fixture
-def fuzzed(server: Server, request: pytest.FixtureRequest) -> Iterator[Blocking]:
-    """A tenant with a catalog, a customer and something of all that can be named, and good requests that name it."""
+@contextmanager
+def _tenant(servers: Any, asked: str = "") -> Iterator[Blocking]:
+    """A tenant with a catalog, a customer and something of all that can be named, and good requests that name it: what
+    the method that is asked for needs, "" = what all of them do."""
+    server: Server = servers.with_a_tenant()
     with grpc.insecure_channel(server.grpc_url) as channel:
         calls = Blocking(channel, server.key)
         calls.must("ApplyCatalog", catalog={name: part for name, part in CATALOG.items() if name != "default_plan"})
         for customer in ("acme", "group"):
             calls.must("CreateCustomer", customer={"id": customer})
         assert not calls.reason("CreateSubject", calls.good["CreateSubject"])
-        callspec = getattr(request.node, "callspec", None)
-        asked = callspec.params.get("method", "") if callspec else ""
         ids = Ids() if asked in BILLING else _made(calls, committed=asked in ("", "RevertBackfill"))
         calls.good = good_requests(_billed(calls, ids, asked) if asked in ("", *BILLING) else ids)
         assert not calls.reason("RecordUsage", calls.good["RecordUsage"])
         yield calls
+
+
+@pytest.fixture
+def tenant(_dev_server: Any) -> Iterator[Blocking]:
+    """One on which nothing was tried yet."""
+    with _tenant(_dev_server) as calls:
+        yield calls
+
+
+@pytest.fixture(scope="module", params=METHODS)
+def fuzzed(_dev_server: Any, request: pytest.FixtureRequest) -> Iterator[tuple[Blocking, str]]:
+    """One tenant for all that is tried on a method, and the method."""
+    with _tenant(_dev_server, request.param) as calls:
+        yield calls, request.param
 
 
 def _made(calls: Blocking, committed: bool) -> Ids:
@@ -157,45 +173,47 @@ def _nothing_half_written(_dev_server: Any) -> Iterator[None]:
     assert [one for one in findings if not one.ok] == []
 
 
-def test_each_method_has_a_request_that_makes_sense(fuzzed: Blocking) -> None:
-    good = fuzzed.good
-    reasons = {method: fuzzed.reason(method, request) for method, request in good.items() if method != "CreateCustomer"}
+def test_each_method_has_a_request_that_makes_sense(tenant: Blocking) -> None:
+    good = tenant.good
+    reasons = {method: tenant.reason(method, request) for method, request in good.items() if method != "CreateCustomer"}
     # What is over is closed by a worker too; an operator releases what is forfeited, and nothing of this lease is.
     assert reasons.pop("ClosePeriods") in ("", "PERIOD_OPEN")
     assert {method: reason for method, reason in reasons.items() if reason} == {"ReleaseLease": "LEASE_NOT_FORFEITED"}
     assert set(good) == set(METHODS)
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_p12_invalid_utf8(fuzzed: Blocking, method: str) -> None:
-    for request in with_bad_utf8(fuzzed.good[method]):
-        assert fuzzed.reason(method, request) == "MESSAGE_MALFORMED"
+def test_p12_invalid_utf8(fuzzed: tuple[Blocking, str]) -> None:
+    calls, method = fuzzed
+    for request in with_bad_utf8(calls.good[method]):
+        assert calls.reason(method, request) == "MESSAGE_MALFORMED"
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_p12_each_text_and_number_in_turn(fuzzed: Blocking, method: str) -> None:
+def test_p12_each_text_and_number_in_turn(fuzzed: tuple[Blocking, str]) -> None:
+    calls, method = fuzzed
     for text in NASTY:
-        for request in with_each_text(fuzzed.good[method], text):
-            fuzzed.reason(method, request)
-    for request in with_each_number(fuzzed.good[method]):
-        fuzzed.reason(method, request)
+        for request in with_each_text(calls.good[method], text):
+            calls.reason(method, request)
+    for request in with_each_number(calls.good[method]):
+        calls.reason(method, request)
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_p12_random_bytes(fuzzed: Blocking, method: str) -> None:
+def test_p12_random_bytes(fuzzed: tuple[Blocking, str]) -> None:
+    calls, method = fuzzed
+
     @BOUNDED
-    @given(broken(fuzzed.good[method]))
+    @given(broken(calls.good[method]))
     def answers(request: bytes) -> None:
-        fuzzed.reason(method, request)
+        calls.reason(method, request)
 
     answers()
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_p12_well_formed_messages_of_strange_values(fuzzed: Blocking, method: str) -> None:
+def test_p12_well_formed_messages_of_strange_values(fuzzed: tuple[Blocking, str]) -> None:
+    calls, method = fuzzed
+
     @BOUNDED
-    @given(spoilt(fuzzed.good[method]))
+    @given(spoilt(calls.good[method]))
     def answers(request: Message) -> None:
-        fuzzed.reason(method, request)
+        calls.reason(method, request)
 
     answers()

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.test_cli_first_minutes import command, done
+from tests.e2e.commands import command, done
 
 
 def test_amend_void_and_look_at_what_became_of_it(server: Any) -> None:

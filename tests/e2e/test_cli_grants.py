@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from tests.e2e.test_cli_first_minutes import command, done
+from tests.e2e.commands import command, done
 
 
 def test_give_use_and_take_back(server: Any) -> None:

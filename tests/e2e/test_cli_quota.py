@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.test_cli_first_minutes import REPOSITORY, command, done
+from tests.e2e.commands import command, done
+from tests.e2e.test_cli_first_minutes import REPOSITORY
 
 
 @dataclass(frozen=True, slots=True)

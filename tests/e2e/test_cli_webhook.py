@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from tests.e2e.calls import eventually
-from tests.e2e.test_cli_first_minutes import command, done
+from tests.e2e.commands import command, done
 from tests.receiver import receiver
 
 

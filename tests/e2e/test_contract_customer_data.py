@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.calls import Caller
-from tests.e2e.test_cli_first_minutes import command, done
+from tests.e2e.commands import command, done
 
 
 async def _begin(api: Caller) -> None:
