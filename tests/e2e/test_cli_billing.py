@@ -10,12 +10,11 @@ from typing import Any
 
 import pytest
 
-from metergate.cli.main import main
+from tests.e2e import commands
 from tests.e2e.billing import days_ago
 from tests.e2e.calls import eventually
 
 Done = Callable[..., str]
-Run = Callable[..., tuple[int, str, str]]
 
 CATALOG = """
 meters: [{name: calls}]
@@ -36,32 +35,11 @@ OWN = '[{name: base, model: flat, currency: USD, unit_amount: "8", display_name:
 
 
 @pytest.fixture
-def run(server: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Runs `metergate` in this process, which saves the start of one for each command: its code, and what it says."""
-    for name, value in (("METERGATE_URL", server.grpc_url), ("METERGATE_KEY", server.key), ("COLUMNS", "200")):
-        monkeypatch.setenv(name, value)
-
-    def ran(*arguments: str | Path) -> tuple[int, str, str]:
-        capsys.readouterr()
-        try:
-            main([str(one) for one in arguments])
-            code = 0
-        except SystemExit as end:
-            code = int(end.code or 0)
-        said = capsys.readouterr()
-        return code, said.out, said.err
-
-    return ran
-
-
-@pytest.fixture
-def done(run: Run, tmp_path: Path) -> Done:
+def done(server: Any, tmp_path: Path) -> Done:
     """What a command that succeeds prints, in a tenant that sells plans and has a customer."""
 
     def out(*arguments: str | Path) -> str:
-        code, said, error = run(*arguments)
-        assert code == 0, error
-        return said
+        return commands.done(server, *arguments)
 
     path = tmp_path / "catalog.yaml"
     path.write_text(CATALOG)
@@ -148,7 +126,7 @@ def test_void_and_uncollectible(done: Done) -> None:
     assert " is uncollectible " in done("invoice", "uncollectible", ids[1])
 
 
-def test_p12_what_is_refused_is_one_sentence(done: Done, run: Run, tmp_path: Path) -> None:
+def test_p12_what_is_refused_is_one_sentence(done: Done, server: Any, tmp_path: Path) -> None:
     assert "acme" in done("customer", "list")
     broken = tmp_path / "broken.yaml"
     broken.write_text("{name: base}")
@@ -161,6 +139,6 @@ def test_p12_what_is_refused_is_one_sentence(done: Done, run: Run, tmp_path: Pat
         ["customer", "billing", "show", "nobody"], ["customer", "billing", "set", "acme", "--country", "Germany"],
         ["customer", "billing", "set", "acme", "--tax-rate", "none"],
     ):  # fmt: skip
-        code, _, error = run(*arguments)
-        assert code == 1, (arguments, error)
-        assert error.startswith("Error: "), (arguments, error)
+        ran = commands.command(server, *arguments)
+        assert ran.returncode == 1, (arguments, ran)
+        assert ran.stderr.startswith("Error: "), (arguments, ran)

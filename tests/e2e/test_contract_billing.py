@@ -22,7 +22,7 @@ from tests.e2e.billing import (
     subscribe,
     use,
 )
-from tests.e2e.calls import Caller, eventually
+from tests.e2e.calls import BILLING, Caller, caller, eventually
 
 LADDER = [{"up_to": "100", "unit_amount": "0.10"}, {"unit_amount": "0.05"}]
 CATALOG: dict[str, Any] = {
@@ -376,8 +376,6 @@ async def test_p6_p12_a_version_that_is_subscribed_to_does_not_change(sold: Call
 
 
 async def test_p9_a_foreign_key_sees_nothing_of_billing(sold: Caller, server: Any) -> None:
-    from tests.e2e.calls import caller
-
     invoice = await opened(sold)
     await sold("PayInvoice", id=invoice.id)
     note = (await sold("CreateCreditNote", invoice=invoice.id)).credit_note
@@ -411,6 +409,7 @@ async def test_p9_a_foreign_key_sees_nothing_of_billing(sold: Caller, server: An
         ],
         ("ExplainInvoiceLine", {"invoice": invoice.id, "line": 1}, "INVOICE_NOT_FOUND"),
     ]  # fmt: skip
+    assert {method for method, *_ in asked} == BILLING
     before = (await sold("GetInvoice", id=invoice.id)).invoice
     async with caller(server.grpc_url, await server.new_key(f"other-{server.tenant}")) as foreign:
         await foreign("ApplyCatalog", catalog=CATALOG)

@@ -1,4 +1,4 @@
-"""A tenant that bills: subscriptions that began a while ago, what closes their periods, and the sums of its invoices."""
+"""A tenant that bills: subscriptions that began a while ago, what closes their periods, and its invoices' sums."""
 
 from __future__ import annotations
 
@@ -8,11 +8,16 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from metergate.adapters.postgres.billing_explain import PostgresLines
 from metergate.adapters.postgres.billing_usage import PostgresBilling
 from metergate.adapters.postgres.closing import PostgresClosing
 from metergate.adapters.postgres.drafts import load_invoices
+from metergate.adapters.postgres.invoices import PostgresInvoices
 from metergate.adapters.postgres.subscriptions import PostgresSubscriptions
 from metergate.app.billing.close_period import ClosePeriods
+from metergate.app.billing.close_ports import EventPlace
+from metergate.app.billing.explain import ExplainLine, Explained
+from metergate.app.billing.preview import PreviewInvoice
 from metergate.app.billing.subscribe import Subscriptions, Wanted
 from metergate.domain.catalog import Catalog
 from metergate.domain.invoice import Invoice, Line, LineKind
@@ -72,6 +77,7 @@ class Biller:
     """A process, and the verbs of billing over it."""
 
     one: Process
+    reader: PostgresBilling
     closer: ClosePeriods
     subscriptions: Subscriptions
     now: int
@@ -80,9 +86,33 @@ class Biller:
     async def of(cls, one: Process, catalog: Catalog = CATALOG) -> Biller:
         """With a catalog in force."""
         await one.apply(catalog)
-        closer = ClosePeriods(PostgresClosing(one.engine), PostgresBilling(one.engine), one.directory, one.catch_up)
+        return await cls.joined(one)
+
+    @classmethod
+    async def joined(cls, one: Process) -> Biller:
+        """With the catalog that there is."""
+        reader = PostgresBilling(one.engine)
+        closer = ClosePeriods(PostgresClosing(one.engine), reader, one.directory, one.catch_up)
         verbs = Subscriptions(PostgresSubscriptions(one.engine), one.directory, one.catch_up)
-        return cls(one, closer, verbs, await one.now())
+        return cls(one, reader, closer, verbs, await one.now())
+
+    async def preview(self, customer: str = "acme", projected: bool = False) -> Invoice:
+        """The next invoice of the customer's only subscription."""
+        store = PostgresSubscriptions(self.one.engine)
+        (mine,) = await store.list(TENANT, customer, "", 2)
+        verb = PreviewInvoice(store, self.reader, self.one.directory, self.one.catch_up)
+        return await verb.preview(PRINCIPAL, mine.id, projected)
+
+    async def explained(
+        self, invoice: Invoice, line: int, after: EventPlace | None = None, most: int = 100
+    ) -> Explained:
+        """What stands behind a line."""
+        engine = self.one.engine
+        verb = ExplainLine(
+            PostgresInvoices(engine), PostgresSubscriptions(engine), self.reader, PostgresLines(engine),
+            self.one.directory,
+        )  # fmt: skip
+        return await verb.explain(PRINCIPAL, invoice.id, line, after, most)
 
     async def subscribed(
         self, customer: str = "acme", plan: str = "pro", days: int = 45, **fields: Any
@@ -99,7 +129,7 @@ class Biller:
         id_ = fields.pop("id", f"{type}-{await self._next()}")
         at = self.now - int(days * DAY)
         (outcome,) = await self.one.outcomes(
-            event(id_, type, subject=customer, amount=amount, time=at, **fields), backfill=True
+            event(id_, type, subject=fields.pop("as_subject", customer), amount=amount, time=at, **fields), backfill=True
         )
         assert outcome == "accepted", outcome
         return id_
@@ -118,7 +148,8 @@ class Biller:
     async def finalize(self) -> None:
         """Closes all drafts, as far as billing looks."""
         await self.one.fetch(
-            "UPDATE invoice SET state = 'open', finalized_at = now(), due_at = now(), number = id WHERE state = 'draft'"
+            "UPDATE invoice SET state = CASE WHEN total > 0 THEN 'open' ELSE 'paid' END, finalized_at = now(), "
+            "due_at = now(), number = id, paid_at = CASE WHEN total <= 0 THEN now() END WHERE state = 'draft'"
         )
 
     async def told(self, customer: str = "acme") -> dict[tuple[str, str, Window], Decimal]:

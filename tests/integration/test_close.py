@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
 from decimal import Decimal
 
 import pytest
 
+from metergate.app.billing.close_ports import BillingSnapshot, EventPlace
 from metergate.domain.errors import MetergateError, Reason
 from metergate.domain.invoice import InvoiceState, LineKind
+from metergate.domain.period import DAY
 from tests.integration.biller import Biller, of_kind, short
-from tests.integration.processes import Process
+from tests.integration.processes import PRINCIPAL, Process, Start, event
 
 
 @pytest.fixture
@@ -54,3 +59,176 @@ async def test_p6_late_usage_is_on_the_next_invoice_or_declared(biller: Biller) 
     ]  # fmt: skip
     assert not await biller.untrue()
     assert await biller.one.fetch("SELECT late_from FROM customer_head WHERE customer = 'acme'") == [(None,)]
+
+
+async def test_p6_late_usage_reopens_a_draft(biller: Biller) -> None:
+    await biller.subscribed()
+    await biller.use("files", 5, 40)
+    await biller.use("jobs", 1, 40)
+    await biller.closer.close()
+    _, before = await biller.invoices()
+    await biller.use("files", 9, 39)
+    await biller.use("jobs", 3, 39)
+    await biller.use("calls", 1, 2)  # counts in the period that runs, and is not late
+    closed = await biller.closer.close()
+    assert (closed.periods, closed.invoices) == (0, 1)
+    _, after = await biller.invoices()
+    assert (after.id, after.finalize_at, after.period) == (before.id, before.finalize_at, before.period)
+    assert [(line.billed, line.amount) for line in after.lines if line.price == "files"] == [(Decimal(14), 200)]
+    assert [(line.kind, line.quantity, line.amount) for line in after.lines if line.price == "jobs"] == [
+        (LineKind.USAGE, Decimal(1), 50), (LineKind.UNBILLED, Decimal(3), 0),
+    ]  # fmt: skip
+    assert not await biller.untrue()
+    assert (await biller.closer.close()).invoices == 0  # once
+    await biller.finalize()
+    await biller.use("files", 7, 39)
+    assert (await biller.closer.close()).invoices == 0  # it is closed: the next invoice will have it
+    *_, preview = [await biller.preview()]
+    assert [(line.billed, line.amount) for line in preview.lines if line.kind is LineKind.LATE] == [(Decimal(21), 100)]
+
+
+async def test_p6_a_subscription_that_ended_gets_an_invoice_of_what_came_late(biller: Biller) -> None:
+    subscription = await biller.subscribed()
+    await biller.subscriptions.cancel(PRINCIPAL, subscription.id, at_period_end=False)
+    await biller.closer.close()
+    await biller.finalize()
+    count = len(await biller.invoices())
+    await biller.use("calls", 10, 40)
+    closed = await biller.closer.close()
+    assert (closed.periods, closed.invoices) == (0, 1)
+    *_, last = await biller.invoices()
+    assert short(last) == [("late", "calls", Decimal(10), 100)]
+    assert not await biller.untrue()
+    assert (await biller.closer.close()).invoices == 0
+    assert len(await biller.invoices()) == count + 1
+
+
+async def test_prices_by_labels_and_meters_that_do_not_add_up(biller: Biller) -> None:
+    await biller.subscribed(plan="regions")
+    for day, region, subject in ((40, "eu", "acme"), (39, "us", "ann"), (38, "eu", "bob"), (30, "", "ann")):
+        if subject != "acme":
+            await biller.one.subject(f"{subject}{day}", "acme")
+        name = subject if subject == "acme" else f"{subject}{day}"
+        labels = {"region": region} if region else {}
+        await biller.use("calls", day, day, labels=labels, as_subject=name)
+        await biller.use("users", 1, day, as_subject=name)
+        await biller.use("disk", day, day, as_subject=name)
+    await biller.closer.close()
+    (invoice,) = await biller.invoices()
+    lines = {(line.price, line.labels): (line.quantity, line.amount) for line in invoice.lines}
+    assert lines == {
+        ("eu", ()): (Decimal(78), 7800),
+        ("each", (("region", ""),)): (Decimal(30), 6000),
+        ("each", (("region", "eu"),)): (Decimal(78), 15600),
+        ("each", (("region", "us"),)): (Decimal(39), 7800),
+        ("users", ()): (Decimal(4), 1200),
+        ("disk", ()): (Decimal(40), 16000),
+    }
+
+
+async def test_a_customer_that_fails_stops_nobody_and_is_listed(biller: Biller) -> None:
+    for customer in ("a", "b", "c"):
+        await biller.subscribed(customer)
+    broken = '{"tax_rates": ["gone"]}'
+    await biller.one.fetch("INSERT INTO billing_details VALUES ('t', 'b', $1::text::jsonb)", broken)
+    closed = await biller.closer.close()
+    assert (closed.periods, closed.invoices) == (4, 4)
+    ((failed, reason),) = closed.failed
+    (noted,) = await biller.closer.failures("t")
+    assert (noted.subscription, noted.reason, reason) == (failed, "FIELD_INVALID", "FIELD_INVALID")
+    assert "gone" in noted.message
+    assert len(await biller.invoices("a")) == len(await biller.invoices("c")) == 2
+    await biller.closer.close()
+    assert (await biller.closer.failures("t"))[0].tries == 2
+    await biller.one.fetch("DELETE FROM billing_details")
+    assert (await biller.closer.close()).invoices == 2
+    assert await biller.closer.failures("t") == []
+
+
+async def test_p6_many_workers_close_each_period_once(biller: Biller, start: Start) -> None:
+    others = [await Biller.joined(await start()) for _ in range(2)]
+    customers = [f"c{number}" for number in range(40)]
+    for number, customer in enumerate(customers):
+        await biller.subscribed(customer, days=40 + number % 20)
+        await biller.use("calls", number, 32, customer)
+    done = await asyncio.gather(*[one.closer.close() for one in (biller, *others)])
+    assert sum(one.periods for one in done) == 2 * len(customers)
+    assert sum(one.invoices for one in done) == 2 * len(customers)
+    for number, customer in enumerate(customers):
+        _, invoice = await biller.invoices(customer)
+        assert sum(line.billed or 0 for line in invoice.lines if line.price == "calls") == number
+
+
+async def test_p6_what_comes_between_the_look_and_the_save_is_looked_at_again(biller: Biller) -> None:
+    await biller.subscribed()
+    await biller.use("calls", 1, 40)
+    reader = biller.reader
+
+    came = False
+
+    class Interrupted:
+        @asynccontextmanager
+        async def snapshot(self, tenant: str, customers: Sequence[str]) -> AsyncGenerator[BillingSnapshot]:
+            async with reader.snapshot(tenant, customers) as snapshot:
+                yield snapshot
+            nonlocal came
+            if not came and len(await biller.invoices()) == 1:
+                came = True
+                await biller.use("calls", 2, 40)
+
+    biller.closer._reader = Interrupted()
+    await biller.closer.close()
+    _, invoice = await biller.invoices()
+    assert [line.billed for line in invoice.lines if line.price == "calls"] == [Decimal(3)]
+    assert not any(line.kind is LineKind.LATE for line in invoice.lines)
+
+
+async def test_a_preview_is_what_the_close_makes(biller: Biller) -> None:
+    subscription = await biller.subscribed(days=14)
+    await biller.closer.close()
+    await biller.use("calls", 120, 3)
+    await biller.use("files", 4, 1)
+    now, projected = await biller.preview(), await biller.preview(projected=True)
+    assert now.id == "" and now.period.end > biller.now
+    assert [line.quantity for line in now.lines if line.price == "files"] == [Decimal(1)]
+    counted = {line.price: line.billed for line in now.lines if line.billed is not None}
+    assert counted == {"calls": 120, "files": 4, "jobs": 0}
+    expected = {line.price: line.billed for line in projected.lines if line.billed is not None}
+    assert 240 < (expected["calls"] or 0) < 270 and 8 < (expected["files"] or 0) < 9
+    end = now.period.end
+    await biller.closer.close(now=end)
+    *_, closed = await biller.invoices()
+    assert short(closed) == short(now)
+    assert closed.total == now.total
+    assert closed.period == now.period and subscription.id == closed.subscription
+
+
+async def test_p6_a_line_is_worked_out_anew_from_its_events(biller: Biller) -> None:
+    await biller.subscribed(days=75)
+    first = await biller.use("calls", 90, 60)
+    second = await biller.use("calls", 40, 58)
+    await biller.one.amend(first, event(first, "calls", amount=95), backfill=True)
+    await biller.closer.close(now=biller.now - 40 * DAY)
+    await biller.finalize()
+    await biller.one.void(second)
+    late = await biller.use("calls", 60, 61)
+    await biller.closer.close()
+    invoices = await biller.invoices()
+    for invoice in invoices:
+        for line in invoice.lines:
+            found = await biller.explained(invoice, line.number)
+            assert found.amount == line.amount, line
+            if line.billed is not None:
+                assert found.quantity == line.billed
+    number = next(line.number for line in invoices[1].lines if line.price == "calls")
+    found = await biller.explained(invoices[1], number)
+    assert [(one.event.id, one.sign, one.event.amount) for one in found.events] == [
+        (first, 1, 90), (first, -1, 90), (first, 1, 95), (second, 1, 40),
+    ]  # fmt: skip
+    assert found.count == 4
+    page = await biller.explained(invoices[1], number, EventPlace(
+        found.events[1].counted_at, "api", first, 1, -1), 1)
+    assert [one.event.amount for one in page.events] == [95]
+    changed = next(line for line in invoices[-1].lines if line.kind is LineKind.LATE)
+    found = await biller.explained(invoices[-1], changed.number)
+    assert found.quantity == 155 and {one.event.id for one in found.events} == {first, second, late}

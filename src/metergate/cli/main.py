@@ -14,6 +14,7 @@ import typer
 from metergate.app.ports.ledger import LedgerUnavailableError
 from metergate.cli import (
     backfill,
+    billing,
     catalog,
     customer,
     doctor,
@@ -57,6 +58,7 @@ app.add_typer(quota.app, name="quota")
 app.add_typer(webhook.app, name="webhook")
 app.add_typer(subscription.app, name="subscription")
 app.add_typer(invoice.app, name="invoice")
+app.add_typer(billing.app, name="billing")
 
 
 @app.callback()

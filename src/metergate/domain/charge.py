@@ -185,7 +185,7 @@ def _paid(charged: Iterable[Line], rest: Window) -> dict[_Flat, Line]:
     found: dict[_Flat, list[Line]] = defaultdict(list)
     for line in charged:
         if line.window.start < rest.end and line.window.end > rest.start and line.quantity and line.unit_amount:
-            key = line.plan, line.version, line.price, abs(line.quantity), line.unit_amount
+            key = line.plan, line.version, line.price, line.quantity.copy_abs(), line.unit_amount
             found[key].append(line)
     paid = {}
     for key, lines in found.items():

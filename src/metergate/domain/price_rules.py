@@ -8,7 +8,7 @@ from decimal import Decimal
 from metergate.domain.errors import MetergateError, Violation
 from metergate.domain.money import check_currency
 from metergate.domain.price import TIERED, Model, Price, Tier
-from metergate.domain.quantity import CONTEXT, ZERO
+from metergate.domain.quantity import CONTEXT, ONE, ZERO
 
 MAX_TIERS = 100
 AMOUNT_PLACES = 12
@@ -64,7 +64,7 @@ def _check_number(number: Decimal | None, field: str, places: int = AMOUNT_PLACE
         return
     if not ZERO <= number < _AMOUNT_MOST:
         yield Violation(field, "must be 0 or more, of at most 18 digits before the point")
-    elif CONTEXT.scaleb(number, places) % 1:
+    elif CONTEXT.remainder(CONTEXT.scaleb(number, places), ONE):
         yield Violation(field, f"must have at most {places} decimals")
 
 

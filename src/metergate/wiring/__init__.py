@@ -1,5 +1,6 @@
 """The one place that builds everything and joins the rooms."""
 
+from metergate.wiring.close import billing_failures, close_periods
 from metergate.wiring.diagnose import Finding, diagnose
 from metergate.wiring.operate import (
     DEV_TENANT,
@@ -18,7 +19,9 @@ __all__ = [
     "Finding",
     "KeyInfo",
     "Running",
+    "billing_failures",
     "bootstrap",
+    "close_periods",
     "create_key",
     "diagnose",
     "list_keys",

@@ -104,7 +104,10 @@ def test_each_example_is_a_catalog_without_contradiction(path: Path) -> None:
 
 
 def test_there_are_the_examples_that_are_told_of() -> None:
-    names = {"dev", "llm_api", "web_site", "tiers", "pipeline", "base_plus_metered", "quotas", "aggregations"}
+    names = {
+        "dev", "llm_api", "web_site", "tiers", "pipeline", "base_plus_metered", "quotas", "aggregations",
+        "catalog-billing",
+    }  # fmt: skip
     assert {path.stem for path in EXAMPLES} == names
 
 

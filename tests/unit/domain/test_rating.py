@@ -207,6 +207,8 @@ def test_the_prices_of_the_mission_are_valid(price: Price) -> None:
 
 def test_a_minimum_may_equal_the_maximum() -> None:
     assert list(contradictions(replace(HYBRID, minimum=D(5), maximum=D(5)), "p")) == []
+    longest = replace(HYBRID, unit_amount=D("999999999999999999.999999999999"))
+    assert list(contradictions(longest, "p")) == []
 
 
 @pytest.mark.parametrize(

@@ -31,8 +31,8 @@ _PAUSE_SECONDS = 0.02  # before what was in the way is tried again
 
 @dataclass(slots=True)
 class Closed:
-    """What was done: how many periods were closed, how many invoices that made, and what failed, and why. `gently`: so
-    that others are not kept waiting."""
+    """What was done: how many periods were closed, how many invoices that made, and which subscriptions failed, with the
+    reason. `gently`: so that others are not kept waiting."""
 
     periods: int = 0
     invoices: int = 0
@@ -262,7 +262,7 @@ class CloseBatch:
 
     async def _noted(self, subscription: str, end: int, reason: Reason, message: str) -> Failure:
         failure = Failure(self._tenant, subscription, end, reason.value, message)
-        self._closed.failed.append((subscription, f"{reason.value}: {message}"))
+        self._closed.failed.append((subscription, reason.value))
         await self._store.failed(failure)
         return failure
 

@@ -63,7 +63,7 @@ class ClosePeriods:
             closed = await self._run(tenant, at, subscriptions, set(), progress)
         except LedgerUnavailableError:
             raise MetergateError(Reason.LEDGER_UNAVAILABLE, "the database cannot be reached") from None
-        if subscriptions and not closed.periods and not closed.failed:
+        if subscriptions and not (closed.periods or closed.invoices or closed.failed):
             named = ", ".join(sorted(subscriptions)[:5])
             message = f"the period of {named} is not over, or has been invoiced"
             raise MetergateError(Reason.PERIOD_OPEN, message, {"subscription": named})

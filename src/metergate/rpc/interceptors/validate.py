@@ -233,6 +233,8 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "SendTestEvent": (_required("id"), _short("id")),
     "ListDeliveries": (_short("endpoint", "customer"), _page),
     "ReplayDeliveries": (_required("endpoint"), _short("endpoint", "customer"), _moments("start_time", "end_time")),
+    "SetBudget": (_required("subscription"), _short("subscription", "amount"), _counted("thresholds", 0, 100)),
+    "GetBudget": (_required("subscription"), _short("subscription")),
     "CreateSubscription": (
         _required("customer"),
         _short("customer"),
