@@ -43,7 +43,9 @@ METHODS: dict[str, MethodDescriptor] = {
     for service in file.DESCRIPTOR.services_by_name.values()
     for method in service.methods
 }
-BILLING = {method.name for method in billing_pb2.DESCRIPTOR.services_by_name["BillingService"].methods}
+BILLING = {method.name for method in billing_pb2.DESCRIPTOR.services_by_name["BillingService"].methods} | {
+    "SetBudget", "GetBudget",
+}  # fmt: skip
 REASONS = {name.removeprefix("ERROR_REASON_") for name in error_reason_pb2.ErrorReason.keys()}  # noqa: SIM118
 DOMAIN = "metergate.dev"
 _DETAILS: dict[str, type[Message]] = {

@@ -15,9 +15,9 @@ from google.protobuf.message import Message
 from hypothesis import HealthCheck, given, settings
 
 from metergate import wiring
-from metergate.v1 import backfill_pb2, billing_pb2
+from metergate.v1 import backfill_pb2
 from tests.databases import elsewhere
-from tests.e2e.calls import METHODS, encoded, path_of, read_failure, request_type, response_type
+from tests.e2e.calls import BILLING, METHODS, encoded, path_of, read_failure, request_type, response_type
 from tests.e2e.messages import (
     CATALOG,
     NASTY,
@@ -34,8 +34,6 @@ from tests.server import Server
 
 TO_GO_ON = ("subscription", "trialing", "paused", "changing", "canceled")  # names of Ids
 TO_CLOSE = ("draft", "paid", "voided", "lost", "credited")
-BILLING = {one.name for one in billing_pb2.DESCRIPTOR.services_by_name["BillingService"].methods}
-BILLING |= {"SetBudget", "GetBudget"}
 # gRPC's own bound on a message: what is longer never reaches us, and has gRPC's status without a reason.
 LONGEST = 4 * 1024 * 1024
 BOUNDED = settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])

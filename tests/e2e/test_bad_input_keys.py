@@ -132,6 +132,7 @@ async def test_p9_a_foreign_key_sees_nothing(api: Caller, foreign: Caller) -> No
         ("ListGrants", {"customer": "acme"}, "CUSTOMER_NOT_FOUND"),
         ("ListGrantMoves", {"customer": "acme", "grant_id": tokens["g"]}, "CUSTOMER_NOT_FOUND"),
         ("AssignPlan", {"customer": "acme", "plan": "pro"}, "PLAN_NOT_FOUND"),
+        ("CheckFeature", {"subject": "acme", "feature": "calls"}, "SUBJECT_NOT_FOUND"),
         ("CreateSubject", {"subject": {"id": "spy", "customer": "acme"}}, "CUSTOMER_NOT_FOUND"),
         ("CreateCustomer", {"customer": {"id": "acme", "plan": "pro"}}, "PLAN_NOT_FOUND"),
         ("ReconcileUsage", {"customer": "acme"}, "CUSTOMER_NOT_FOUND"),
@@ -206,6 +207,7 @@ async def test_p9_a_foreign_key_sees_nothing(api: Caller, foreign: Caller) -> No
     assert not (await foreign("ListSubjectMoves")).moves
     assert not (await foreign("ListLimitEvents")).events
     assert not (await foreign("ListBackfills")).backfills
+    assert not (await foreign("ListPrices")).entries
     assert not (await foreign("ListUsageEvents")).events
     assert not (await foreign("ListUsageEvents", subject="acme-key")).events
     assert foreign.called == set(METHODS) - WRITES - BILLING  # see `test_contract_billing`

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -193,6 +194,65 @@ async def test_late_usage_is_on_the_next_invoice(sold: Caller) -> None:
     [late] = [line for line in upcoming.lines if line.kind == 7]
     assert (late.quantity, late.amount.text) == ("50", "5.00")
     assert (await sold("GetInvoice", id=billed.id)).invoice.lines == billed.lines
+
+
+async def test_an_upgrade_is_prorated_to_the_second(sold: Caller) -> None:
+    start = days_ago(33)
+    made = await subscribe(sold, await customer(sold), "basic", start=start)
+    await close(sold, made, made.period_start_time.ToDatetime(start.tzinfo))
+    changed = (await sold("ChangeSubscription", id=made.id, items=[{"plan": "big"}])).subscription
+    end = changed.period_end_time.seconds
+    share = Fraction(end - changed.segments[-1].start_time.seconds, end - changed.period_start_time.seconds)
+    upcoming = (await sold("PreviewInvoice", subscription=made.id)).invoice
+    prorated = [line.amount.minor_units for line in upcoming.lines if line.kind == 6]
+    assert prorated == [-_rounded(1_000 * share), _rounded(3_100 * share)]
+    assert upcoming.total.minor_units == 3_100 + sum(prorated)  # the next month of the larger plan comes with it
+
+
+def _rounded(amount: Fraction) -> int:
+    return int(amount + Fraction(1, 2))
+
+
+async def test_coupons_go_before_taxes_within_and_on_top(sold: Caller) -> None:
+    rates = [*CATALOG["tax_rates"], {"name": "within", "percent": "25", "country": "SE", "inclusive": True}]
+    await sold("ApplyCatalog", catalog={**CATALOG, "tax_rates": rates})
+    sums = {}
+    for country in ("DE", "SE", "US"):
+        who = await customer(sold)
+        await sold("SetBillingDetails", customer=who, details={"country": country})
+        [invoice] = await close(sold, await subscribe(sold, who, "basic", coupons=["TENTH"]))
+        sums[country] = (
+            invoice.subtotal.text, invoice.discount.text, *[tax.amount.text for tax in invoice.taxes],
+            invoice.total.text,
+        )  # fmt: skip
+    assert sums == {
+        "DE": ("10.00", "1.00", "1.71", "10.71"),
+        "SE": ("10.00", "1.00", "1.80", "9.00"),
+        "US": ("10.00", "1.00", "9.00"),
+    }
+
+
+async def test_a_customers_own_price_stands_for_the_plans(sold: Caller) -> None:
+    own = [flat("7.50"), flat("2", "support")]
+    [invoice] = await close(sold, await subscribe(sold, await customer(sold), "basic", custom_prices=own))
+    assert amounts(invoice) == {"base": "7.50", "support": "2.00"}
+
+
+async def test_an_id_of_a_request_with_another_body_is_refused(sold: Caller) -> None:
+    made = await subscribe(sold, await customer(sold), "basic", request_id="r-1")
+    invoice = await opened(sold)
+    part = {"currency": "USD", "minor_units": 100}
+    for method, fields, other in (
+        ("CreateSubscription", {"customer": made.customer, "items": [{"plan": "big"}]}, "r-1"),
+        ("PauseSubscription", {"id": made.id}, "r-1"),
+    ):  # fmt: skip
+        assert (await sold.refused(method, **fields, request_id=other)).reason == "REQUEST_ID_REUSED"
+    for method, fields in (("PayInvoice", {"amount": part}), ("CreateCreditNote", {})):
+        named = {"id": invoice.id} if method == "PayInvoice" else {"invoice": invoice.id}
+        first = await sold(method, **named, **fields, request_id=method)
+        assert await sold(method, **named, **fields, request_id=method) == first
+    assert len((await sold("ListPayments", invoice=invoice.id)).payments) == 1
+    assert len((await sold("ListCreditNotes", invoice=invoice.id)).credit_notes) == 1
 
 
 async def test_pages(sold: Caller) -> None:
@@ -408,6 +468,8 @@ async def test_p9_a_foreign_key_sees_nothing_of_billing(sold: Caller, server: An
             for method in ("CreateCreditNote", "ListCreditNotes", "ListPayments")
         ],
         ("ExplainInvoiceLine", {"invoice": invoice.id, "line": 1}, "INVOICE_NOT_FOUND"),
+        ("SetBudget", {"subscription": made, "amount": "1"}, "SUBSCRIPTION_NOT_FOUND"),
+        ("GetBudget", {"subscription": made}, "SUBSCRIPTION_NOT_FOUND"),
     ]  # fmt: skip
     assert {method for method, *_ in asked} == BILLING
     before = (await sold("GetInvoice", id=invoice.id)).invoice

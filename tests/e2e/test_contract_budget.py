@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 
 import pytest
 
 from tests.e2e.billing import customer, flat, meter, metered, plan, subscribe, use
 from tests.e2e.calls import Caller, eventually
+from tests.e2e.commands import command, done
 from tests.receiver import receiver
+from tests.server import Server
 
 CATALOG = {
     "meters": [meter("calls")],
@@ -76,3 +79,13 @@ async def test_p12_of_no_subscription(api: Caller) -> None:
     for method in ("SetBudget", "GetBudget"):
         refused = await api.refused(method, subscription="sub_none")
         assert refused.short == ("NOT_FOUND", "SUBSCRIPTION_NOT_FOUND")
+
+
+async def test_the_command(server: Server, api: Caller) -> None:
+    await api("ApplyCatalog", catalog=CATALOG)
+    sub = (await subscribe(api, await customer(api), "basic")).id
+    assert done(server, "subscription", "budget", sub) == f"{sub} has no budget\n"
+    assert done(server, "subscription", "budget", sub, "100", "--at", "50").startswith("100.00 USD a period · ")
+    assert json.loads(done(server, "subscription", "budget", sub, "--json"))["budget"]["thresholds"] == [50]
+    assert done(server, "subscription", "budget", sub, "--remove") == f"{sub} has no budget\n"
+    assert command(server, "subscription", "budget", "sub_none").returncode == 1

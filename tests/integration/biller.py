@@ -16,7 +16,7 @@ from metergate.adapters.postgres.invoices import PostgresInvoices
 from metergate.adapters.postgres.subscriptions import PostgresSubscriptions
 from metergate.app.billing.close_period import ClosePeriods
 from metergate.app.billing.close_ports import EventPlace
-from metergate.app.billing.explain import ExplainLine, Explained
+from metergate.app.billing.explain import Explained, ExplainLine
 from metergate.app.billing.preview import PreviewInvoice
 from metergate.app.billing.subscribe import Subscriptions, Wanted
 from metergate.domain.catalog import Catalog
@@ -129,7 +129,8 @@ class Biller:
         id_ = fields.pop("id", f"{type}-{await self._next()}")
         at = self.now - int(days * DAY)
         (outcome,) = await self.one.outcomes(
-            event(id_, type, subject=fields.pop("as_subject", customer), amount=amount, time=at, **fields), backfill=True
+            event(id_, type, subject=fields.pop("as_subject", customer), amount=amount, time=at, **fields),
+            backfill=True,
         )
         assert outcome == "accepted", outcome
         return id_

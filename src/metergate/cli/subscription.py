@@ -13,6 +13,7 @@ from google.protobuf.message import Message
 
 from metergate.cli import messages, times, yaml_files
 from metergate.cli.billing_words import items, segment_table, subscription_in_words
+from metergate.cli.budget import budget
 from metergate.cli.connection import Connection, connect
 from metergate.cli.errors import CliError
 from metergate.cli.options import request_id
@@ -33,6 +34,7 @@ AtPeriodEnd = Annotated[bool, typer.Option("--at-period-end", help="Then, and no
 _SERVICE = "BillingService"
 _PAGE = 1000
 _ITEM = re.compile(r"([^@*]+)(?:@(\d{1,9}))?(?:\*([0-9.]+))?", re.ASCII)
+app.command("budget")(budget)
 
 
 @app.command("create")
