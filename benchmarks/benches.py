@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from benchmarks import floors, load
 from benchmarks.aggregations import ingest_aggregations
+from benchmarks.close import close
 from benchmarks.consume import consume, consume_scale, consume_unary
 from benchmarks.growth import growth, reconcile
 from benchmarks.lease import lease
@@ -120,6 +121,7 @@ BENCHMARKS: dict[str, Callable[[], Result]] = {
     "memory": memory,
     "growth": growth,
     "reconcile": reconcile,
+    "close": close,
 }
 
 

@@ -1,67 +1,155 @@
 """Closing the periods of 10,000 customers with five meters each, against the same rows by hand-written SQL; and what
-that does to ingestion meanwhile."""
+closing does to ingestion meanwhile."""
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from decimal import ROUND_CEILING, ROUND_HALF_UP, Decimal
 from typing import Any
 
 import asyncpg
-import orjson
 
-from benchmarks import floors
+from benchmarks import floors, load
+from benchmarks.close_data import CATALOG, CUSTOMERS, METERS, TENANT, anew, fill, rows
+from benchmarks.report import BrokenPromise, Result, alternate, at_least, at_most
+from benchmarks.stage import Outcome, Product, databases, in_a_process, in_processes, product
 from metergate import wiring
-from metergate.adapters.postgres import connect
-from metergate.adapters.postgres.billing_usage import PostgresBilling
-from metergate.adapters.postgres.closing import PostgresClosing
-from metergate.adapters.postgres.customers import PostgresCustomers
-from metergate.adapters.postgres.definitions import PostgresCatalogs
-from metergate.adapters.postgres.keys import PostgresKeys
-from metergate.adapters.postgres.ledger import PostgresLedger
-from metergate.adapters.redis.view import RedisView
-from metergate.app.billing.close_period import ClosePeriods
-from metergate.app.catch_up import CatchUp
-from metergate.app.directory import Directory
-from metergate.domain.catalog import Catalog
-from metergate.domain.meter import Meter
-from metergate.domain.period import QUARTER, SECOND
-from metergate.domain.plan import Plan
-from metergate.domain.price import Model, Price, Tier
+from metergate.adapters.postgres import connect, migrate
+from metergate.settings import Settings
+from metergate.v1 import usage_event_pb2, usage_pb2
 
-CUSTOMERS = 10_000
-WORKERS = 2
-_BATCH = 200  # as the product's
-DAYS = 31  # with a quarter hour of use each, of every meter
-TENANT = wiring.DEV_TENANT
-_OFF = 423 * SECOND  # windows begin within a quarter hour, so that their edges are read from events
+_WORKERS = 2  # client processes, of one worker and one connection each
+_BATCH = 200  # subscriptions in a transaction of the floor; as the product reads them
+_SECONDS = 60.0  # in which all are to be closed
+_RATE = 100  # events a second, one by one
+_MEASURED = 10.0  # seconds
 
 
-def _price(name: str, model: Model, **fields: Any) -> Price:
-    return Price(name, model, "USD", meter=name, **fields)
+def close() -> Result:
+    """Periods closed a second, and the latency of RecordUsage while a server closes them."""
+    with databases() as (postgres, redis):
+        migrate.upgrade(postgres)
+        asyncio.run(wiring.bootstrap(Settings(postgres_url=postgres, redis_url=redis), catalog=CATALOG))
+        began = time.monotonic()
+        end = asyncio.run(fill(postgres))
+        detail: dict[str, Any] = {"customers": CUSTOMERS, "meters": len(METERS), "to_fill": time.monotonic() - began}
+        made: dict[str, list[tuple[str, ...]]] = {"floor": [], "product": []}
+
+        def run(name: str, work: Any, *arguments: Any) -> float:
+            done = in_processes(work, [arguments] * _WORKERS)
+            made[name] = [*made[name], asyncio.run(rows(postgres))]
+            asyncio.run(anew(postgres, end))
+            return _rate(name, done)
+
+        run("product", close_all, postgres, redis)  # caches and plans
+        found = alternate(
+            lambda: run("floor", close_floor, postgres), lambda: run("product", close_all, postgres, redis)
+        )
+        if len({*made["floor"], *made["product"]}) != 1:
+            raise BrokenPromise("the product's lines are not those that were reckoned by hand")
+        detail["seconds"] = [CUSTOMERS / rate for rate in found["products"]]
+        result = at_least("close", found, "periods/s", 0.5, {**found, **detail})
+        slowest = max(detail["seconds"])
+        result.parts.append(
+            Result("close, all", slowest / _SECONDS, slowest, _SECONDS, "s", "≤ 1", slowest <= _SECONDS)
+        )
+        with product(postgres, redis, CATALOG) as server:
+            result.parts.append(_beside(server, end))
+    return result
 
 
-METERS = ("calls", "tokens", "jobs", "files", "seats")
-CATALOG = Catalog(
-    meters=tuple([Meter(name, name, dimensions=("region",)) for name in METERS]),
-    plans=(
-        Plan("default"),
-        Plan(
-            "pro",
-            prices=(
-                Price("base", Model.FLAT, "USD", unit_amount=Decimal(99)),
-                _price(
-                    "calls", Model.GRADUATED, tiers=(Tier(Decimal(100), Decimal("0.01")), Tier(None, Decimal("0.005")))
-                ),
-                _price("tokens", Model.UNIT, unit_amount=Decimal("0.0000025")),
-                _price("jobs", Model.PACKAGE, unit_amount=Decimal(1), package_size=Decimal(10)),
-                _price("files", Model.VOLUME, tiers=(Tier(Decimal(50), Decimal("0.1")), Tier(None, Decimal("0.05")))),
-                _price("seats", Model.UNIT, unit_amount=Decimal("0.03"), included=Decimal(20)),
-            ),
-        ),
-    ),
-)
+def _rate(name: str, done: list[Outcome]) -> float:
+    whole = sum(one.units for one in done)
+    if whole != CUSTOMERS:
+        raise BrokenPromise(f"{name}: {whole} periods were closed of {CUSTOMERS}: {[one.notes for one in done]}")
+    return whole / max(one.seconds for one in done)
+
+
+def _beside(server: Product, end: int) -> Result:
+    """The p99 of RecordUsage while the server closes periods, against that of a server that does nothing else."""
+    seeds = itertools.count(1)
+
+    def measure(busy: bool) -> float:
+        if busy:
+            asyncio.run(anew(server.postgres_url, end))
+        else:
+            asyncio.run(_all_closed(server.postgres_url))
+        done = in_a_process(paced, server.address, server.key, next(seeds))
+        left = asyncio.run(_open(server.postgres_url))
+        if busy and not 0 < left < CUSTOMERS:
+            raise BrokenPromise(f"periods were not being closed meanwhile: {left} are left")
+        p99: float = done.notes["p99"]
+        return p99 * 1e6
+
+    measure(busy=True)
+    found = alternate(lambda: measure(busy=False), lambda: measure(busy=True))
+    return at_most("close, ingestion beside it", found, "µs p99", 2.0, found)
+
+
+async def _open(postgres_url: str) -> int:
+    connection = await asyncpg.connect(connect.plain_url(postgres_url))
+    try:
+        count: int = await connection.fetchval("SELECT count(*) FROM subscription WHERE closes_at <= now()")
+        return count
+    finally:
+        await connection.close()
+
+
+async def _all_closed(postgres_url: str) -> None:
+    while await _open(postgres_url):  # noqa: ASYNC110 - the server is another process
+        await asyncio.sleep(0.5)
+
+
+async def paced(address: str, key: str, seed: int) -> Any:
+    """Events at a steady rate, whether or not earlier ones were answered; how long each took."""
+    took: list[float] = []
+    async with load.channel(address) as opened:
+        call = opened.unary_unary(
+            "/metergate.v1.UsageService/RecordUsage",
+            request_serializer=usage_pb2.RecordUsageRequest.SerializeToString,
+            response_deserializer=usage_pb2.RecordUsageResponse.FromString,
+        )
+
+        async def one(number: int) -> None:
+            event = usage_event_pb2.UsageEvent(
+                id=f"{seed}-{number}", type=METERS[number % 5], amount="1", labels={"region": "eu"},
+                subject=f"customer-{1 + number * 7919 % CUSTOMERS:05d}",
+            )  # fmt: skip
+            began = time.perf_counter()
+            await call(usage_pb2.RecordUsageRequest(event=event), metadata=load.metadata(key), timeout=30)
+            took.append(time.perf_counter() - began)
+
+        await one(-1)
+        began, tasks = time.perf_counter(), []
+        for number in range(int(_RATE * _MEASURED)):
+            await asyncio.sleep(max(began + number / _RATE - time.perf_counter(), 0))
+            tasks.append(asyncio.create_task(one(number)))
+        await asyncio.gather(*tasks)
+    took.sort()
+    return len(took), time.perf_counter() - began, {"p99": took[int(len(took) * 0.99)], "p50": took[len(took) // 2]}
+
+
+async def close_all(postgres_url: str, redis_url: str) -> Any:
+    """Closes what is due, beside other processes that do."""
+    settings = Settings(postgres_url=postgres_url, redis_url=redis_url)
+    began = time.perf_counter()
+    done = await wiring.close_periods(settings, TENANT)
+    return done.invoices, time.perf_counter() - began, {"failed": done.failed[:5]}
+
+
+async def close_floor(postgres_url: str) -> Any:
+    """The same rows by hand-written SQL."""
+    connection = await asyncpg.connect(connect.plain_url(postgres_url))
+    await connect.use_instants(connection)
+    await connection.execute("SET enable_seqscan = off")
+    whole, began = 0, time.perf_counter()
+    while made := await floors.close_batch(connection, TENANT, _priced, _BATCH):
+        whole += made
+    seconds = time.perf_counter() - began
+    await connection.close()
+    return whole, seconds, {}
 
 
 def _priced(counted: dict[str, Decimal]) -> list[floors.Rated]:
@@ -93,121 +181,3 @@ def _priced(counted: dict[str, Decimal]) -> list[floors.Rated]:
 
 def _cents(amount: Decimal) -> int:
     return int((amount * 100).to_integral_value(ROUND_HALF_UP))
-
-
-_CUSTOMERS_SQL = """
-WITH made AS (
-    INSERT INTO customer (tenant, customer) SELECT $1, 'customer-' || to_char(n, 'FM00000')
-    FROM generate_series(1, $2::bigint) n RETURNING customer
-)
-INSERT INTO customer_head (tenant, customer, seq, plan, metering_version)
-SELECT $1, customer, 10, 'pro@1', (SELECT metering_version FROM tenant WHERE tenant = $1) FROM made"""
-_SUBSCRIPTIONS_SQL = """
-INSERT INTO subscription (tenant, id, customer, currency, interval, anchor_at, time_zone, segments, coupons, created_at,
-    billed_until, closes_at)
-SELECT $1, 'sub-' || customer, customer, 'USD', 'month', $2, 'UTC', $3::text::jsonb, '[]', $2, $2, $4
-FROM customer_head WHERE tenant = $1 AND plan = 'pro@1'"""
-# What was charged in advance for that month.
-_FIRST_SQL = """
-WITH made AS (
-    INSERT INTO invoice (tenant, id, customer, subscription, state, currency, period_start, period_end, seq, subtotal,
-        discount, total, created_at, finalize_at, body)
-    SELECT $1, 'first-' || customer, customer, 'sub-' || customer, 'draft', 'USD', $2, $2, 1, 9900, 0, 9900, $2, NULL,
-        '{"taxes": []}'
-    FROM customer_head WHERE tenant = $1 AND plan = 'pro@1' RETURNING id, customer, subscription
-)
-INSERT INTO invoice_line (tenant, invoice, number, customer, subscription, kind, price, meter, plan, version,
-    window_start, window_end, labels, quantity, amount, discount, body)
-SELECT $1, id, 1, customer, subscription, 'flat', 'base', '', 'pro', 1, $2, $3, '[]', 1, 9900, 0,
-    '{"description": "base", "unit_amount": "99"}' FROM made"""
-_ROLLUPS_SQL = """
-INSERT INTO usage_rollup (tenant, customer, measure, quarter, subject, dimensions, count, sum)
-SELECT $1, h.customer, m.measure, $2::timestamptz + d * interval '1 day' + hashtext(h.customer || m.name) % 40 *
-        interval '15 minutes' + interval '10 hours', h.customer, '{"region": "eu"}', 5, 5 + abs(hashtext(h.customer)) % 7
-FROM customer_head h CROSS JOIN meter m CROSS JOIN generate_series(0, $3::int - 1) d
-WHERE h.tenant = $1 AND h.plan = 'pro@1' AND m.tenant = $1
-ORDER BY 2, 3, 4"""
-_EDGES_SQL = """
-INSERT INTO usage_event (tenant, customer, seq, counted_at, recorded_at, time, source, id, type, subject, amount,
-    labels)
-SELECT $1, h.customer, 9, $2::timestamptz + interval '1 second', now(), $2::timestamptz + interval '1 second', 'bench',
-    h.customer || m.name, m.name, h.customer, 3, '{"region": "eu"}'
-FROM customer_head h CROSS JOIN meter m WHERE h.tenant = $1 AND h.plan = 'pro@1' AND m.tenant = $1"""
-_ANEW_SQL = (
-    "SET session_replication_role = replica",  # drafts go here without a word
-    "DELETE FROM invoice_line WHERE invoice NOT LIKE 'first-%'",
-    "DELETE FROM invoice WHERE id NOT LIKE 'first-%'",
-    "UPDATE subscription SET billed_until = anchor_at, closes_at = $1 WHERE billed_until <> anchor_at",
-    "UPDATE customer_head SET billed_until = NULL WHERE billed_until IS NOT NULL",
-)
-
-
-async def fill(postgres_url: str, customers: int = CUSTOMERS) -> tuple[int, int]:
-    """Subscriptions whose first month is over; it."""
-    connection = await asyncpg.connect(connect.plain_url(postgres_url))
-    await connect.use_instants(connection)
-    try:
-        await connection.execute("SET synchronous_commit = off")
-        now = await connection.fetchval("SELECT now()")
-        start = now - now % QUARTER - 40 * 86_400 * SECOND + _OFF
-        end = (await connection.fetchval("SELECT $1::timestamptz AT TIME ZONE 'UTC' + interval '1 month'", start)).replace(
-            tzinfo=None
-        )
-        end = await connection.fetchval("SELECT $1::timestamp AT TIME ZONE 'UTC'", end)
-        segments = orjson.dumps(
-            [{"start": start, "end": None, "items": [["pro", 1, "1"]], "mode": "active", "custom": []}]
-        ).decode()
-        await connection.execute(_CUSTOMERS_SQL, TENANT, customers)
-        await connection.execute(_SUBSCRIPTIONS_SQL, TENANT, start, segments, end)
-        await connection.execute(_FIRST_SQL, TENANT, start, end, timeout=600)
-        await connection.execute(_ROLLUPS_SQL, TENANT, start - _OFF, DAYS, timeout=600)
-        await connection.execute(_EDGES_SQL, TENANT, start, timeout=600)
-        await connection.execute("VACUUM (ANALYZE)", timeout=600)
-    finally:
-        await connection.close()
-    return start, end
-
-
-async def anew(postgres_url: str, end: int) -> None:
-    """As if nothing had been closed."""
-    connection = await asyncpg.connect(connect.plain_url(postgres_url))
-    await connect.use_instants(connection)
-    for statement in _ANEW_SQL:
-        await connection.execute(statement, *([end] if "$1" in statement else []), timeout=600)
-    await connection.execute("VACUUM (ANALYZE) invoice, invoice_line, subscription, customer_head", timeout=600)
-    await connection.close()
-
-
-async def close(postgres_url: str, redis_url: str, workers: int = WORKERS) -> Any:
-    """Closes all that is due, by so many workers in one process."""
-    engine = connect.engine(postgres_url, 3 * workers)
-    pool = await connect.commit_pool(postgres_url, 2)
-    keys = PostgresKeys(engine)
-    directory = Directory(PostgresCatalogs(engine), PostgresCustomers(engine), keys, make_on_first_use=False)
-    view = RedisView(redis_url, keys.identity)
-    catch_up = CatchUp(PostgresLedger(pool), view)
-    verb = ClosePeriods(PostgresClosing(engine), PostgresBilling(engine), directory, catch_up)
-    began = time.perf_counter()
-    done = await asyncio.gather(*[verb.close() for _ in range(workers)])
-    seconds = time.perf_counter() - began
-    pool.terminate()
-    await engine.dispose()
-    return sum(one.invoices for one in done), seconds, {"failed": [one for each in done for one in each.failed][:5]}
-
-
-async def close_floor(postgres_url: str, workers: int = WORKERS) -> Any:
-    """The same rows by hand-written SQL, by as many connections."""
-
-    async def work() -> int:
-        connection = await asyncpg.connect(connect.plain_url(postgres_url))
-        await connect.use_instants(connection)
-        await connection.execute("SET enable_seqscan = off")
-        whole = 0
-        while made := await floors.close_batch(connection, TENANT, _priced, _BATCH):
-            whole += made
-        await connection.close()
-        return whole
-
-    began = time.perf_counter()
-    done = await asyncio.gather(*[work() for _ in range(workers)])
-    return sum(done), time.perf_counter() - began, {}

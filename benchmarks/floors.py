@@ -227,9 +227,9 @@ _INVOICE_LINES = """
 INSERT INTO invoice_line (tenant, invoice, number, customer, subscription, kind, price, meter, plan, version,
     window_start, window_end, labels, quantity, billed, amount, discount, body)
 SELECT $1, q.invoice, q.number::int, q.customer, q.subscription, CASE WHEN q.meter = '' THEN 'flat' ELSE 'usage' END,
-    CASE WHEN q.meter = '' THEN 'base' ELSE q.meter END, q.meter, 'pro', 1, CASE WHEN q.meter = '' THEN $3::timestamptz ELSE $2 END,
-    CASE WHEN q.meter = '' THEN $4::timestamptz ELSE $3 END, '[]', q.quantity::numeric, q.billed::numeric, q.cents::bigint, 0,
-    q.body::jsonb
+    CASE WHEN q.meter = '' THEN 'base' ELSE q.meter END, q.meter, 'pro', 1,
+    CASE WHEN q.meter = '' THEN $3::timestamptz ELSE $2 END, CASE WHEN q.meter = '' THEN $4::timestamptz ELSE $3 END,
+    '[]', q.quantity::numeric, q.billed::numeric, q.cents::bigint, 0, q.body::jsonb
 FROM unnest($5::text::text[], $6::text::text[], $7::text::text[], $8::text::text[], $9::text::text[],
     $10::text::text[], $11::text::text[], $12::text::text[], $13::text::text[])
     AS q(invoice, number, customer, subscription, meter, quantity, billed, cents, body)"""

@@ -35,6 +35,29 @@ def plan(name: str, *prices: dict[str, Any], **fields: Any) -> dict[str, Any]:
     return {"name": name, "prices": list(prices), **fields}
 
 
+CATALOG: dict[str, Any] = {
+    "meters": [meter("calls"), meter("yen")],
+    "plans": [
+        plan("default", limits=[{"meter": "calls", "max": "5"}]),
+        plan(
+            "basic", flat("10"), metered("UNIT", "calls", unit_amount="0.10", included="100"),
+            limits=[{"meter": "calls", "max": "10"}],
+        ),
+        plan("big", flat("31"), limits=[{"meter": "calls", "max": "20"}]),
+        plan("euro", flat("8", currency="EUR")),
+        plan("yen", flat("1000", currency="JPY")),
+        plan("seats", flat("3", "seat"), add_on=True, limits=[{"meter": "calls", "max": "2"}]),
+        plan("euro-seats", flat("2", "seat", currency="EUR"), add_on=True),
+    ],
+    "coupons": [
+        {"name": "TENTH", "percent": "10", "duration": "COUPON_DURATION_FOREVER"},
+        {"name": "EURO", "amount": "1", "currency": "EUR"},
+    ],
+    "tax_rates": [{"name": "de", "percent": "19", "country": "DE", "display_name": "USt"}],
+    "seller": {"name": "Example Ltd", "series": "EX"},
+}  # fmt: skip
+
+
 def last_month() -> tuple[datetime, datetime]:
     """The calendar month before this one, in UTC."""
     end = datetime.now(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
@@ -115,3 +138,9 @@ def amounts(invoice: Any) -> dict[str, str]:
     for line in invoice.lines:
         sums[line.price] = sums.get(line.price, 0) + line.amount.minor_units
     return {price: f"{minor // 100}.{minor % 100:02}" for price, minor in sums.items()}
+
+
+async def opened(api: Caller, *plans: str, **fields: Any) -> Any:
+    """The first invoice of a new subscription, finalized."""
+    made = await close(api, await subscribe(api, await customer(api), *(plans or ("basic",)), **fields))
+    return (await api("FinalizeInvoice", id=made[0].id)).invoice

@@ -245,7 +245,7 @@ def good_requests(ids: Ids = Ids()) -> dict[str, Message]:
             "customer": "payer", "subscription": ids.subscription, "state": "STATE_OPEN", "page_size": 1,
         },
         "GetInvoice": {"id": ids.credited},
-        "FinalizeInvoice": {"id": ids.draft, "request_id": "inv-1"},
+        "FinalizeInvoice": {"id": ids.draft, "notes": "x", "metadata": {"crm": "42"}, "request_id": "inv-1"},
         "PayInvoice": {
             "id": ids.paid, "amount": {"currency": "USD", "minor_units": 1_000, "text": "10.00"}, "method": "transfer",
             "reference": "x", "request_id": "inv-2",

@@ -210,7 +210,7 @@ async def test_p9_a_foreign_key_sees_nothing(api: Caller, foreign: Caller) -> No
     assert not (await foreign("ListPrices")).entries
     assert not (await foreign("ListUsageEvents")).events
     assert not (await foreign("ListUsageEvents", subject="acme-key")).events
-    assert foreign.called == set(METHODS) - WRITES - BILLING  # see `test_contract_billing`
+    assert foreign.called == set(METHODS) - WRITES - BILLING  # see `test_bad_input_billing`
 
 
 async def test_p9_what_a_foreign_key_does_stays_with_its_tenant(api: Caller, foreign: Caller) -> None:

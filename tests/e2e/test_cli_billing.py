@@ -73,7 +73,7 @@ async def test_from_a_subscription_to_a_credit_note(done: Done, tmp_path: Path) 
     shown = done("invoice", "show", invoice)
     for part in ("subtotal: 26.00 USD", "USt (19 %): 4.94 USD", "total: 30.94 USD", " usage ", " 0.1 "):
         assert part in shown, part
-    finalized = done("invoice", "finalize", invoice)
+    finalized = done("invoice", "finalize", invoice, "--notes", "PO 7", "--metadata", "crm=42")
     assert finalized.startswith(f"{invoice} (EX-000001) is open · total 30.94 USD · 30.94 USD due on ")
     assert done("invoice", "pay", invoice, "0.94", "--method", "transfer").split(" · ")[2].startswith("30.00 USD")
     number = next(line.split()[0] for line in shown.splitlines() if " usage " in line)
@@ -87,6 +87,7 @@ async def test_from_a_subscription_to_a_credit_note(done: Done, tmp_path: Path) 
     assert path.read_bytes().startswith(b"%PDF")
     note = json.loads(done("invoice", "show", invoice, "--json"))
     assert (note["credited"]["text"], note["state"]) == ("5.95", "paid")
+    assert (note["notes"], note["metadata"]) == ("PO 7", {"crm": "42"})
 
 
 def test_a_subscriptions_life(done: Done, tmp_path: Path) -> None:

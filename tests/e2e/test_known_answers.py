@@ -34,7 +34,7 @@ from tests.e2e.billing import (
     use,
 )
 from tests.e2e.calls import Caller, caller
-from tests.server import Server, shared_server
+from tests.server import Server, SharedServer, shared_server
 
 REPOSITORY = Path(__file__).parents[2]
 TIERS = read_catalog(REPOSITORY / "examples" / "catalog-billing.yaml")
@@ -78,7 +78,9 @@ PLANS = [
 
 
 @pytest.fixture(scope="module")
-def _server(databases: Databases, redis_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+def _server(
+    databases: Databases, redis_server: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[SharedServer]:
     """A server that takes usage of 70 days."""
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("METERGATE_ACCEPT_DAYS", "70")
@@ -86,7 +88,7 @@ def _server(databases: Databases, redis_server: str, tmp_path_factory: pytest.Te
 
 
 @pytest.fixture(scope="module")
-def seller(_server: Any) -> Server:
+def seller(_server: SharedServer) -> Server:
     """A tenant with the plans of this file."""
     return _server.with_a_tenant()
 
@@ -100,7 +102,7 @@ async def api(seller: Server) -> AsyncIterator[Caller]:
 
 
 @pytest.fixture(scope="module")
-def tiered(_server: Any) -> Server:
+def tiered(_server: SharedServer) -> Server:
     """A tenant with the tiers of `examples/catalog-billing.yaml`."""
     return _server.with_a_tenant()
 

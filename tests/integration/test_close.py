@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from decimal import Decimal
@@ -10,6 +11,7 @@ from decimal import Decimal
 import pytest
 
 from metergate.app.billing.close_ports import BillingSnapshot, EventPlace
+from metergate.cli.main import main
 from metergate.domain.errors import MetergateError, Reason
 from metergate.domain.invoice import InvoiceState, LineKind
 from metergate.domain.period import DAY
@@ -236,3 +238,57 @@ async def test_p6_a_line_is_worked_out_anew_from_its_events(biller: Biller) -> N
     found = await biller.explained(invoices[-1], changed.number)
     assert found.quantity == 155
     assert {one.event.id for one in found.events} == {first, second, late}
+
+
+async def test_p6_each_of_a_customers_subscriptions_hears_of_what_came_late(biller: Biller) -> None:
+    await biller.subscribed(days=75)
+    await biller.subscribed(days=70, plan="team", again=True)
+    await biller.use("calls", 10, 60)
+    await biller.closer.close(now=biller.now - 35 * DAY)
+    await biller.finalize()
+    await biller.use("calls", 20, 61)
+    await biller.closer.close()
+    late = [line for invoice in await biller.invoices() for line in invoice.lines if line.kind is LineKind.LATE]
+    assert sorted((line.plan, line.quantity, line.amount) for line in late) == [
+        ("pro", Decimal(20), 200), ("team", Decimal(20), 40),
+    ]  # fmt: skip
+    assert await biller.one.fetch("SELECT late_from FROM subscription") == [(None,), (None,)]
+
+
+async def test_a_trial_and_a_pause_are_declared(biller: Biller) -> None:
+    await biller.subscribed(days=60, trial_days=10)
+    await biller.use("calls", 12, 55)
+    await biller.use("calls", 34, 45)
+    await biller.closer.close()
+    await biller.finalize()
+    await biller.use("calls", 5, 54)  # late, in the trial
+    await biller.closer.close(now=biller.now + 20 * DAY)
+    kinds = [
+        (line.kind, line.quantity, line.why)
+        for invoice in await biller.invoices()
+        for line in invoice.lines
+        if line.price == "calls" and line.quantity
+    ]
+    assert kinds == [
+        (LineKind.UNBILLED, Decimal(12), "trial"), (LineKind.USAGE, Decimal(34), ""),
+        (LineKind.UNBILLED, Decimal(5), "trial"),
+    ]  # fmt: skip
+    assert not await biller.untrue()
+
+
+async def test_the_command_closes_and_lists_what_failed(
+    biller: Biller, postgres_url: str, redis_url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for customer in ("a", "b"):
+        await biller.subscribed(customer)
+    await biller.one.fetch("""INSERT INTO billing_details VALUES ('t', 'b', '{"tax_rates": ["gone"]}')""")
+    at = ["--postgres", postgres_url, "--redis", redis_url]
+    with pytest.raises(SystemExit) as ended:
+        await asyncio.to_thread(main, ["billing", "close", "--json", *at])
+    assert ended.value.code == 1
+    told = json.loads(capsys.readouterr().out)
+    assert (told["periods"], told["invoices"]) == (2, 2)
+    assert [one["reason"] for one in told["failed"]] == ["FIELD_INVALID"]
+    with pytest.raises(SystemExit):
+        await asyncio.to_thread(main, ["billing", "failures", "--tenant", "t", *at])
+    assert "FIELD_INVALID" in capsys.readouterr().out

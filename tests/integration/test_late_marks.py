@@ -23,7 +23,7 @@ async def marked(one: Process, customer: str = "acme") -> int | None:
     """Since when rows are late; it is forgotten then, and so is that nothing was."""
     rows = await one.fetch("SELECT late_from, late_seq, seq FROM customer_head WHERE customer = $1", customer)
     late_from, late_seq, seq = rows[0]
-    assert late_from is None or late_seq == seq
+    assert late_from is None or seq - 1 <= late_seq <= seq  # one more where rollups were made anew since
     await one.fetch("UPDATE customer_head SET late_from = NULL")
     found: int | None = late_from
     return found
@@ -81,7 +81,7 @@ async def test_p6_what_settles_a_reservation_of_before_is_late(ledger: Process) 
     await ledger.fetch("SELECT pg_sleep(0.1)")
     await ledger.consume(event("free", amount=1))
     assert await marked(ledger) is None
-    await ledger.reservations.commit(PRINCIPAL, held.hold.id, [event("work", amount=3)])
+    await ledger.reservations.commit(PRINCIPAL, held.hold.id, [event("work", amount=3, settles=held.hold.id)])
     assert await marked(ledger) == held.hold.counted_at
 
 

@@ -30,6 +30,7 @@ def budget(
     remove: Annotated[bool, typer.Option("--remove", help="Take the budget away.")] = False,
 ) -> None:
     """Sets a budget, or shows it; webhooks hear billing.threshold_exceeded when parts of it are reached."""
+    answer: SetBudgetResponse | GetBudgetResponse
     with connect() as connection:
         if amount or remove:
             given = SetBudgetRequest(subscription=subscription, amount="" if remove else amount, thresholds=at or [])

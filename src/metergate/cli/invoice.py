@@ -14,7 +14,7 @@ from metergate.cli import messages, times
 from metergate.cli.billing_words import invoice_in_words, invoice_table, line_table, money, sums
 from metergate.cli.connection import Connection, connect
 from metergate.cli.errors import CliError
-from metergate.cli.options import request_id
+from metergate.cli.options import pairs, request_id
 from metergate.cli.screen import grouped, screen
 from metergate.v1 import billing_pb2 as pb
 from metergate.v1.invoice_pb2 import CreditLine, Invoice, Money
@@ -95,9 +95,17 @@ def pdf(
 
 
 @app.command("finalize")
-def finalize(invoice: InvoiceId) -> None:
+def finalize(
+    invoice: InvoiceId,
+    *,
+    notes: Annotated[str, typer.Option(help="What shall stand on it besides.")] = "",
+    metadata: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="What to find on it later. Repeat for more.")
+    ] = None,
+) -> None:
     """Closes a draft: it gets its number and never changes again."""
-    request = pb.FinalizeInvoiceRequest(id=invoice, request_id=request_id())
+    given = pairs(metadata or (), "--metadata")
+    request = pb.FinalizeInvoiceRequest(id=invoice, notes=notes, metadata=given, request_id=request_id())
     _do("FinalizeInvoice", request, pb.FinalizeInvoiceResponse)
 
 
@@ -143,14 +151,16 @@ def credit(
         typer.Argument(metavar="[LINE=AMOUNT]...", help="Such as 2=12.50, before tax; by default all that is left."),
     ] = None,
     *,
+    amount: Annotated[str, typer.Option(help="In place of lines: so much before tax, spread over them.")] = "",
     reason: Annotated[str, typer.Option(help="Why.")] = "",
 ) -> None:
     """Takes an invoice back that was closed, or parts of its lines, with a credit note."""
     with connect() as connection:
-        currency = _currency(connection, invoice) if lines else ""
+        currency = _currency(connection, invoice) if lines or amount else ""
         request = pb.CreateCreditNoteRequest(
             invoice=invoice,
             lines=[_credit_line(text, currency) for text in lines or ()],
+            amount=Money(currency=currency, text=amount) if amount else None,
             reason=reason,
             request_id=request_id(),
         )

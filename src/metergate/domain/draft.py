@@ -33,7 +33,7 @@ COUNTED = frozenset({LineKind.USAGE, LineKind.MINIMUM, LineKind.MAXIMUM, LineKin
 @dataclass(frozen=True, slots=True)
 class Earlier:
     """What an earlier invoice of the same subscription says, as far as a later one needs it. `lines` are those of a
-    window that still matters."""
+    window that still matters. `discounted` = coupons took something off any of its lines."""
 
     id: str
     period: Window
@@ -43,6 +43,12 @@ class Earlier:
     total: int
     lines: tuple[Line, ...] = ()
     credited: tuple[CreditLine, ...] = ()
+    discounted: bool = False
+
+    @property
+    def uses_coupons(self) -> bool:
+        """Whether it charges for anything, though other lines may give more back."""
+        return self.stands and (self.subtotal > 0 or self.discounted)
 
     @property
     def stands(self) -> bool:
@@ -193,10 +199,15 @@ def said_of(
     lines: list[Line] = []
     credited: list[tuple[Line, CreditLine]] = []
     for invoice in earlier:
-        mine = {line.number: line for line in invoice.lines if is_of(line, charge)}
+        mine = {line.number: _waived(line, invoice) for line in invoice.lines if is_of(line, charge)}
         lines += mine.values()
         credited += [(mine[one.line], one) for one in invoice.credited if one.line in mine]
     return tuple(lines), tuple(credited)
+
+
+def _waived(line: Line, invoice: Earlier) -> Line:
+    """The line of an invoice; of a void one all of it was a discount, so that nothing of it is given back."""
+    return line if invoice.stands else replace(line, discount=line.amount)
 
 
 def is_of(line: Line, charge: UsageCharge) -> bool:
@@ -213,9 +224,12 @@ def anew(
     details: BillingDetails,
     late_from: int,
 ) -> Draft | None:
-    """How a draft is made anew since rows came late for meters that reopen it; None where there are none. Lines of
-    other usage that came late are made anew with it, but for that of meters whose late usage is not billed: it is
-    declared."""
+    """How a draft is made anew since rows came late for meters that reopen it; None where there are none, and where it
+    is of what came late after the subscription's end: its windows were billed by others. Lines of other usage that came
+    late are made anew with it, but for that of meters whose late usage is not billed: it is declared."""
+    end = subscription.segments[-1].end
+    if end is not None and invoice.period.start >= end:
+        return None
     _, usage = charges(subscription, offer.prices, invoice.period, [])
     reached = [one for one in usage if one.window.end > late_from]
     meters = [_meter(offer, one) for one in reached]
@@ -261,8 +275,9 @@ def _carried(earlier: Iterable[Earlier]) -> int:
     carried = 0
     for invoice in earlier:
         if invoice.stands:
-            carried += min(invoice.total, 0)
-            carried -= sum(line.amount for line in invoice.lines if line.kind is LineKind.CARRIED)
+            mine = {line.number: line.amount for line in invoice.lines if line.kind is LineKind.CARRIED}
+            taken_back = sum(one.amount for one in invoice.credited if one.line in mine)
+            carried += min(invoice.total, 0) - sum(mine.values()) + taken_back
     return carried
 
 
@@ -277,7 +292,7 @@ def _coupons(
         if coupon is None:
             message = f"no coupon is called {one.coupon!r}"
             raise MetergateError(Reason.COUPON_NOT_FOUND, message, {"coupon": one.coupon})
-        used = [other for other in earlier if other.stands and other.subtotal > 0 and other.period.end >= one.start]
+        used = [other for other in earlier if other.uses_coupons and other.period.end >= one.start]
         most = {CouponDuration.ONCE: 1, CouponDuration.PERIODS: coupon.periods}.get(coupon.duration)
         if one.start <= period.end and (most is None or len(used) < most):
             found.append(coupon)

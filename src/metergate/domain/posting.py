@@ -35,8 +35,8 @@ _NOTHING: Mapping[str, Decimal] = {}
 class Head:
     """A customer's head as it was locked: its last `seq`, what governs its limits, and up to which
     `metering_version` its rollups are complete. `pool` is the customer in whose limits its usage counts too. `moved`
-    says that subjects came or went, so that works are looked at whose they are now (`domain.routing`). `billed_until` is
-    the end of the last period that was invoiced (None = none): what counts before it comes late (`domain.late`)."""
+    says that subjects came or went, so that works are looked at whose they are now (`domain.routing`). `billed_until`
+    is the end of the last period that was invoiced (None = none): what counts before it comes late (`domain.late`)."""
 
     customer: str
     seq: int

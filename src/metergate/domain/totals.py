@@ -67,30 +67,36 @@ def tax_rates_for(details: BillingDetails, rates: Sequence[TaxRate]) -> tuple[Ta
 
 
 def _discounted(lines: Sequence[Line], coupons: Sequence[Coupon], currency: str) -> list[Line]:
-    """The lines with their shares of the coupons, which take off one after the other, down to 0 and no further."""
+    """The lines with their shares of the coupons, which take off one after the other, down to 0 and no further.
+
+    Each charge has its share, and its lines have theirs of that: so no charge has more taken off than it comes to.
+    """
+    found = list(lines)
     if not coupons:
-        return list(lines)
-    charged = _charged(lines)
-    base = rest = max(sum(charged), 0)
+        return found
+    charges = _charges(lines)
+    amounts = [max(sum(lines[place].amount for place in places), 0) for places in charges]
+    base = rest = sum(amounts)
     for coupon in coupons:
         rest -= min(_off(coupon, rest, currency), rest)
-    shares = spread(base - rest, [max(amount, 0) for amount in charged])
-    return [
-        replace(line, discount=line.discount + share) if share else line
-        for line, share in zip(lines, shares, strict=True)
-    ]
+    for places, off in zip(charges, spread(base - rest, amounts), strict=True):
+        shares = spread(off, [max(lines[place].amount, 0) for place in places]) if off else ()
+        for place, share in zip(places, shares, strict=bool(off)):
+            found[place] = replace(lines[place], discount=lines[place].discount + share)
+    return found
 
 
-def _charged(lines: Sequence[Line]) -> list[int]:
-    """Of each line, the amount that coupons take off from, or 0.
+def _charges(lines: Sequence[Line]) -> list[list[int]]:
+    """The places of the lines that coupons take off from, those of one charge together.
 
     What is given back (a negative proration; an earlier window for which the lines together are negative) was charged
     with its own invoice's coupons off and is given back so: the coupons of this invoice have no part in it.
     """
-    together: dict[tuple[object, ...], int] = defaultdict(int)
-    for line in lines:
-        together[_charge(line)] += line.amount
-    return [line.amount if together[_charge(line)] > 0 and line.kind not in _NEVER_DISCOUNTED else 0 for line in lines]
+    places: dict[tuple[object, ...], list[int]] = defaultdict(list)
+    for place, line in enumerate(lines):
+        if line.kind not in _NEVER_DISCOUNTED:
+            places[_charge(line)].append(place)
+    return list(places.values())
 
 
 def _charge(line: Line) -> tuple[object, ...]:

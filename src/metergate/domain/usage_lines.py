@@ -139,10 +139,13 @@ def _sum(quantities: Iterable[Decimal | None]) -> Decimal:
 
 
 def _corrections(credited: Iterable[tuple[Line, CreditLine]]) -> Iterator[Line]:
-    """Usage that credit notes took back, as the late lines that would have. A credit is what its part of the line had
-    cost after its discount: the discount goes back in the same proportion."""
+    """What credit notes took back, as lines. Usage, as the late lines that would have: a credit is what its part of the
+    line had cost after its discount, so the discount goes back in the same proportion. Money alone, as one more
+    discount: it cannot be given back again."""
     for line, credit in credited:
-        if credit.quantity is not None:
+        if credit.quantity is None:
+            yield replace(line, amount=0, discount=credit.amount, quantity=None, billed=None)
+        else:
             net = line.amount - line.discount
             gross = rounded_share(line.amount, credit.amount, net) if net else credit.amount
             quantity = CONTEXT.minus(credit.quantity)

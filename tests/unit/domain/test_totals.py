@@ -84,6 +84,12 @@ def test_what_passes_a_maximum_is_not_discounted_and_bears_none() -> None:
     assert (sums.discount, sums.total, discounts(sums)) == (4000, 4000, [4000, 0])
 
 
+def test_a_charge_with_a_maximum_has_its_share_of_what_it_comes_to() -> None:
+    lines = [line(10000, LineKind.USAGE, "calls"), line(-8000, LineKind.MAXIMUM, "calls"), line(2000)]
+    assert discounts(totals(lines, [off("50")], [], "USD")) == [1000, 0, 1000]
+    assert discounts(totals(lines, [fixed("39.99")], [], "USD")) == [2000, 0, 1999]
+
+
 def test_what_is_given_back_was_discounted_by_its_own_invoice() -> None:
     """Half off for ever, and from 100 to 200 at half of the month: 50 paid, 25 of it back, 50 for the rest."""
     lines = [line(-2500, LineKind.PRORATION, "base"), line(10000, LineKind.PRORATION, "base")]

@@ -193,6 +193,16 @@ def test_p6_money_given_by_credit_note_is_not_asked_for_again() -> None:
     assert shown(later(CALLS, before, ((), "151"), credited=goodwill)) == [("late", "1", 10)]
 
 
+def test_p6_money_given_by_credit_note_is_not_given_back_again() -> None:
+    (line,) = before = said(CALLS, ((), "150"))
+    (half,) = later(CALLS, before, ((), "125"), credited=[(line, CreditLine(1, 300))])
+    assert (half.quantity, half.amount, half.discount) == (-25, -250, -150)
+    (back,) = later(CALLS, before, ((), "0"), credited=[(line, CreditLine(1, 300))])
+    assert (back.amount, back.discount) == (-500, -300)
+    (none,) = later(CALLS, before, ((), "0"), credited=[(line, CreditLine(1, 500))])
+    assert none.amount - none.discount == 0
+
+
 def test_p6_what_is_given_back_is_given_at_what_it_cost_after_its_discount() -> None:
     (line,) = said(CALLS, ((), "200"))
     paid = replace(line, discount=250)  # a quarter off

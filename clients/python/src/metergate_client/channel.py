@@ -19,6 +19,7 @@ _REPEATABLE = (
     "BatchRecordUsage",
     "CheckQuota",
     "BatchCheckQuota",
+    "CheckFeature",
     "ConsumeQuota",
     "BatchConsumeQuota",
     "ReserveQuota",

@@ -301,6 +301,8 @@ def test_only_calls_that_may_be_repeated_are_retried() -> None:
     without_id = {name for name in changing if "request_id" not in METHODS[name].input_type.fields_by_name}
     assert without_id == {
         "CatalogService.GetCatalog",
+        "CatalogService.ListPrices",
+        "CustomerService.CheckFeature",
         "CustomerService.GetCustomer",
         "CustomerService.ListCustomers",
         "CustomerService.ListSubjects",

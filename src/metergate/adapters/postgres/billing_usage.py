@@ -91,7 +91,8 @@ CROSS JOIN LATERAL (
 ) r"""
 
 _EARLIER = """
-SELECT i.subscription, i.id, i.period_start, i.period_end, i.state, i.seq, i.subtotal, i.total
+SELECT i.subscription, i.id, i.period_start, i.period_end, i.state, i.seq, i.subtotal, i.total,
+    i.subtotal <= 0 AND EXISTS (SELECT FROM invoice_line WHERE tenant = $1 AND invoice = i.id AND discount > 0)
 FROM unnest($2::text[]) AS q(subscription)
 CROSS JOIN LATERAL (SELECT * FROM invoice WHERE tenant = $1 AND subscription = q.subscription OFFSET 0) i
 WHERE i.created_at < $3 ORDER BY i.subscription, i.period_start, i.period_end"""
@@ -155,10 +156,10 @@ class PostgresBillingSnapshot:
         credited: dict[str, list[CreditLine]] = defaultdict(list)
         for row in await self._connection.fetch(_CREDITED, self._tenant, sorted(lines), until) if lines else ():
             credited[row[0]].append(CreditLine(*tuple(row)[1:]))
-        for subscription, id_, start, end, state, seq, subtotal, total in map(tuple, invoices):
+        for subscription, id_, start, end, state, seq, subtotal, total, discounted in map(tuple, invoices):
             one = Earlier(
                 id_, Window(start, end), InvoiceState(state), seq, subtotal, total, tuple(lines.get(id_, ())),
-                tuple(credited.get(id_, ())),
+                tuple(credited.get(id_, ())), discounted,
             )  # fmt: skip
             found[subscription].append(one)
         return found

@@ -30,7 +30,10 @@ SELECT tenant, id FROM subscription
 WHERE closes_at <= $2 AND ($1::text IS NULL OR tenant = $1) AND ($3::text[] IS NULL OR id = ANY($3))
     AND NOT id = ANY($4::text[])
 ORDER BY closes_at, tenant, customer, id LIMIT $5"""
-_COUNT = "SELECT count(*) FROM subscription WHERE closes_at <= $2 AND ($1::text IS NULL OR tenant = $1)"
+_COUNT = """
+SELECT count(*) FROM subscription
+WHERE closes_at <= $2 AND ($1::text IS NULL OR tenant = $1) AND ($3::text[] IS NULL OR id = ANY($3))
+    AND NOT id = ANY($4::text[])"""
 
 # Rows came late for a subscription that has ended, or whose last invoice is a draft.
 _LATE = """
@@ -107,9 +110,10 @@ class PostgresClosing:
         instant: int = (await self._fetch("SELECT clock_timestamp()"))[0][0]
         return instant
 
-    async def due(self, tenant: str | None, now: int) -> int:
+    async def due(self, claim: Claim) -> int:
         """See `app.billing.close_ports.CloseStore`."""
-        count: int = (await self._fetch(_COUNT, tenant, now))[0][0]
+        wanted = None if claim.wanted is None else sorted(claim.wanted)
+        count: int = (await self._fetch(_COUNT, claim.tenant, claim.now, wanted, sorted(claim.passed)))[0][0]
         return count
 
     async def _fetch(self, statement: str, *parameters: Any) -> list[Any]:

@@ -31,8 +31,8 @@ _PAUSE_SECONDS = 0.02  # before what was in the way is tried again
 
 @dataclass(slots=True)
 class Closed:
-    """What was done: how many periods were closed, how many invoices that made, and which subscriptions failed, with the
-    reason. `gently`: so that others are not kept waiting."""
+    """What was done: how many periods were closed, how many invoices that made, and which subscriptions failed, with
+    the reason. `gently`: so that others are not kept waiting."""
 
     periods: int = 0
     invoices: int = 0
@@ -131,11 +131,14 @@ class CloseBatch:
                 await self._store.cut(self._tenant, until)
             except RaceLostError:
                 return [one.subscription.id for one in work]
-        async with self._reader.snapshot(self._tenant, [one.subscription.customer for one in work]) as snapshot:
-            version = self._catalog.metering_version
-            behind = {name for name, cut in snapshot.cuts.items() if cut.metering_version < version}
-            ready = [one for one in work if one.subscription.customer not in behind]
-            closings = await self._closings(snapshot, ready, late)
+        try:
+            closings, behind = await self._looked(work, late)
+        except (MetergateError, DataRefusedError) as error:
+            # What one asks cannot be answered, and the snapshot is lost with it: each is looked at by itself.
+            if len(work) == 1:
+                await self._note(work[0].claimed, work[0].period.end, error)
+                return []
+            return [id_ for one in work for id_ in await self._try([one], late)]
         if behind:
             await self._catch_up.bring_up(self._tenant, sorted(behind))
         again = [one.subscription.id for one in work if one.subscription.customer in behind]
@@ -143,69 +146,66 @@ class CloseBatch:
             again += await self._save(chunk)
         return again
 
+    async def _looked(self, work: Sequence[_Work], late: bool) -> tuple[list[Closing], set[str]]:
+        """What closes them, as one snapshot has it, and the customers whose rollups have to be made complete first."""
+        async with self._reader.snapshot(self._tenant, [one.subscription.customer for one in work]) as snapshot:
+            version = self._catalog.metering_version
+            behind = {name for name, cut in snapshot.cuts.items() if cut.metering_version < version}
+            ready = [one for one in work if one.subscription.customer not in behind]
+            return await self._closings(snapshot, ready, late), behind
+
     async def _closings(self, snapshot: BillingSnapshot, work: Sequence[_Work], late: bool) -> list[Closing]:
-        since = {
-            one.subscription.id: earliest(one.period.start, one.late_from(snapshot.cuts[one.subscription.customer]))
-            or one.period.start
-            for one in work
-        }
-        earlier = await snapshot.earlier(since)
-        details = await snapshot.details(sorted({one.subscription.customer for one in work}))
-        drafts = await snapshot.drafts(list(since)) if late else {}
-        reads: list[_Read] = []
-        closings: list[Closing] = []
-        for one in work:
-            mine = earlier[one.subscription.id]
-            buyer = details.get(one.subscription.customer, NO_DETAILS)
-            cut = snapshot.cuts[one.subscription.customer]
-            drafted = drafts.get(one.subscription.id)
-            found = await self._told(one.claimed, one.period.end, self._ask, one, cut, mine, buyer, drafted, late)
-            if isinstance(found, Closing):
-                closings.append(found)
-            elif not isinstance(found, Failure):
-                reads += found
-        for read, counted in await self._counted(snapshot, reads):
-            made = await self._told(read.work.claimed, read.work.period.end, self._closing, read, counted)
+        found = await self._asked(snapshot, work, late)
+        closings = [one for one in found if isinstance(one, Closing)]
+        reads = [one for one in found if isinstance(one, _Read)]
+        answers = await answered(snapshot, self._catalog, [read.draft for read in reads])
+        for read, (draft, counted) in zip(reads, answers, strict=True):
+            known = read._replace(draft=draft)
+            made = await self._told(read.work.claimed, read.work.period.end, self._closing, known, counted)
             if isinstance(made, Closing):
                 closings.append(made)
         return closings
 
+    async def _asked(self, snapshot: BillingSnapshot, work: Sequence[_Work], late: bool) -> list[_Read | Closing]:
+        since = {}
+        for one in work:
+            late_from = one.late_from(snapshot.cuts[one.subscription.customer])
+            since[one.subscription.id] = min(one.period.start, one.period.start if late_from is None else late_from)
+        earlier = await snapshot.earlier(since)
+        details = await snapshot.details(sorted({one.subscription.customer for one in work}))
+        drafts = await snapshot.drafts(list(since)) if late else {}
+        found: list[_Read | Closing] = []
+        for one in work:
+            id_, customer = one.subscription.id, one.subscription.customer
+            buyer, cut = details.get(customer, NO_DETAILS), snapshot.cuts[customer]
+            step = self._ask_late if late else self._ask
+            asked = await self._told(one.claimed, one.period.end, step, one, cut, earlier[id_], buyer, drafts.get(id_))
+            if not isinstance(asked, Failure):
+                found.append(asked)
+        return found
+
     def _ask(
-        self, one: _Work, cut: Cut, earlier: Sequence[Earlier], details: BillingDetails, drafted: Invoice | None,
-        late: bool,
-    ) -> list[_Read] | Closing:  # fmt: skip
-        """What has to be counted, or, where nothing has to be, what closes it."""
+        self, one: _Work, cut: Cut, earlier: Sequence[Earlier], details: BillingDetails, _: Invoice | None
+    ) -> _Read | Closing:
+        """What has to be counted."""
         late_from = one.late_from(cut)
-        if not late:
-            draft = ask(one.subscription, one.period, self._offer, earlier, details, late_from)
-            return [_Read(one, draft, cut)]
+        return _Read(one, ask(one.subscription, one.period, self._offer, earlier, details, late_from), cut)
+
+    def _ask_late(
+        self, one: _Work, cut: Cut, earlier: Sequence[Earlier], details: BillingDetails, drafted: Invoice | None
+    ) -> _Read | Closing:
+        """What has to be counted to make a draft anew, or for an invoice of what came late where the subscription has
+        ended; one that goes on has it on its next period's invoice."""
+        late_from = one.late_from(cut)
         if late_from is not None and drafted is not None:
             others = [other for other in earlier if other.id != drafted.id]
             reopened = anew(drafted, one.subscription, self._offer, others, details, late_from)
             if reopened is not None:
-                return [_Read(one, reopened, cut, drafted)]
-        return self._late_end(one, cut, earlier, details)
-
-    def _late_end(
-        self, one: _Work, cut: Cut, earlier: Sequence[Earlier], details: BillingDetails
-    ) -> list[_Read] | Closing:
-        """Of a subscription that goes on, the next period's invoice has what came late; one that has ended gets an
-        invoice of it."""
-        late_from = one.late_from(cut)
-        if one.ended and late_from is not None:
-            return [_Read(one, ask_late(one.subscription, one.period, self._offer, earlier, details, late_from), cut)]
+                return _Read(one, reopened, cut, drafted)
+        if late_from is not None and one.ended:
+            late = ask_late(one.subscription, one.period, self._offer, earlier, details, late_from)
+            return _Read(one, late, cut)
         return _unchanged(one, cut)
-
-    async def _counted(self, snapshot: BillingSnapshot, reads: Sequence[_Read]) -> list[tuple[_Read, list[Quantities]]]:
-        """What was counted; where one question cannot be answered, each is asked alone."""
-        try:
-            found = await answered(snapshot, self._catalog, [read.draft for read in reads])
-            return [(read._replace(draft=draft), all_) for read, (draft, all_) in zip(reads, found, strict=True)]
-        except MetergateError as error:
-            if len(reads) == 1:
-                await self._note(reads[0].work.claimed, reads[0].work.period.end, error)
-                return []
-        return [pair for read in reads for pair in await self._counted(snapshot, [read])]
 
     def _closing(self, read: _Read, counted: Sequence[Quantities]) -> Closing:
         work, reopened, seq = read.work, read.reopened, read.cut.seq

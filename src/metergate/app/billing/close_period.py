@@ -21,6 +21,9 @@ from metergate.domain.errors import MetergateError, Reason
 
 _BATCH = 200  # subscriptions that are read in one snapshot
 _GENTLE_BATCH = 20  # beside calls that are answered
+_OTHERS_SECONDS = 60.0  # for which others are waited for
+_LOOK_SECONDS = 0.05
+_LATE_SECONDS = 30.0  # between two looks of the loop at what came late
 _RETRY_SECONDS = 60.0  # before the loop tries again what failed
 
 Progress = Callable[[int, int], None]
@@ -36,13 +39,17 @@ class ClosePeriods:
         self._directory = directory
         self._catch_up = catch_up
         self._resting: dict[str, float] = {}
+        self._late_at = 0.0
 
     async def work(self) -> None:
         """A round of the loop: closes what is due, a few at a time and with pauses, since calls are answered by the
         same process. What failed rests for a minute."""
         now = asyncio.get_running_loop().time()
         self._resting = {id_: until for id_, until in self._resting.items() if until > now}
-        closed = await self._run(None, await self._store.now(), None, set(self._resting), None, gently=True)
+        late = now >= self._late_at
+        closed = await self._run(None, await self._store.now(), None, set(self._resting), None, 0, late, gently=True)
+        if late:
+            self._late_at = now + _LATE_SECONDS
         self._resting |= {id_: now + _RETRY_SECONDS for id_, _ in closed.failed}
 
     async def close(
@@ -60,14 +67,24 @@ class ClosePeriods:
         """
         try:
             at = await self._store.now() if now is None else now
-            closed = await self._run(tenant, at, subscriptions, set(), progress)
+            due = await self._store.due(Claim(tenant, at, _BATCH, subscriptions))
+            closed = await self._run(tenant, at, subscriptions, set(), progress, due)
+            await self._others(Claim(tenant, at, _BATCH, subscriptions, {id_ for id_, _ in closed.failed}), closed)
         except LedgerUnavailableError:
             raise MetergateError(Reason.LEDGER_UNAVAILABLE, "the database cannot be reached") from None
-        if subscriptions and not (closed.periods or closed.invoices or closed.failed):
+        if subscriptions and not (due or closed.invoices):
             named = ", ".join(sorted(subscriptions)[:5])
             message = f"the period of {named} is not over, or has been invoiced"
             raise MetergateError(Reason.PERIOD_OPEN, message, {"subscription": named})
         return closed
+
+    async def _others(self, claim: Claim, closed: Closed) -> None:
+        """Waits for others who close some of them, so that all are closed; what they leave, as they die, is closed."""
+        done, waited = set(claim.passed), 0.0
+        while waited < _OTHERS_SECONDS and await self._store.due(claim._replace(passed=done)):
+            await asyncio.sleep(_LOOK_SECONDS)
+            waited += _LOOK_SECONDS
+            await self._some(claim._replace(passed=done), closed, done)
 
     async def failures(self, tenant: str) -> list[Failure]:
         """What could not be closed and was not made good since, the latest first."""
@@ -80,13 +97,14 @@ class ClosePeriods:
         wanted: Collection[str] | None,
         passed: set[str],
         progress: Progress | None,
+        total: int = 0,
+        late: bool = True,
         gently: bool = False,
     ) -> Closed:
         closed, most = Closed(gently=gently), _GENTLE_BATCH if gently else _BATCH
-        total = await self._store.due(tenant, now) if progress else 0
-        for late in (True, False):  # first what came late: a draft is made anew only while it is the last
+        for of_late in (True, False) if late else (False,):  # a draft is made anew only while it is the last
             done = set(passed)
-            while await self._some(Claim(tenant, now, most, wanted, done, late), closed, done):
+            while await self._some(Claim(tenant, now, most, wanted, done, of_late), closed, done):
                 if progress:
                     progress(closed.periods, max(total, closed.periods))
         return closed

@@ -188,8 +188,8 @@ class CloseStore(FailureStore, Protocol):
         """The database's clock."""
         ...
 
-    async def due(self, tenant: str | None, now: int) -> int:
-        """How many subscriptions have a period to invoice."""
+    async def due(self, claim: Claim) -> int:
+        """How many there are of such subscriptions whose period is over, whoever closes them."""
         ...
 
     def claim(self, claim: Claim) -> AbstractAsyncContextManager[list[Claimed]]:

@@ -6,7 +6,7 @@ Each change is one commit under the customer's head, with the news of it.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from metergate.app.billing.ids import new_id
 from metergate.app.billing.ports import FinalizingChange, InvoiceChange, InvoiceQuery, InvoiceStore
@@ -93,8 +93,16 @@ class Invoices:
         await self.get(principal, id)
         return await self._store.payments(principal.tenant, id)
 
-    async def finalize(self, principal: Principal, id: str, once: Once | None = None) -> Invoice:
+    async def finalize(
+        self,
+        principal: Principal,
+        id: str,
+        once: Once | None = None,
+        notes: str = "",
+        metadata: tuple[tuple[str, str], ...] = (),
+    ) -> Invoice:
         """Closes a draft: it gets its number, and seller and buyer as they are now. One with nothing to pay is paid.
+        With `notes` and `metadata`, these stand on it.
 
         Raises:
             MetergateError: INVOICE_NOT_FOUND, INVOICE_STATE, REQUEST_ID_REUSED.
@@ -105,7 +113,7 @@ class Invoices:
             if repeated:
                 return draft
             settling.check_draft(draft)
-            (closed,) = await finalize(change, [draft])
+            (closed,) = await finalize(change, [replace(draft, notes=notes, metadata=metadata)])
             await change.remember(once, closed)
         return closed
 

@@ -37,6 +37,7 @@ _KINDS: Mapping[LineKind, pb.InvoiceLine.Kind] = {
     LineKind.UNBILLED: pb.InvoiceLine.KIND_UNBILLED,
 }
 _TEXT_MOST = 256
+_METADATA_MOST, _NAME_MOST, _VALUE_MOST = 50, 64, 512
 
 
 def from_pb_state(number: int) -> InvoiceState | None:
@@ -189,6 +190,21 @@ def from_pb_crediting(request: billing_pb2.CreateCreditNoteRequest) -> Crediting
     if len(currencies) > 1:
         raise MetergateError(Reason.CURRENCY_MISMATCH, "the lines are in several currencies", {"field": "lines"})
     return Crediting(lines or None, request.reason, "".join(currencies), amount)
+
+
+def from_pb_metadata(metadata: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """What the caller wants to find on an invoice later, by name.
+
+    Raises:
+        MetergateError: FIELD_INVALID.
+    """
+    if len(metadata) > _METADATA_MOST:
+        raise invalid("metadata", f"must have at most {_METADATA_MOST} entries, and has {len(metadata)}")
+    for name, value in metadata.items():
+        check_text(name, "metadata", _NAME_MOST)
+        if value:
+            check_text(value, "metadata", _VALUE_MOST)
+    return tuple(sorted(metadata.items()))
 
 
 def to_pb_credit_note(note: CreditNote) -> pb.CreditNote:

@@ -13,6 +13,7 @@ from metergate.domain.invoice import Invoice
 from metergate.rpc.billing.answers import done_once
 from metergate.rpc.billing.convert_invoice import (
     from_pb_crediting,
+    from_pb_metadata,
     from_pb_state,
     to_pb_credit_note,
     to_pb_invoice,
@@ -58,9 +59,12 @@ class InvoiceService:
 
     async def FinalizeInvoice(self, request: pb.FinalizeInvoiceRequest, call: Call) -> pb.FinalizeInvoiceResponse:
         """Closes a draft."""
-        kind = pb.FinalizeInvoiceResponse
+        notes, metadata, kind = request.notes, from_pb_metadata(request.metadata), pb.FinalizeInvoiceResponse
         return await done_once(
-            request, kind, lambda once: self.verbs.finalize(call.caller, request.id, once), _in(kind)
+            request,
+            kind,
+            lambda once: self.verbs.finalize(call.caller, request.id, once, notes, metadata),
+            _in(kind),
         )
 
     async def PayInvoice(self, request: pb.PayInvoiceRequest, call: Call) -> pb.PayInvoiceResponse:

@@ -256,7 +256,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "ClosePeriods": (_counted("subscriptions", 0, 100),),
     "ListInvoices": (_short("customer", "subscription"), _page),
     "GetInvoice": (_required("id"), _short("id")),
-    "FinalizeInvoice": _CHANGES_ONE,
+    "FinalizeInvoice": (_short("notes", most=2_000), *_CHANGES_ONE),
     "PayInvoice": (_short("method", most=64), _short("reference"), *_CHANGES_ONE),
     "VoidInvoice": _CHANGES_ONE,
     "MarkInvoiceUncollectible": _CHANGES_ONE,

@@ -23,10 +23,12 @@ CREATE TABLE budget (
     PRIMARY KEY (tenant, subscription),
     FOREIGN KEY (tenant, subscription) REFERENCES subscription
 );
-COMMENT ON TABLE budget IS 'an amount of money per period of a subscription, of which parts are told when they are reached';
+COMMENT ON TABLE budget IS
+    'an amount of money per period of a subscription, parts of it are told when they are reached';
 COMMENT ON COLUMN budget.thresholds IS 'in per cent of the amount';
 COMMENT ON COLUMN budget.told IS 'the thresholds that were told of the period up to period_end';
-COMMENT ON COLUMN budget.seen_seq IS 'the customer''s seq when it was looked at: another one says that it is to be again';
+COMMENT ON COLUMN budget.seen_seq IS
+    'the customer''s seq when it was looked at: another one says that it is to be again';
 CREATE INDEX budget_looked_at ON budget (looked_at)
 """
 

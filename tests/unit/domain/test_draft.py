@@ -1,0 +1,80 @@
+"""Drafts: what an invoice takes from those before it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+
+from metergate.domain import subscription
+from metergate.domain.draft import Draft, Earlier, Offer, ask
+from metergate.domain.invoice import CreditLine, InvoiceState, Line, LineKind
+from metergate.domain.meter import Meter
+from metergate.domain.offer import NO_DETAILS, Coupon
+from metergate.domain.period import DAY, Window
+from metergate.domain.price import Interval, Model, Price
+from metergate.domain.subscription import Item, Subscription
+
+BASE = Price("base", Model.FLAT, "USD", unit_amount=Decimal(20))
+CALLS = Price("calls", Model.UNIT, "USD", meter="calls", unit_amount=Decimal("0.10"))
+OFFER = Offer(
+    lambda _, __: (BASE, CALLS), {"calls": Meter("calls", "calls")}, {"half": Coupon("half", percent=Decimal(50))}
+)
+JANUARY, FEBRUARY = Window(0, 31 * DAY), Window(31 * DAY, 59 * DAY)
+USAGE = Line(
+    1, LineKind.USAGE, "", 1000, JANUARY, "pro", 1, "calls", "calls", quantity=Decimal(100), billed=Decimal(100)
+)  # fmt: skip
+
+
+def begun(*coupons: str) -> Subscription:
+    return subscription.begin(
+        "s", "c", "USD", Interval.MONTH, [Item("pro", 1)], 0, time_zone="UTC", coupons=coupons
+    )  # fmt: skip
+
+
+def earlier(*lines: Line, state: InvoiceState = InvoiceState.OPEN, credited: Sequence[CreditLine] = ()) -> Earlier:
+    total = sum(line.amount - line.discount for line in lines)
+    return Earlier("in", JANUARY, state, 1, sum(line.amount for line in lines), total, lines, tuple(credited))
+
+
+def drafted(one: Subscription, before: Earlier, late_from: int | None = None) -> Draft:
+    return ask(one, FEBRUARY, OFFER, [before], NO_DETAILS, late_from)
+
+
+@pytest.mark.parametrize(
+    ("before", "back"),
+    [
+        (earlier(USAGE), 600),
+        (earlier(USAGE, state=InvoiceState.VOID), 0),
+        (earlier(USAGE, credited=[CreditLine(1, 500)]), 300),
+        (earlier(replace(USAGE, discount=500)), 300),
+    ],
+)
+def test_p6_usage_that_was_not_so_much_is_given_back_as_far_as_it_was_charged(before: Earlier, back: int) -> None:
+    draft = drafted(begun(), before, late_from=0)
+    invoice = draft.make([[((), Decimal(40 if question.late else 0))] for question in draft.questions], 2)
+    (late,) = [line for line in invoice.lines if line.kind is LineKind.LATE]
+    assert (late.quantity, late.amount, late.discount - late.amount) == (Decimal(-60), -600, back)
+
+
+def test_what_was_carried_over_to_an_invoice_that_is_credited_is_carried_over_again() -> None:
+    below = Earlier("in", Window(0, 0), InvoiceState.PAID, 1, -500, -500)
+    flat, carried = Line(1, LineKind.FLAT, "", 2000, FEBRUARY), Line(2, LineKind.CARRIED, "", -500, JANUARY)
+    taken_back = (CreditLine(1, 2000), CreditLine(2, -500))
+    for credited, again in ((), []), (taken_back, [-500]), (taken_back[:1], []):
+        draft = ask(
+            begun(), FEBRUARY, OFFER, [below, earlier(flat, carried, credited=credited)], NO_DETAILS
+        )  # fmt: skip
+        invoice = draft.make([[] for _ in draft.questions], 2)
+        assert [line.amount for line in invoice.lines if line.kind is LineKind.CARRIED] == again
+
+
+def test_a_coupon_is_used_by_an_invoice_that_gives_back_more_than_it_charges() -> None:
+    once = Line(1, LineKind.ONE_OFF, "", 2000, JANUARY, discount=1000)
+    back = Line(2, LineKind.PRORATION, "", -3000, JANUARY)
+    used = replace(earlier(once, back), discounted=True)
+    for before, discount in (earlier(back), 2000), (used, 0):
+        draft = drafted(begun("half"), before)
+        assert draft.make([[] for _ in draft.questions], 2).discount == discount
