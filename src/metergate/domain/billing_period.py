@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import Decimal
+from functools import lru_cache
 from typing import NamedTuple
 
 from metergate.domain.period import Window, anchored_months
 from metergate.domain.price import Interval, Model, Price
-from metergate.domain.subscription import Mode, Segment, Subscription, segment_at
+from metergate.domain.subscription import Item, Mode, Segment, Subscription, segment_at
 
 PricesOf = Callable[[str, int], tuple[Price, ...]]
 """The prices of a plan's version, in all currencies and intervals."""
@@ -31,29 +32,43 @@ class InForce(NamedTuple):
 def in_force(subscription: Subscription, segment: Segment, prices: PricesOf) -> list[InForce]:
     """What a segment's items are charged: metered prices of any interval, others of the subscription's own; custom
     prices in the place of those that they stand for, and further ones beside those of the base."""
-    custom = {_identity(price): price for price in segment.custom}
+    one = subscription
+    offered = tuple([prices(item.plan, item.version) for item in segment.items])
+    return list(_in_force(one.currency, one.interval, segment.items, segment.custom, offered))
+
+
+@lru_cache(maxsize=4096)
+def _in_force(
+    currency: str,
+    interval: Interval,
+    items: tuple[Item, ...],
+    custom: tuple[Price, ...],
+    offered: tuple[tuple[Price, ...], ...],
+) -> tuple[InForce, ...]:
+    """The same for all who have subscribed to the same."""
+    own = {_identity(price): price for price in custom}
     found = [
-        InForce(custom.get(_identity(price), price), item.plan, item.version, item.quantity)
-        for item in segment.items
-        for price in prices(item.plan, item.version)
+        InForce(own.get(_identity(price), price), item.plan, item.version, item.quantity)
+        for item, prices in zip(items, offered, strict=True)
+        for price in prices
     ]
-    replaced, base = {_identity(each.price) for each in found}, segment.items[0]
+    replaced, base = {_identity(each.price) for each in found}, items[0]
     found += [
         InForce(price, base.plan, base.version, base.quantity)
-        for identity, price in custom.items()
+        for identity, price in own.items()
         if identity not in replaced
     ]
-    return [each for each in found if _applies(subscription, each.price)]
+    return tuple([each for each in found if _applies(currency, interval, each.price)])
 
 
 def _identity(price: Price) -> tuple[str, str, Interval]:
     return price.name, price.currency, price.interval
 
 
-def _applies(subscription: Subscription, price: Price) -> bool:
-    if price.currency != subscription.currency:
+def _applies(currency: str, interval: Interval, price: Price) -> bool:
+    if price.currency != currency:
         return False
-    return price.model is not Model.FLAT or price.interval is subscription.interval
+    return price.model is not Model.FLAT or price.interval is interval
 
 
 def interval_at(subscription: Subscription, interval: Interval, at: int) -> Window:

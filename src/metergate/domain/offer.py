@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 
@@ -39,6 +39,8 @@ class PlanFeature:
     value: str = ""
     included: Decimal | None = None
     overage: tuple[tuple[str, Decimal], ...] = ()
+    # What lines call it: the feature's own, which the catalog fills in.
+    display_name: str = field(default="", compare=False)
 
 
 class CouponDuration(StrEnum):

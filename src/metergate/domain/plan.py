@@ -73,13 +73,19 @@ class Plan:
         return FeatureKind.STATIC if given is not None and given.value else FeatureKind.BOOLEAN
 
     def resolved(self, features: Mapping[str, Feature]) -> Plan:
-        """The same, told what its metered features count."""
+        """The same, told what its metered features count, and what they are called."""
         metered = [
             (one.feature, features[one.feature].meter)
             for one in self.features
             if one.feature in features and features[one.feature].kind is FeatureKind.METERED
         ]
-        return self if self.meters == tuple(metered) else replace(self, meters=tuple(metered))
+        if not metered and not self.meters:
+            return self
+        named = [
+            replace(one, display_name=features[one.feature].display_name) if one.feature in features else one
+            for one in self.features
+        ]
+        return replace(self, meters=tuple(metered), features=tuple(named))
 
     def _metered(self) -> Iterator[tuple[PlanFeature, str]]:
         meters = dict(self.meters)
@@ -99,7 +105,7 @@ def prices_of(feature: PlanFeature, meter: str) -> list[Price]:
     return [
         Price(
             feature.feature, Model.UNIT, currency, Interval.MONTH,
-            meter=meter, unit_amount=amount, included=feature.included,
+            meter=meter, unit_amount=amount, included=feature.included, display_name=feature.display_name,
         )
         for currency, amount in feature.overage
     ]  # fmt: skip

@@ -9,9 +9,9 @@ from decimal import Decimal
 import pytest
 
 from metergate.domain import subscription
-from metergate.domain.draft import Draft, Earlier, Offer, ask
+from metergate.domain.draft import Draft, Earlier, Offer, anew, ask, ask_late
 from metergate.domain.invoice import CreditLine, InvoiceState, Line, LineKind
-from metergate.domain.meter import Meter
+from metergate.domain.meter import LatePolicy, Meter
 from metergate.domain.offer import NO_DETAILS, Coupon
 from metergate.domain.period import DAY, Window
 from metergate.domain.price import Interval, Model, Price
@@ -78,3 +78,14 @@ def test_a_coupon_is_used_by_an_invoice_that_gives_back_more_than_it_charges() -
     for before, discount in (earlier(back), 2000), (used, 0):
         draft = drafted(begun("half"), before)
         assert draft.make([[] for _ in draft.questions], 2).discount == discount
+
+
+def test_p6_a_draft_of_late_usage_after_the_end_is_not_made_anew_since_its_windows_were_billed() -> None:
+    offer = replace(OFFER, meters={"calls": Meter("calls", "calls", late=LatePolicy.REOPEN_DRAFT)})
+    one = replace(subscription.cancel(begun(), 0, 10 * DAY), billed_until=10 * DAY)
+    cut, after = Window(0, 10 * DAY), Window(10 * DAY, 40 * DAY)
+    before = replace(earlier(replace(USAGE, window=cut)), period=cut)
+    late = ask_late(one, after, offer, [before], NO_DETAILS, 0)
+    draft = late.make([[((), Decimal(130))] for _ in late.questions], 2)
+    assert [(line.kind, line.quantity) for line in draft.lines] == [(LineKind.LATE, Decimal(30))]
+    assert anew(draft, one, offer, [before], NO_DETAILS, 0) is None

@@ -23,6 +23,7 @@ from metergate.app.billing.ids import new_id
 from metergate.domain.period import HOUR
 
 _LOCKS = 5_115_001  # the class of our advisory locks
+_BY_INDEX = "SET LOCAL enable_seqscan = off"
 _LOOKED_AT = 4  # times as many as are wanted are looked at, since others may hold the first ones
 
 _DUE = """
@@ -50,23 +51,23 @@ ORDER BY tenant, customer, id LIMIT $4"""
 _TRY = """
 SELECT tenant, id FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS q(tenant, id, place)
 WHERE pg_try_advisory_lock($3, hashtext(tenant || ':' || id)) LIMIT $4"""
-_FREE = """
-SELECT pg_advisory_unlock($3, hashtext(tenant || ':' || id)) FROM unnest($1::text[], $2::text[]) AS q(tenant, id)"""
+# A call that is cancelled while it claims doesn't know what it holds; the session is of nobody else.
+_FREE = "SELECT pg_advisory_unlock_all()"
 # Whatever changes a row makes a version of it with an xmin of its own.
 _READ = f"""
 SELECT s.tenant, s.late_from, s.xmin::text, {", ".join(f"s.{name}" for name in COLUMNS.split(", "))}
 FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS q(tenant, id, place)
-JOIN subscription s ON s.tenant = q.tenant AND s.id = q.id
+CROSS JOIN LATERAL (
+    SELECT xmin, * FROM subscription WHERE subscription.tenant = q.tenant AND subscription.id = q.id OFFSET 0
+) s
 WHERE $3::timestamptz IS NULL OR s.closes_at <= $3 ORDER BY q.place"""
 
-# As commits do: customers in order of their names, and pools behind them.
+# However large the table is, of the rows that a list names no more are looked at.
 _CUT = """
-WITH q AS (SELECT * FROM unnest($2::text[], $3::timestamptz[]) AS q(customer, until)), locked AS (
-    SELECT h.customer, q.until FROM q JOIN customer_head h ON h.tenant = $1 AND h.customer = q.customer
-    WHERE h.billed_until IS NULL OR h.billed_until < q.until ORDER BY h.is_pool, h.customer FOR UPDATE OF h
-)
-UPDATE customer_head h SET billed_until = greatest(h.billed_until, l.until) FROM locked l
-WHERE h.tenant = $1 AND h.customer = l.customer"""
+UPDATE customer_head h SET billed_until = q.until FROM unnest($2::text[], $3::timestamptz[]) AS q(customer, until)
+WHERE h.tenant = $1 AND h.customer = ANY($2::text[]) AND h.customer = q.customer
+    AND (h.billed_until IS NULL OR h.billed_until < q.until)"""
+# As commits do: customers in order of their names, and pools behind them.
 _LOCK = """
 SELECT customer, late_seq, late_from IS NOT NULL, clock_timestamp() FROM customer_head
 WHERE tenant = $1 AND customer = ANY($2::text[]) ORDER BY is_pool, customer FOR UPDATE"""
@@ -86,7 +87,7 @@ UPDATE subscription s SET billed_until = q.billed_until, closes_at = q.closes_at
     late_from = CASE WHEN q.settled THEN NULL ELSE s.late_from END
 FROM unnest($2::text[], $3::timestamptz[], $4::timestamptz[], $5::boolean[])
     AS q(id, billed_until, closes_at, settled)
-WHERE s.tenant = $1 AND s.id = q.id"""
+WHERE s.tenant = $1 AND s.id = ANY($2::text[]) AND s.id = q.id"""
 _DRAFT_STANDS = "SELECT id FROM invoice WHERE tenant = $1 AND id = ANY($2::text[]) AND state = 'draft' FOR UPDATE"
 _FAILED = """
 INSERT INTO billing_failure AS f (tenant, subscription, period_end, reason, message, tries, at)
@@ -131,13 +132,13 @@ class PostgresClosing:
         with engine_errors():
             async with self._single.connect() as pooled:
                 connection = await driver(pooled)
-                mine = await self._hold(connection, claim)
                 try:
+                    mine = await self._hold(connection, claim)
                     rows = await connection.fetch(_READ, *mine, None if claim.late else claim.now)
                     yield [_to_claimed(row) for row in rows]
                 finally:
                     if not connection.is_closed():
-                        await connection.execute(_FREE, *mine, _LOCKS)
+                        await connection.execute(_FREE)
 
     async def _hold(self, connection: Any, claim: Claim) -> list[list[str]]:
         wanted = None if claim.wanted is None else sorted(claim.wanted)
@@ -157,13 +158,19 @@ class PostgresClosing:
 
     async def cut(self, tenant: str, until: Mapping[str, int]) -> None:
         """See `app.billing.close_ports.CloseStore`."""
-        await self._fetch(_CUT, tenant, list(until), list(until.values()))
+        with engine_errors():
+            async with self._engine.begin() as pooled:
+                connection = await driver(pooled)
+                await connection.execute(_BY_INDEX)
+                await connection.fetch(_LOCK, tenant, sorted(until))
+                await connection.execute(_CUT, tenant, list(until), list(until.values()))
 
     async def save(self, tenant: str, closings: Sequence[Closing]) -> list[str]:
         """See `app.billing.close_ports.CloseStore`."""
         with engine_errors():
             async with self._engine.begin() as pooled:
                 connection = await driver(pooled)
+                await connection.execute(_BY_INDEX)
                 return await _save(connection, tenant, closings)
 
     async def failed(self, failure: Failure) -> None:
