@@ -96,10 +96,10 @@ class Biller:
         verbs = Subscriptions(PostgresSubscriptions(one.engine), one.directory, one.catch_up)
         return cls(one, reader, closer, verbs, await one.now())
 
-    async def preview(self, customer: str = "acme", projected: bool = False) -> Invoice:
-        """The next invoice of the customer's only subscription."""
+    async def preview(self, customer: str = "acme", projected: bool = False, place: int = 0) -> Invoice:
+        """The next invoice of the customer's first subscription, or of that at the place."""
         store = PostgresSubscriptions(self.one.engine)
-        (mine,) = await store.list(TENANT, customer, "", 2)
+        mine = (await store.list(TENANT, customer, "", 9))[place]
         verb = PreviewInvoice(store, self.reader, self.one.directory, self.one.catch_up)
         return await verb.preview(PRINCIPAL, mine.id, projected)
 

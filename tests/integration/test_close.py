@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -15,7 +16,7 @@ from metergate.cli.main import main
 from metergate.domain.errors import MetergateError, Reason
 from metergate.domain.invoice import InvoiceState, LineKind
 from metergate.domain.period import DAY
-from tests.integration.biller import Biller, of_kind, short
+from tests.integration.biller import CATALOG, Biller, of_kind, short
 from tests.integration.processes import PRINCIPAL, Process, Start, event
 
 
@@ -102,6 +103,7 @@ async def test_p6_a_subscription_that_ended_gets_an_invoice_of_what_came_late(bi
     assert short(last)[0] == ("late", "calls", Decimal(10), 100)
     assert [line.kind for line in last.lines[1:]] == [LineKind.CARRIED]  # what was paid in advance and not used
     assert not await biller.untrue()
+    assert (await biller.explained(last, 1)).amount == 100
     assert (await biller.closer.close()).invoices == 0
     assert len(await biller.invoices()) == count + 1
 
@@ -255,6 +257,17 @@ async def test_p6_each_of_a_customers_subscriptions_hears_of_what_came_late(bill
     assert await biller.one.fetch("SELECT late_from FROM subscription") == [(None,), (None,)]
 
 
+async def test_a_preview_shows_what_came_late_though_another_subscription_was_invoiced_since(biller: Biller) -> None:
+    await biller.subscribed(days=75)
+    await biller.subscribed(days=70, plan="team", again=True)
+    await biller.closer.close(now=biller.now - 35 * DAY)
+    await biller.finalize()
+    await biller.use("calls", 20, 61)
+    await biller.closer.close(now=biller.now - 12 * DAY)
+    invoice = await biller.preview(place=1)
+    assert [(line.price, line.quantity) for line in of_kind(invoice.lines, LineKind.LATE)] == [("calls", Decimal(20))]
+
+
 async def test_a_trial_and_a_pause_are_declared(biller: Biller) -> None:
     await biller.subscribed(days=60, trial_days=10)
     await biller.use("calls", 12, 55)
@@ -292,3 +305,13 @@ async def test_the_command_closes_and_lists_what_failed(
     with pytest.raises(SystemExit):
         await asyncio.to_thread(main, ["billing", "failures", "--tenant", "t", *at])
     assert "FIELD_INVALID" in capsys.readouterr().out
+
+
+async def test_a_process_that_has_not_heard_of_a_catalog_reads_it(biller: Biller, start: Start) -> None:
+    other = await Biller.joined(await start())
+    await other.one.directory.catalog("t")  # remembered, and word of changes does not come
+    newer = [replace(plan, version=2) if plan.name == "pro" else plan for plan in CATALOG.plans]
+    await biller.one.apply(replace(CATALOG, plans=tuple(newer)))
+    await biller.subscribed()
+    assert (await other.closer.close()).failed == []
+    assert {line.version for one in await biller.invoices() for line in one.lines} == {2}

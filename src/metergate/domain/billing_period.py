@@ -61,8 +61,9 @@ def _in_force(
     return tuple([each for each in found if _applies(currency, interval, each.price)])
 
 
-def _identity(price: Price) -> tuple[str, str, Interval]:
-    return price.name, price.currency, price.interval
+def _identity(price: Price) -> tuple[str, str, Interval | None]:
+    """Of one metered price and another of its name one is charged, whatever their intervals."""
+    return price.name, price.currency, None if price.metered else price.interval
 
 
 def _applies(currency: str, interval: Interval, price: Price) -> bool:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from decimal import Decimal
 from typing import NamedTuple
 
 from metergate.domain.errors import MetergateError, Reason, invalid
-from metergate.domain.invoice import CreditLine, CreditNote, Invoice, LineKind, Tax
+from metergate.domain.invoice import CreditLine, CreditNote, Invoice, Line, LineKind, Tax
 from metergate.domain.money import rounded_share, spread, to_text
+
+_USAGE = frozenset({LineKind.USAGE, LineKind.LATE})
 
 
 class Credited(NamedTuple):
@@ -26,13 +30,14 @@ def credit(invoice: Invoice, wanted: Sequence[CreditLine] | None, before: Sequen
     notes for the whole of an invoice, however many, come to exactly its total.
 
     Raises:
-        MetergateError: FIELD_INVALID, when there is no such line, or an amount that takes nothing back;
-            CREDIT_TOO_LARGE, when it is more than what is left of a line or of the total.
+        MetergateError: FIELD_INVALID, when there is no such line, or an amount or a quantity that takes nothing back;
+            CREDIT_TOO_LARGE, when it is more than what is left of a line, of the usage it is of, or of the total.
     """
     left = _left(invoice, before)
     lines = tuple(wanted) if wanted is not None else _rest(invoice, left)
     if wanted is not None:
         _check(invoice, lines, left)
+        _check_quantities(invoice, lines, before)
     taxes = tuple(_tax(tax, invoice, lines, before) for tax in invoice.taxes)
     total = sum(line.amount for line in lines) + sum(tax.amount for tax in taxes if not tax.inclusive)
     _check_total(invoice, total, invoice.total - sum(note.total for note in before))
@@ -82,6 +87,29 @@ def _check(invoice: Invoice, lines: Sequence[CreditLine], left: dict[int, int]) 
         if abs(line.amount) > abs(rest):
             raise _too_large(invoice, f"lines[{index}].amount", f"line {line.line}", rest)
         left[line.line] -= line.amount
+
+
+def _check_quantities(invoice: Invoice, lines: Sequence[CreditLine], before: Sequence[CreditNote]) -> None:
+    """Usage is corrected with the sign that it has, and all credit notes together take back no more than was rated."""
+    of = {line.number: line for line in invoice.lines}
+    left = defaultdict(Decimal, {_counted(line): line.billed for line in invoice.lines if line.billed is not None})
+    for taken in (one for note in before for one in note.lines):
+        if taken.quantity is not None and of[taken.line].kind in _USAGE:
+            left[_counted(of[taken.line])] -= taken.quantity
+    for index, line in enumerate(lines):
+        if line.quantity is None or of[line.line].kind not in _USAGE:
+            continue
+        field, rated = f"lines[{index}].quantity", _counted(of[line.line])
+        if line.quantity * line.amount <= 0:
+            raise invalid(field, "must have the sign of the amount")
+        if abs(line.quantity) > abs(left[rated]):
+            raise invalid(field, f"is more than what is left, which is {left[rated]:f}", Reason.CREDIT_TOO_LARGE)
+        left[rated] -= line.quantity
+
+
+def _counted(line: Line) -> tuple[object, ...]:
+    """What lines share that rate one quantity."""
+    return line.plan, line.version, line.price, line.window, line.labels
 
 
 def _check_total(invoice: Invoice, total: int, rest: int) -> None:

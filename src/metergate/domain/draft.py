@@ -138,7 +138,7 @@ def ask(
     """
     charged = [line for one in earlier for line in _charged(one) if line.window.end > period.start]
     lines, usage = charges(subscription, offer.prices, period, charged)
-    questions = [Question(one, _meter(offer, one)) for one in usage]
+    questions = [Question(one, meter_of(offer, one)) for one in usage]
     if late_from is not None:
         questions += late_questions(subscription, offer, earlier, late_from)
     return Draft(subscription, period, offer, tuple(earlier), tuple(lines), tuple(questions), details)
@@ -188,7 +188,7 @@ def late_questions(
             if one.window.end > late_from:
                 key = (one.price.name, one.plan, one.version, one.window)
                 before, credited = said_of(one, earlier)
-                found.setdefault(key, Question(one, _meter(offer, one), True, before, credited))
+                found.setdefault(key, Question(one, meter_of(offer, one), True, before, credited))
     return list(found.values())
 
 
@@ -232,7 +232,7 @@ def anew(
         return None
     _, usage = charges(subscription, offer.prices, invoice.period, [])
     reached = [one for one in usage if one.window.end > late_from]
-    meters = [_meter(offer, one) for one in reached]
+    meters = [meter_of(offer, one) for one in reached]
     if not any(meter.late is LatePolicy.REOPEN_DRAFT for meter in meters):
         return None
     mine = Earlier(invoice.id, invoice.period, invoice.state, invoice.seq, 0, 0, invoice.lines)
@@ -261,7 +261,12 @@ def changes(draft: Draft, invoice: Invoice, quantities: Sequence[Quantities]) ->
     return False
 
 
-def _meter(offer: Offer, charge: UsageCharge) -> Meter:
+def meter_of(offer: Offer, charge: UsageCharge) -> Meter:
+    """The meter that is charged for.
+
+    Raises:
+        MetergateError: METER_NOT_FOUND.
+    """
     meter = offer.meters.get(charge.price.meter)
     if meter is None:
         name = charge.price.meter

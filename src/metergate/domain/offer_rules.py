@@ -14,7 +14,7 @@ from metergate.domain.money import check_currency, places
 from metergate.domain.names import NAME, WORDS_MAX, check_names, check_words
 from metergate.domain.offer import Coupon, CouponDuration, Feature, FeatureKind, PlanFeature, Seller, TaxRate
 from metergate.domain.plan import Plan, limit_of, prices_of
-from metergate.domain.price import Price
+from metergate.domain.price import Interval, Price
 from metergate.domain.usage import MAX_LABEL_VALUE
 
 MAX_FEATURES = 200
@@ -80,12 +80,12 @@ def plan_offer_contradictions(where: str, plan: Plan, feature_of: Mapping[str, F
 def price_contradictions(where: str, plan: Plan, meter_of: Mapping[str, Meter]) -> Iterable[Violation]:
     """Each contradiction in a plan's prices, those of its metered features included."""
     yield from own_price_contradictions(f"{where}.prices", plan.prices, meter_of)
-    there = {_key(price) for price in plan.prices}
+    there = {key for price in plan.prices for key in _keys(price)}
     meters = dict(plan.meters)
     for at, one in enumerate(plan.features):
         place = f"{where}.features[{at}].overage"
         for price in prices_of(one, meters[one.feature]) if one.feature in meters else ():
-            if _key(price) in there:
+            if not there.isdisjoint(_keys(price)):
                 yield Violation(place, f"price {price.name!r} stands there already in {price.currency}")
             yield from [Violation(place, wrong.description) for wrong in rating.contradictions(price, place)]
 
@@ -94,23 +94,25 @@ def own_price_contradictions(field: str, prices: Sequence[Price], meter_of: Mapp
     """Each contradiction in a list of prices that stands in `field`: a plan's own, or those of a customer."""
     if len(prices) > MAX_PRICES_PER_PLAN:
         yield Violation(field, f"at most {MAX_PRICES_PER_PLAN} are allowed")
-    there: set[tuple[str, str, str]] = set()
+    there: set[tuple[str, str, Interval | None]] = set()
     for at, price in enumerate(prices[:MAX_PRICES_PER_PLAN]):
         place = f"{field}[{at}]"
         if not NAME.fullmatch(price.name):
             yield Violation(f"{place}.name", f"{price.name[:80]!r} is not a name: letters, digits, _ . / -, at most 64")
-        elif _key(price) in there:
-            yield Violation(
-                f"{place}.name", f"{price.name!r} stands here twice in {price.currency} per {price.interval}"
-            )
-        there.add(_key(price))
+        elif not there.isdisjoint(_keys(price)):
+            per = "" if price.metered else f" per {price.interval}"
+            yield Violation(f"{place}.name", f"{price.name!r} stands here twice in {price.currency}{per}")
+        there |= _keys(price)
         yield from check_words(f"{place}.display_name", price.display_name)
         yield from rating.contradictions(price, place)
         yield from _check_metered(place, price, meter_of)
 
 
-def _key(price: Price) -> tuple[str, str, str]:
-    return price.name, price.currency, price.interval
+def _keys(price: Price) -> set[tuple[str, str, Interval | None]]:
+    """What it shares with no other price of its plan. Usage is charged at all metered prices, whatever their intervals:
+    so these have a name for themselves."""
+    intervals = (price.interval, None) if price.metered else (price.interval,)
+    return {(price.name, price.currency, interval) for interval in intervals}
 
 
 def _check_metered(where: str, price: Price, meter_of: Mapping[str, Meter]) -> Iterable[Violation]:

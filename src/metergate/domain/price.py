@@ -61,7 +61,8 @@ class Tier:
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """One price of a plan. `name` is unique among the plan's prices of one currency and interval.
+    """One price of a plan. `name` is unique among the plan's prices of one currency and interval, that of a metered
+    one whatever its interval.
 
     `labels` narrow the usage to events with these values, as those of a limit do; `per_labels` rate each value of these
     labels by itself. `minimum` and `maximum` bound what is charged for its usage in one interval, all label values

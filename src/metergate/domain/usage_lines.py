@@ -44,6 +44,8 @@ def usage_lines(
     if why:
         return [_unbilled(blank, labels, quantity, why) for labels, quantity in quantities if quantity]
     lines = [line for labels, quantity in quantities for line in _rated(blank, price, labels, quantity)]
+    if price.minimum is None and price.maximum is None:
+        return lines
     bounds = _bounds(blank, price, sum(line.amount for line in lines), held, _Earlier(()))
     return [*lines, *[line for line in bounds if line.amount]]
 
@@ -143,7 +145,7 @@ def _corrections(credited: Iterable[tuple[Line, CreditLine]]) -> Iterator[Line]:
     line had cost after its discount, so the discount goes back in the same proportion. Money alone, as one more
     discount: it cannot be given back again."""
     for line, credit in credited:
-        if credit.quantity is None:
+        if credit.quantity is None or line.kind in _BOUNDS:
             yield replace(line, amount=0, discount=credit.amount, quantity=None, billed=None)
         else:
             net = line.amount - line.discount

@@ -281,6 +281,12 @@ def test_custom_prices_stand_for_those_of_their_name_or_are_one_more() -> None:
     ]
 
 
+def test_a_metered_price_of_the_customers_own_stands_for_that_of_its_name_whatever_its_interval() -> None:
+    own, start = replace(usage(Interval.MONTH), unit_amount=Decimal(7)), instant("2026-01-01T00:00:00Z")
+    one = subscription.begin("s", "c", "USD", Interval.MONTH, [Item("usage", 1)], start, time_zone="UTC", custom=[own])
+    assert [each.price for each in in_force(one, one.segments[0], prices)] == [own]
+
+
 def test_p8_the_oracle_itself_skips_what_the_clocks_skip() -> None:
     """02:30 on 29 March 2026 does not exist in Berlin: it is 03:30 there."""
     anchor = instant("2026-01-29T01:30:00Z")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -149,3 +150,22 @@ def test_an_amount_is_spread_over_what_is_left_of_the_lines() -> None:
         with pytest.raises(MetergateError) as refused:
             lines_for(one, amount, [before])
         assert (refused.value.reason, refused.value.field) == (reason, "amount")
+
+
+@pytest.mark.parametrize(
+    ("number", "quantity", "reason"),
+    [
+        (2, "-1", Reason.FIELD_INVALID),
+        (2, "0", Reason.FIELD_INVALID),
+        (3, "101", Reason.CREDIT_TOO_LARGE),
+    ],
+)
+def test_p12_a_quantity_corrects_usage_and_no_more_than_was_rated(number: int, quantity: str, reason: Reason) -> None:
+    usage = replace(line(400, LineKind.USAGE, "calls"), quantity=D(40), billed=D(150))
+    more = replace(line(300, LineKind.USAGE, "calls"), quantity=D(110))
+    one = invoice(line(1000), usage, more, line(50, LineKind.MINIMUM, "calls"), rates=[])
+    notes = [note(credit(one, [CreditLine(2, 50, quantity=D(50))], []))]
+    credit(one, [CreditLine(2, 1, quantity=D(60)), CreditLine(3, 1, quantity=D(40)), CreditLine(1, 1, "", D(2))], notes)
+    with pytest.raises(MetergateError) as refused:
+        credit(one, [CreditLine(number, 1, quantity=D(quantity))], notes)
+    assert (refused.value.field, refused.value.reason) == ("lines[0].quantity", reason)

@@ -86,6 +86,9 @@ WRONG: dict[str, tuple[Catalog, str]] = {
     "a price that is less than nothing": (priced(replace(BASE, unit_amount=Decimal(-1))), f"{PRICE}.unit_amount"),
     "no name": (priced(replace(BASE, name="")), f"{PRICE}.name"),
     "a name twice": (priced(BASE, BASE), "plans[0].prices[1].name"),
+    "a metered name in two intervals": (
+        priced(TIERED, replace(TIERED, interval=Interval.YEAR)), "plans[0].prices[1].name",
+    ),
     "no such meter": (priced(replace(TIERED, meter="tokens")), f"{PRICE}.meter"),
     "a meter of a flat price": (priced(replace(BASE, meter="calls")), f"{PRICE}.meter"),
     "labels of a flat price": (priced(replace(BASE, per_labels=("region",))), f"{PRICE}.labels"),

@@ -102,6 +102,7 @@ CROSS JOIN LATERAL (
     SELECT * FROM invoice_line WHERE tenant = $1 AND subscription = q.subscription
         AND (window_end > q.since OR kind = 'carried') OFFSET 0
 ) l ORDER BY l.invoice, l.number"""
+_LATE_FROM = "SELECT late_from FROM subscription WHERE tenant = $1 AND id = $2"
 _DRAFTS = """
 SELECT i.id FROM unnest($2::text[]) AS q(subscription)
 CROSS JOIN LATERAL (
@@ -163,6 +164,11 @@ class PostgresBillingSnapshot:
             )  # fmt: skip
             found[subscription].append(one)
         return found
+
+    async def late_from(self, subscription: str) -> int | None:
+        """See `app.billing.close_ports.BillingSnapshot`."""
+        instant: int | None = await self._connection.fetchval(_LATE_FROM, self._tenant, subscription)
+        return instant
 
     async def drafts(self, subscriptions: Sequence[str]) -> dict[str, Invoice]:
         """See `app.billing.close_ports.BillingSnapshot`."""

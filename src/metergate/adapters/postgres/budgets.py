@@ -82,8 +82,10 @@ class PostgresBudgets:
                 if period is None:
                     await raw.execute(_LOOKED_AT, tenant, subscription, head[0], None, None, [])
                     return False
-                # Another process may have looked later, and told of it.
-                told = budget.told if budget.period_end == period.end else ()
+                # Another process may have looked later, and told of it. A period may come to end at another time than
+                # was known (its subscription is changed or ends): the next one begins when it has ended.
+                same = budget.period_end is not None and period.start < budget.period_end
+                told = budget.told if same else ()
                 new = reached(budget, spent, told)
                 last, now, wanted = head
                 if new and wanted:

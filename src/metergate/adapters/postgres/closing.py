@@ -55,11 +55,12 @@ WHERE pg_try_advisory_lock($3, hashtext(tenant || ':' || id)) LIMIT $4"""
 _FREE = "SELECT pg_advisory_unlock_all()"
 # Whatever changes a row makes a version of it with an xmin of its own.
 _READ = f"""
-SELECT s.tenant, s.late_from, s.xmin::text, {", ".join(f"s.{name}" for name in COLUMNS.split(", "))}
+SELECT s.tenant, s.late_from, s.xmin::text, t.catalog_version, {", ".join(f"s.{name}" for name in COLUMNS.split(", "))}
 FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS q(tenant, id, place)
 CROSS JOIN LATERAL (
     SELECT xmin, * FROM subscription WHERE subscription.tenant = q.tenant AND subscription.id = q.id OFFSET 0
 ) s
+JOIN tenant t ON t.tenant = q.tenant
 WHERE $3::timestamptz IS NULL OR s.closes_at <= $3 ORDER BY q.place"""
 
 # However large the table is, of the rows that a list names no more are looked at.
@@ -183,8 +184,8 @@ class PostgresClosing:
 
 
 def _to_claimed(row: Any) -> Claimed:
-    tenant, late_from, version, *subscription = row
-    return Claimed(tenant, to_subscription(subscription), late_from, version)
+    tenant, late_from, version, catalog_version, *subscription = row
+    return Claimed(tenant, to_subscription(subscription), late_from, version, catalog_version)
 
 
 class _Head(NamedTuple):

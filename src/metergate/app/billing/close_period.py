@@ -17,6 +17,7 @@ from metergate.app.billing.close_ports import BillingReader, Claim, Claimed, Clo
 from metergate.app.catch_up import CatchUp
 from metergate.app.directory import Directory
 from metergate.app.ports.ledger import LedgerUnavailableError
+from metergate.domain.catalog import Catalog
 from metergate.domain.errors import MetergateError, Reason
 
 _BATCH = 200  # subscriptions that are read in one snapshot
@@ -115,13 +116,22 @@ class ClosePeriods:
         began = clock()
         async with self._store.claim(claim) as claimed:
             for tenant, mine in groupby(sorted(claimed, key=_tenant), _tenant):
-                catalog = await self._directory.catalog(tenant)
+                work = list(mine)
+                catalog = await self._catalog(tenant, max(one.catalog_version for one in work))
                 batch = CloseBatch(self._store, self._reader, self._catch_up, tenant, catalog, closed)
-                await batch.close(list(mine), claim.now, claim.late)
+                await batch.close(work, claim.now, claim.late)
         if closed.gently:
             await asyncio.sleep(clock() - began)
         done |= {one.subscription.id for one in claimed} if claim.late else {id_ for id_, _ in closed.failed}
         return bool(claimed)
+
+    async def _catalog(self, tenant: str, version: int) -> Catalog:
+        """The tenant's catalog, at least of that version: word of a new one may not have come yet."""
+        catalog = await self._directory.catalog(tenant)
+        if catalog.version < version:
+            self._directory.forget("catalog", tenant, "")
+            catalog = await self._directory.catalog(tenant)
+        return catalog
 
 
 def _tenant(claimed: Claimed) -> str:

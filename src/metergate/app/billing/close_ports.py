@@ -53,6 +53,11 @@ class BillingSnapshot(Protocol):
         and those that carry something over; all as it was made before `until`."""
         ...
 
+    async def late_from(self, subscription: str) -> int | None:
+        """Since when rows count that came late and that this subscription's invoices do not know of, apart from what
+        its customer's head says."""
+        ...
+
     async def drafts(self, subscriptions: Sequence[str]) -> dict[str, Invoice]:
         """The last invoices of these subscriptions, where they are drafts."""
         ...
@@ -133,12 +138,13 @@ class Claim(NamedTuple):
 class Claimed(NamedTuple):
     """A subscription that this process alone closes for a moment. `late_from` is since when rows count that came late
     and that its invoices do not know of, apart from what its customer's head says. `version` is another one after each
-    change."""
+    change; `catalog_version` is that of its tenant's catalog by now."""
 
     tenant: str
     subscription: Subscription
     late_from: int | None
     version: str
+    catalog_version: int
 
 
 class Closing(NamedTuple):

@@ -15,7 +15,7 @@ from metergate.app.ports.readers import RecordedEvent
 from metergate.domain import settling
 from metergate.domain.access import Principal
 from metergate.domain.charge import charges
-from metergate.domain.draft import COUNTED, Earlier, Offer, Quantities, Question, is_of, lines_of, said_of
+from metergate.domain.draft import COUNTED, Earlier, Offer, Quantities, Question, is_of, lines_of, meter_of, said_of
 from metergate.domain.errors import MetergateError, Reason, invalid
 from metergate.domain.invoice import Invoice, Line, LineKind
 from metergate.domain.period import Window
@@ -112,7 +112,9 @@ def _question(
         for one in usage:
             if is_of(line, one):
                 before, credited = said_of(one, [each for each in earlier if each.id != invoice.id])
-                return Question(one, offer.meters[one.price.meter], place > 0, before, credited)
+                # Of a subscription that ended, what came late is on an invoice whose period holds the window's end too.
+                late = place > 0 or line.kind is LineKind.LATE or bool(before)
+                return Question(one, meter_of(offer, one), late, before, credited)
     message = f"what line {line.number} charges for can no longer be told: its plan or its meter is another"
     raise MetergateError(Reason.METER_NOT_FOUND, message, {"meter": line.meter})
 

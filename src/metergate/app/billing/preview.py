@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from metergate.app.billing.close_ports import BillingReader
 from metergate.app.billing.ports import SubscriptionStore
-from metergate.app.billing.reading import answered, complete, offer_of
+from metergate.app.billing.reading import answered, complete, earliest, offer_of
 from metergate.app.catch_up import CatchUp
 from metergate.app.directory import Directory
 from metergate.app.ports.ledger import LedgerUnavailableError, OutcomeUnknownError
@@ -59,8 +59,9 @@ class PreviewInvoice:
     async def _made(self, tenant: str, one: Subscription, catalog: Catalog, period: Window, projected: bool) -> Invoice:
         async with complete(self._reader, self._catch_up, tenant, one.customer, catalog) as snapshot:
             cut = snapshot.cuts[one.customer]
-            late_from = cut.late_from if one.billed_until is not None else None
-            earlier = (await snapshot.earlier({one.id: min(period.start, late_from or period.start)}))[one.id]
+            late_from = earliest(cut.late_from, await snapshot.late_from(one.id))
+            since = min(period.start, period.start if late_from is None else late_from)
+            earlier = (await snapshot.earlier({one.id: since}))[one.id]
             details = (await snapshot.details([one.customer])).get(one.customer, NO_DETAILS)
             asked = ask(one, period, offer_of(catalog), earlier, details, late_from)
             ((draft, counted),) = await answered(snapshot, catalog, [asked])
