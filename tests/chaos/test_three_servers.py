@@ -27,7 +27,7 @@ from tests.server import ServerProcess
 EVENTS = int(os.environ.get("METERGATE_CHAOS_EVENTS", "20000"))
 CUSTOMERS = [f"c{number}" for number in range(1000)]
 HOT = CUSTOMERS[0]
-HELD_P99 = 0.2  # seconds; the head is held for 0.5
+HELD_P99 = 0.35  # seconds; who waits for the held head is at nearly 0.5
 
 
 @dataclass
