@@ -15,7 +15,7 @@ from metergate.app.billing.close_ports import BillingSnapshot, EventPlace
 from metergate.cli.main import main
 from metergate.domain.errors import MetergateError, Reason
 from metergate.domain.invoice import InvoiceState, LineKind
-from metergate.domain.period import DAY
+from metergate.domain.period import DAY, MINUTE
 from tests.integration.biller import CATALOG, Biller, of_kind, short
 from tests.integration.processes import PRINCIPAL, Process, Start, event
 
@@ -164,6 +164,15 @@ async def test_p6_many_workers_close_each_period_once(biller: Biller, start: Sta
         assert sum(line.billed or 0 for line in invoice.lines if line.price == "calls") == number
 
 
+async def test_many_calls_of_one_process_do_not_wait_for_each_others_connections(biller: Biller) -> None:
+    """A process has three; each call would hold one of them while it takes another."""
+    for number in range(6):
+        await biller.subscribed(f"c{number}", days=70)
+    subscriptions = [row[0] for row in await biller.one.fetch("SELECT id FROM subscription")]
+    done = await asyncio.gather(*[biller.closer.close(subscriptions=[one]) for one in subscriptions])
+    assert [(one.periods, one.failed) for one in done] == [(3, [])] * 6
+
+
 async def test_p6_what_comes_between_the_look_and_the_save_is_looked_at_again(biller: Biller) -> None:
     await biller.subscribed()
     await biller.use("calls", 1, 40)
@@ -255,6 +264,21 @@ async def test_p6_each_of_a_customers_subscriptions_hears_of_what_came_late(bill
         ("pro", Decimal(20), 200), ("team", Decimal(20), 40),
     ]  # fmt: skip
     assert await biller.one.fetch("SELECT late_from FROM subscription") == [(None,), (None,)]
+
+
+async def test_p6_what_was_counted_at_the_edge_of_a_window_is_charged_at_each_of_its_prices(biller: Biller) -> None:
+    """Both begin at one second, within a quarter hour: the usage until its end is read from the events."""
+    one = await biller.subscribed()
+    await biller.subscribed(plan="team", again=True)
+    await biller.use("calls", 30, (biller.now - one.segments[0].start - MINUTE) / DAY)
+    await biller.closer.close()
+    assert [
+        (line.plan, line.billed)
+        for invoice in await biller.invoices()
+        for line in invoice.lines
+        if line.meter == "calls"
+    ] == [("pro", Decimal(30)), ("team", Decimal(30))]
+    assert not await biller.untrue()
 
 
 async def test_a_preview_shows_what_came_late_though_another_subscription_was_invoiced_since(biller: Biller) -> None:

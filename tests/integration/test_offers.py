@@ -6,14 +6,18 @@ from dataclasses import replace
 from decimal import Decimal
 
 import asyncpg
+import pytest
 
 from metergate.adapters.postgres.definitions import PostgresCatalogs
+from metergate.adapters.postgres.subscriptions import PostgresSubscriptions
+from metergate.app.billing.subscribe import Subscriptions, Wanted
 from metergate.domain.catalog import Catalog, Plan
+from metergate.domain.errors import MetergateError, Reason
 from metergate.domain.meter import Meter
 from metergate.domain.offer import Coupon, Feature, FeatureKind, PlanFeature, Seller, TaxRate
 from metergate.domain.price import Interval, Model, Price, Tier
 from metergate.domain.quota import Kind, Limit, Policy, Scope
-from tests.integration.processes import TENANT, Process
+from tests.integration.processes import PRINCIPAL, TENANT, Process
 
 CALLS = Meter("calls", "calls", dimensions=("region",))
 USERS = Meter("users", "calls", "unique")
@@ -71,3 +75,19 @@ async def test_kept_versions_are_read_with_their_limits(one: Process, postgres_u
     ]
     await one.apply(CATALOG)
     assert [plan.key for plan in (await PostgresCatalogs(one.engine).load(TENANT)).kept] == [("pro", 2)]
+
+
+async def test_a_coupon_that_a_subscription_has_is_not_changed_nor_taken_away(one: Process) -> None:
+    await one.apply(CATALOG)
+    await one.customer("acme")
+    verbs = Subscriptions(PostgresSubscriptions(one.engine), one.directory, one.catch_up)
+    pro = [("pro", 0, Decimal(1))]
+    await verbs.create(PRINCIPAL, Wanted("acme", pro, "USD", Interval.YEAR, coupons=("ten",)))
+    for coupons in (), (Coupon("ten", Decimal(50)),):
+        with pytest.raises(MetergateError) as refused:
+            await one.apply(replace(CATALOG, coupons=coupons))
+        assert (refused.value.reason, refused.value.field) == (Reason.CATALOG_INVALID, "coupons")
+    await one.apply(
+        replace(CATALOG, coupons=(Coupon("ten", Decimal(10), display_name="Ten"), Coupon("new", Decimal(50))))
+    )
+    await one.apply(replace(CATALOG, coupons=(Coupon("ten", Decimal(10)),)))

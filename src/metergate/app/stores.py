@@ -55,6 +55,10 @@ class CatalogChange(OnceStore, Protocol):
         """How many subscriptions are, were or will be on each version of the plans; those without any are left out."""
         ...
 
+    async def subscriptions_with(self, coupons: list[str]) -> dict[str, int]:
+        """How many subscriptions that are not over have each of the coupons; those without any are left out."""
+        ...
+
     async def replace(self, new: Catalog) -> None:
         """Puts the catalog in force, and keeps what it keeps."""
         ...

@@ -94,7 +94,7 @@ class Draft:
         """The draft, with an id "" and made at 0. `quantities` answer the questions, in their order.
 
         Raises:
-            MetergateError: CURRENCY_MISMATCH, COUPON_NOT_FOUND, FIELD_INVALID of taxes.
+            MetergateError: CURRENCY_MISMATCH, FIELD_INVALID of taxes.
         """
         lines = list(self.lines)
         for question, counted in zip(self.questions, quantities, strict=True):
@@ -295,8 +295,7 @@ def _coupons(
     for one in applied:
         coupon = coupons.get(one.coupon)
         if coupon is None:
-            message = f"no coupon is called {one.coupon!r}"
-            raise MetergateError(Reason.COUPON_NOT_FOUND, message, {"coupon": one.coupon})
+            continue  # it ended after its subscription did
         used = [other for other in earlier if other.uses_coupons and other.period.end >= one.start]
         most = {CouponDuration.ONCE: 1, CouponDuration.PERIODS: coupon.periods}.get(coupon.duration)
         if one.start <= period.end and (most is None or len(used) < most):

@@ -50,8 +50,8 @@ class Item:
 class Segment:
     """What holds from `start` up to `end` (None = until something changes), instants.
 
-    `custom` are the customer's own prices: each stands for the price of that name, currency and interval (a metered one:
-    of any interval) of its items' plans, or is one more.
+    `custom` are the customer's own prices: each stands for the price of that name, currency and interval of its items'
+    plans (a metered one for that of any interval), or is one more.
     """
 
     start: int

@@ -34,7 +34,7 @@ async def _closing(settings: Settings, workers: int) -> AsyncGenerator[ClosePeri
     directory = Directory(PostgresCatalogs(engine), PostgresCustomers(engine), keys, make_on_first_use=False)
     catch_up = CatchUp(PostgresLedger(pool), view)
     try:
-        yield ClosePeriods(PostgresClosing(engine), PostgresBilling(engine), directory, catch_up)
+        yield ClosePeriods(PostgresClosing(engine), PostgresBilling(engine), directory, catch_up, workers)
     finally:
         await view.stop()
         pool.terminate()

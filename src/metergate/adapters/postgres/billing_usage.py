@@ -286,7 +286,7 @@ class _Reading:
         """By the places of the questions."""
         whole: list[tuple[str, str, int, int]] = []
         whose: list[int] = []
-        edges: dict[tuple[str, str, int, int], dict[str, int]] = defaultdict(dict)
+        edges: dict[tuple[str, str, int, int], dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
         for place in self._places:
             one = self._asked[place]
             for window in one.windows:
@@ -296,7 +296,7 @@ class _Reading:
                     whose.append(place)
                 for start, end in ((window.start, since), (until, window.end)):
                     if start < end:
-                        edges[one.customer, "", start, end][one.meter.name] = place
+                        edges[one.customer, "", start, end][one.meter.name].append(place)
         if whole:
             for number, _, *row in await self._fetch(_ROLLED, whole):
                 self._take(whose[number], *row)
@@ -311,13 +311,13 @@ class _Reading:
         return {place: _named(self._asked[place], self._quantities(place)) for place in self._places}
 
     async def _at_edges(
-        self, statement: str, edges: Mapping[tuple[str, str, int, int], Mapping[str, int]], names: list[list[str]],
-        labels: str = "e.labels", who: str = "",
+        self, statement: str, edges: Mapping[tuple[str, str, int, int], Mapping[str, Sequence[int]]],
+        names: list[list[str]], labels: str = "e.labels", who: str = "",
     ) -> None:  # fmt: skip
         meters = list(edges.values())
         for number, name, *row in await self._fetch(statement, list(edges), names, labels, who):
-            if name in meters[number]:
-                self._take(meters[number][name], *row)
+            for place in meters[number].get(name, ()):
+                self._take(place, *row)
 
     async def _fetch(
         self, statement: str, keys: Sequence[tuple[str, str, int, int]], more: Sequence[Any] = (),

@@ -20,6 +20,7 @@ from metergate.adapters.postgres.errors import engine_errors
 from metergate.adapters.postgres.subscriptions import COLUMNS, to_subscription
 from metergate.app.billing.close_ports import Claim, Claimed, Closing, Failure
 from metergate.app.billing.ids import new_id
+from metergate.app.ports.ledger import RaceLostError
 from metergate.domain.period import HOUR
 
 _LOCKS = 5_115_001  # the class of our advisory locks
@@ -229,8 +230,8 @@ async def _close(connection: Any, tenant: str, good: Sequence[Closing], heads: M
             id_ = one.invoice.id or new_id("inv", now)
             finalize_at = one.invoice.finalize_at or now + one.draft_hours * HOUR
             invoices.append(replace(one.invoice, id=id_, created_at=now, finalize_at=finalize_at))
-    if invoices:
-        await insert_drafts(connection, tenant, invoices)
+    if len(await insert_drafts(connection, tenant, invoices)) < len(invoices):
+        raise RaceLostError("a period was invoiced meanwhile")
     late = sorted({one.before.customer for one in good if heads[one.before.customer].is_late})
     if late:
         await connection.execute(_SPREAD, tenant, late, [one.before.id for one in good if one.settles_late])

@@ -55,6 +55,9 @@ _SUBSCRIPTIONS = """
 SELECT item ->> 0, (item ->> 1)::int, count(DISTINCT s.id)
 FROM subscription s, jsonb_array_elements(s.segments) segment, jsonb_array_elements(segment -> 'items') item
 WHERE s.tenant = $1 AND item ->> 0 = ANY($2::text[]) GROUP BY 1, 2"""
+_COUPONS = """
+SELECT coupon ->> 'coupon', count(*) FROM subscription s, jsonb_array_elements(s.coupons) coupon
+WHERE s.tenant = $1 AND s.closes_at IS NOT NULL AND coupon ->> 'coupon' = ANY($2::text[]) GROUP BY 1"""
 
 
 async def load_catalog(connection: Any, tenant: str) -> Catalog:
@@ -125,6 +128,11 @@ class PostgresCatalogChange(PostgresOnce):
         """See `app.stores.CatalogChange`."""
         rows = await (await driver(self._connection)).fetch(_SUBSCRIPTIONS, self._tenant, plans)
         return {(plan, version): count for plan, version, count in rows}
+
+    async def subscriptions_with(self, coupons: list[str]) -> dict[str, int]:
+        """See `app.stores.CatalogChange`."""
+        rows = await (await driver(self._connection)).fetch(_COUPONS, self._tenant, coupons)
+        return dict(map(tuple, rows))
 
     async def replace(self, new: Catalog) -> None:
         """Puts the catalog in force; other processes hear of it with the commit."""

@@ -7,6 +7,7 @@ from typing import NamedTuple, Protocol
 
 from metergate.app.billing.ports import SubscriptionStore
 from metergate.app.billing.preview import PreviewInvoice
+from metergate.app.ports.ledger import DataRefusedError, RaceLostError
 from metergate.domain import money
 from metergate.domain.access import Principal
 from metergate.domain.budget import Budget, check_thresholds, cost_of_usage
@@ -100,13 +101,16 @@ class Budgets:
         tenant, id_ = due.tenant, due.budget.subscription
         try:
             invoice = await self._preview.preview(Principal(tenant, "", ""), id_)
-        except MetergateError as error:
-            if error.reason is Reason.LEDGER_UNAVAILABLE:
-                return
-            # It has ended, or cannot be read any more: nothing is to be told of it until its customer goes on.
-            await self._store.looked_at(tenant, id_, -1, 0, None)
+            spent = cost_of_usage(invoice.lines)
+            await self._store.looked_at(tenant, id_, invoice.seq, spent, invoice.period)
+        except RaceLostError:
             return
-        await self._store.looked_at(tenant, id_, invoice.seq, cost_of_usage(invoice.lines), invoice.period)
+        except (MetergateError, DataRefusedError) as error:
+            if isinstance(error, MetergateError) and error.reason is Reason.LEDGER_UNAVAILABLE:
+                return
+            # It has ended, or cannot be read any more, or costs more than can be kept: nothing is to be told of it
+            # until its customer goes on, and no other budget waits for it.
+            await self._store.looked_at(tenant, id_, -1, 0, None)
 
 
 def _not_found(subscription: str) -> MetergateError:

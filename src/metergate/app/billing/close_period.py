@@ -32,15 +32,19 @@ Progress = Callable[[int, int], None]
 
 
 class ClosePeriods:
-    """The verb."""
+    """The verb. `at_once` batches are closed at a time, by all who ask this process: each holds a connection while it
+    takes two others, so that more of them could wait for each other."""
 
-    def __init__(self, store: CloseStore, reader: BillingReader, directory: Directory, catch_up: CatchUp) -> None:
+    def __init__(
+        self, store: CloseStore, reader: BillingReader, directory: Directory, catch_up: CatchUp, at_once: int = 1
+    ) -> None:
         self._store = store
         self._reader = reader
         self._directory = directory
         self._catch_up = catch_up
         self._resting: dict[str, float] = {}
         self._late_at = 0.0
+        self._claims = asyncio.Semaphore(at_once)
 
     async def work(self) -> None:
         """A round of the loop: closes what is due, a few at a time and with pauses, since calls are answered by the
@@ -114,7 +118,7 @@ class ClosePeriods:
         """Closes some; whether there were any. A subscription with several periods that are over comes again."""
         clock = asyncio.get_running_loop().time
         began = clock()
-        async with self._store.claim(claim) as claimed:
+        async with self._claims, self._store.claim(claim) as claimed:
             for tenant, mine in groupby(sorted(claimed, key=_tenant), _tenant):
                 work = list(mine)
                 catalog = await self._catalog(tenant, max(one.catalog_version for one in work))

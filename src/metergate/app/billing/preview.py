@@ -39,7 +39,7 @@ class PreviewInvoice:
 
         Raises:
             MetergateError: SUBSCRIPTION_NOT_FOUND; SUBSCRIPTION_STATE where all is invoiced; PLAN_NOT_FOUND,
-                METER_NOT_FOUND, COUPON_NOT_FOUND, TOO_EXPENSIVE, EVENTS_DROPPED, LEDGER_UNAVAILABLE.
+                METER_NOT_FOUND, TOO_EXPENSIVE, EVENTS_DROPPED, LEDGER_UNAVAILABLE.
         """
         tenant = principal.tenant
         one = await self._store.get(tenant, subscription)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from metergate.app.directory import Directory
 from metergate.app.stores import CatalogChange, Catalogs, Once
 from metergate.domain.access import Principal
 from metergate.domain.catalog import Catalog
 from metergate.domain.catalog_changes import Action, Change, changes
-from metergate.domain.errors import MetergateError, Reason
+from metergate.domain.errors import MetergateError, Reason, invalid
 from metergate.domain.quota import Limit
 
 
@@ -33,8 +33,9 @@ class ApplyCatalog:
         """Puts `new` in the place of the catalog in force.
 
         Raises:
-            MetergateError: CATALOG_INVALID; PLAN_IN_USE when it lacks a plan that customers are on; PLAN_VERSION_IN_USE
-                when it changes what a version promises that subscriptions are on.
+            MetergateError: CATALOG_INVALID, also when it changes or lacks a coupon that subscriptions have; PLAN_IN_USE
+                when it lacks a plan that customers are on; PLAN_VERSION_IN_USE when it changes what a version promises
+                that subscriptions are on.
         """
         new.check()
         return await self._change(principal, lambda current: new, dry_run, once)
@@ -62,6 +63,7 @@ class ApplyCatalog:
             await _refuse_orphans(change, found)
             applied = Applied(found, current.succeed(new) if found else current)
             await _refuse_broken_promises(change, current, applied.catalog)
+            await _refuse_other_coupons(change, current, new)
             if not dry_run:
                 if found:
                     await change.replace(applied.catalog)
@@ -93,3 +95,13 @@ async def _refuse_broken_promises(change: CatalogChange, current: Catalog, new: 
             "change; give the plan a version of its own for that",
             {"plan": plan, "version": str(version), "subscriptions": str(count)},
         )
+
+
+async def _refuse_other_coupons(change: CatalogChange, current: Catalog, new: Catalog) -> None:
+    """What a coupon takes off may change, or end, only where no subscription that is not over has it."""
+    after = {coupon.name: replace(coupon, display_name="") for coupon in new.coupons}
+    other = [one.name for one in current.coupons if replace(one, display_name="") != after.get(one.name)]
+    used = await change.subscriptions_with(other) if other else {}
+    for coupon, count in sorted(used.items()):
+        description = f"{count} subscriptions have coupon {coupon!r}, which would change; give another one another name"
+        raise invalid("coupons", description, Reason.CATALOG_INVALID, coupon=coupon, subscriptions=str(count))
