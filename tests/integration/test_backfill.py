@@ -12,10 +12,11 @@ import pytest
 from metergate.adapters.postgres.backfill import PostgresBackfillQueue
 from metergate.app.backfill.apply import ApplyBackfills
 from metergate.app.backfill.ports import BackfillQueue
+from metergate.domain.aggregation import LevelUnit
 from metergate.domain.backfill import RowState, Scope, State
 from metergate.domain.catalog import Catalog, Plan
 from metergate.domain.errors import MetergateError, Reason
-from metergate.domain.meter import Meter
+from metergate.domain.meter import LEVEL, Meter
 from metergate.domain.period import DAY
 from metergate.domain.quota import Limit, Policy
 from metergate.domain.usage import Event
@@ -76,6 +77,26 @@ async def standing(one: Process) -> set[tuple[Any, ...]]:
             "GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9 HAVING sum(coalesce(sign, 1)) = 1"
         )
     )
+
+
+async def test_what_a_level_would_be(one: Process) -> None:
+    """Ten for two days and, were it not for the backfill, for three more; then twenty for five, until now."""
+    await one.apply(Catalog((Meter("stock", "stock", LEVEL, level_unit=LevelUnit.HOUR),), (Plan("default"),)))
+    began = await one.now() - 10 * DAY
+
+    def sample(id: str, days: int, amount: int, subject: str = "alpha") -> Event:
+        return event(id, "stock", time=began + days * DAY, amount=amount, subject=subject)
+
+    await one.add(sample("first", 0, 10), sample("second", 5, 20), sample("another", 1, 7, "beta"))
+    id_ = await opened(one)
+    assert await loaded(one, id_, sample("between", 2, 50), sample("new", 2, 9, "beta")) == ["accepted"] * 2
+    plan, (alpha, beta) = await one.backfills.preview(PRINCIPAL, id_, None, 10)
+    assert (plan.start, plan.end) == (began + 2 * DAY, began + 2 * DAY)
+    assert [(one.customer, one.meter) for one in (alpha, beta)] == [("alpha", "stock"), ("beta", "stock")]
+    before, after, made = [quantity or Decimal(0) for quantity in (alpha.before, alpha.after, beta.after)]
+    assert after - before == 40 * 24 * 3
+    assert 0 <= before - 24 * (10 * 3 + 20 * 5) < 1
+    assert 0 <= made - 24 * 9 * 8 < 1
 
 
 async def test_loads_previews_commits_and_reverts(ready: Process) -> None:

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any
 
 from metergate.adapters.postgres import quantities as sql
 from metergate.app.backfill.ports import Difference, Pair, Plan
+from metergate.domain.aggregation import HOLDS, LevelUnit
 from metergate.domain.backfill import RowState
-from metergate.domain.period import EARLIEST
+from metergate.domain.period import EARLIEST, HOUR, Window
+from metergate.domain.summary import LevelPieces, Part
 
 _MINE = "r.tenant = $1 AND r.backfill = $2"
 _OWNER = """coalesce(
@@ -110,8 +113,35 @@ WITH pairs AS (
 )
 SELECT p.customer, p.meter,
     CASE WHEN m.aggregation <> 'level' THEN {sql.of_samples(_samples(_STANDING))} END,
-    CASE WHEN m.aggregation <> 'level' THEN {sql.of_samples(_samples(_LATER))} END
+    CASE WHEN m.aggregation <> 'level' THEN {sql.of_samples(_samples(_LATER))} END,
+    m.level_unit, (SELECT time_zone FROM customer_head h WHERE h.tenant = $1 AND h.customer = p.customer), now()
 FROM pairs p JOIN meter m ON m.tenant = $1 AND m.name = p.meter ORDER BY 1, 2"""
+
+# By how much a LEVEL changes in pieces of time that begin at $7, -1 = before the first: as `summaries` has it, with one
+# series for each subject and its dimensions. $3 is the customer, $4 the meter, $5 and $6 the range, $8 whether what
+# would come and go is taken in.
+_SERIES = """e.subject || E'\\x1f' || ARRAY(SELECT coalesce(e.labels ->> d, '') FROM unnest(m.dimensions) d)::text"""
+_LEVEL_SAMPLE = f"{_SERIES} AS series, {_SAMPLE}"
+_LEVEL = f"""
+WITH samples AS (
+    SELECT {_LEVEL_SAMPLE} FROM meter m
+    JOIN usage_event e ON e.tenant = $1 AND e.customer = $3 AND e.type = m.event_type
+        AND e.counted_at >= $5 AND e.counted_at < $6
+    WHERE m.tenant = $1 AND m.name = $4
+    UNION ALL
+    SELECT {_LEVEL_SAMPLE} FROM meter m JOIN {_MOVED} e ON e.whose = $3 AND e.type = m.event_type
+        AND e.counted_at >= $5 AND e.counted_at < $6
+    WHERE m.tenant = $1 AND m.name = $4 AND $8
+), standing AS (
+    SELECT series, value, at, lead(at) OVER (PARTITION BY series ORDER BY at, key) AS next FROM (
+        SELECT series, value, at, key FROM samples WHERE value IS NOT NULL
+        GROUP BY series, value, at, key, version HAVING sum(sign) <> 0
+    ) s
+)
+SELECT width_bucket(t, $7::timestamptz[]) - 1, sum(d), sum(d * (extract(epoch FROM t) * 1000000))
+FROM standing CROSS JOIN LATERAL (VALUES
+    (at, value), (least(next, at + interval '{HOLDS // HOUR} hours'), -value)
+) v(t, d) WHERE t < $6 GROUP BY 1"""
 
 
 async def planned(connection: Any, tenant: str, id: str) -> Plan:
@@ -126,4 +156,25 @@ async def differences(
 ) -> Sequence[Difference]:
     """By customer and meter, from behind `after`, over the plan's span."""
     rows = await connection.fetch(_DIFFERENCES, tenant, id, plan.start, plan.end, *after, most)
-    return [Difference(*row) for row in map(tuple, rows)]
+    found = []
+    for customer, meter, before, later, unit, time_zone, now in map(tuple, rows):
+        difference = Difference(customer, meter, before, later)
+        if unit is not None:
+            window = Window(plan.start, max(min(plan.end + HOLDS, now), plan.start + 1))
+            pieces = LevelPieces.of([window], LevelUnit(unit), time_zone)
+            levels = [await _level(connection, tenant, id, difference, pieces, with_it) for with_it in (False, True)]
+            difference = difference._replace(before=levels[0], after=levels[1])
+        found.append(difference)
+    return found
+
+
+async def _level(
+    connection: Any, tenant: str, id: str, pair: Difference, pieces: LevelPieces, with_it: bool
+) -> Decimal | None:
+    """The time-weighted level over the pieces, with or without the backfill; None where nothing was sampled."""
+    start, end = pieces.windows[0].start, pieces.windows[-1].end
+    starts = [window.start for window in pieces.windows]
+    since = max(start - HOLDS, EARLIEST)
+    rows = await connection.fetch(_LEVEL, tenant, id, pair.customer, pair.meter, since, end, starts, with_it)
+    parts = [(piece, Part(0, change, 0, "", moment)) for piece, change, moment in rows]
+    return pieces.quantities(pieces.areas(parts, end), 1)[0] if parts else None

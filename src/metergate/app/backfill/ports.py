@@ -25,7 +25,7 @@ class Known(NamedTuple):
 
 class Difference(NamedTuple):
     """What a backfill would change of a customer's meter: the quantity over its span before and after, None where
-    there is nothing, or where it is a LEVEL, which is not worked out."""
+    there is nothing. That of a LEVEL is over the time for which the samples of the span can last, at most until now."""
 
     customer: str
     meter: str
