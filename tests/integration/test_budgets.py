@@ -35,6 +35,17 @@ async def test_what_was_told_of_a_period_stays_told_when_it_comes_to_end_earlier
     assert await told(850, 31, 60) == (True, (80,))
 
 
+async def test_what_was_told_stays_told_when_a_look_fails(one: Process) -> None:
+    sub, store = (await (await Biller.of(one)).subscribed()).id, PostgresBudgets(one.engine)
+    now = await one.now()
+    running = Window(now - DAY, now + DAY)
+    await store.put(TENANT, Budget(sub, "acme", "USD", 1000, (80, 100)))
+    assert await store.looked_at(TENANT, sub, 1, 900, running)
+    assert not await store.looked_at(TENANT, sub, -1, 0, None)
+    assert not await store.looked_at(TENANT, sub, 2, 900, running)
+    assert await store.looked_at(TENANT, sub, 3, 1000, running)
+
+
 async def test_a_cost_beyond_all_bounds_stops_no_other_budget(one: Process) -> None:
     biller, store = await Biller.of(one), PostgresSubscriptions(one.engine)
     calls = Price("calls", Model.UNIT, "USD", meter="calls", unit_amount=Decimal(10**17))

@@ -39,6 +39,12 @@ _LOOKED_AT = """
 UPDATE budget SET looked_at = clock_timestamp(), seen_seq = $3, spent = $4, period_end = $5, told = $6
 WHERE tenant = $1 AND subscription = $2"""
 
+# What was told of a period that still runs stays told; one that is over is not looked at again for its end alone.
+_NOTHING_SEEN = """
+UPDATE budget SET looked_at = clock_timestamp(), seen_seq = $3,
+    period_end = CASE WHEN period_end > clock_timestamp() THEN period_end END
+WHERE tenant = $1 AND subscription = $2"""
+
 
 class PostgresBudgets:
     """`app.billing.budget.BudgetStore` on PostgreSQL."""
@@ -80,7 +86,7 @@ class PostgresBudgets:
                     return False
                 budget = _to_budget(await raw.fetchrow(_GET, tenant, subscription))
                 if period is None:
-                    await raw.execute(_LOOKED_AT, tenant, subscription, head[0], None, None, [])
+                    await raw.execute(_NOTHING_SEEN, tenant, subscription, head[0])
                     return False
                 # Another process may have looked later, and told of it. A period may come to end at another time than
                 # was known (its subscription is changed or ends): the next one begins when it has ended.

@@ -60,6 +60,7 @@ _SECTIONS: Final = (
     _Section("correction", schema.versions, _keys(schema.versions)),
     _Section("billing_details", schema.billing_details, _keys(schema.billing_details)),
     _Section("subscription", schema.subscriptions, _keys(schema.subscriptions)),
+    _Section("budget", schema.budgets, _keys(schema.budgets)),
     _Section("invoice", schema.invoices, _keys(schema.invoices)),
     _Section("invoice_line", schema.invoice_lines, _keys(schema.invoice_lines)),
     _Section("credit_note", schema.credit_notes, _keys(schema.credit_notes)),
