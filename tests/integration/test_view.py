@@ -116,9 +116,15 @@ async def test_any_allowed_batch_is_answered(view: View, customers: int, counter
         Publication(f"c{c}", 0, 1, {key(f"m{m}", f"c{c}"): Figures(Decimal(m)) for m in range(counters)}, ())
         for c in range(customers)
     ]
-    await view.view.publish("t", 1, NOW, publications)
-    seen = await view.view.read("t", 1, keys, {})
-    assert all(seen)
+    async def answered() -> bool:
+        """On a busy machine a third of a second may be too short for this many, and the link is made anew."""
+        try:
+            await view.view.publish("t", 1, NOW, publications)
+            return all(await view.view.read("t", 1, keys, {}))
+        except ViewUnavailableError:
+            return False
+
+    await eventually(answered, 20)
     assert view.view.up
 
 
