@@ -116,6 +116,7 @@ async def test_any_allowed_batch_is_answered(view: View, customers: int, counter
         Publication(f"c{c}", 0, 1, {key(f"m{m}", f"c{c}"): Figures(Decimal(m)) for m in range(counters)}, ())
         for c in range(customers)
     ]
+
     async def answered() -> bool:
         """On a busy machine a third of a second may be too short for this many, and the link is made anew."""
         try:
