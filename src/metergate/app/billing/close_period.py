@@ -21,7 +21,8 @@ from metergate.domain.catalog import Catalog
 from metergate.domain.errors import MetergateError, Reason
 
 _BATCH = 200  # subscriptions that are read in one snapshot
-_GENTLE_BATCH = 20  # beside calls that are answered
+_GENTLE_BATCH = 4  # beside calls that are answered, who wait for no more than these
+_REST = 2.0  # after each of these, times as long as it took
 _OTHERS_SECONDS = 60.0  # for which others are waited for
 _LOOK_SECONDS = 0.05
 _LATE_SECONDS = 30.0  # between two looks of the loop at what came late
@@ -125,7 +126,7 @@ class ClosePeriods:
                 batch = CloseBatch(self._store, self._reader, self._catch_up, tenant, catalog, closed)
                 await batch.close(work, claim.now, claim.late)
         if closed.gently:
-            await asyncio.sleep(clock() - began)
+            await asyncio.sleep(_REST * (clock() - began))
         done |= {one.subscription.id for one in claimed} if claim.late else {id_ for id_, _ in closed.failed}
         return bool(claimed)
 
