@@ -23,9 +23,9 @@ help: ## list the targets
 run: $(VENV)/runtime ## serve on 127.0.0.1:7400 (gRPC) and :7401 (HTTP), with its own PostgreSQL and Valkey
 	@exec $(BIN)/metergate serve $(ARGS)
 
-# Three workers, each with servers of its own: many tests wait. A file's tests stay together, and the long ones come first.
+# Three workers, each with servers of its own: many tests wait. What stays together is in tests/fixtures.py.
 test: lint ## lint, then every test (ARGS="-k name" narrows it)
-	$(BIN)/python -m pytest --config-file pyproject.toml -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(BIN)/python -m pytest --config-file pyproject.toml -n 3 --dist loadgroup --no-loadscope-reorder $(ARGS)
 
 bench: $(VENV)/dev ## run every benchmark and write benchmarks/results.md
 	$(BIN)/python -m benchmarks all $(ARGS)

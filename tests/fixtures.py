@@ -35,6 +35,13 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.hypothesis_seed = os.environ.get("METERGATE_TEST_SEED") or str(secrets.randbelow(2**32))
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A file's tests stay on one worker, and so do all that kill and hold servers: together they would starve."""
+    for item in items:
+        chaos = "chaos" in item.path.parts
+        item.add_marker(pytest.mark.xdist_group("chaos" if chaos else str(item.path)))
+
+
 def pytest_report_header(config: pytest.Config) -> str:
     """Say how to repeat this run."""
     return f"seed: {config.getoption('hypothesis_seed')} (repeat with METERGATE_TEST_SEED)"
@@ -43,7 +50,8 @@ def pytest_report_header(config: pytest.Config) -> str:
 @pytest.fixture
 def rng(request: pytest.FixtureRequest) -> random.Random:
     """A random generator of the test's own, the same again under the same seed."""
-    return random.Random(f"{request.config.getoption('hypothesis_seed')}/{request.node.nodeid}")
+    name = request.node.nodeid.partition("@")[0]  # without the group that xdist adds
+    return random.Random(f"{request.config.getoption('hypothesis_seed')}/{name}")
 
 
 @pytest.fixture(scope="session")

@@ -112,7 +112,7 @@ class Import:
         """One import; what the command says of it."""
         arguments = [
             "usage", "import", str(self.usage.path), "--time", "TIMESTAMP", "--type", "llm.request", "--backfill",
-            "--wait", "60", "--subject", customer, "--series", customer, "--json",
+            "--wait", "150", "--subject", customer, "--series", customer, "--json",
             *(f"--value={meter}={column}" for meter, column in COLUMNS.items()),
         ]  # fmt: skip
         process = await asyncio.create_subprocess_exec(
