@@ -2,7 +2,7 @@
 its status, a preview, the close of a period, the invoice and its payment.
 
     metergate catalog apply examples/catalog-billing.yaml
-    python examples/billing.py [FOLDER]
+    .venv/bin/python examples/billing.py [FOLDER]
 
 The server and the key are those of METERGATE_URL and METERGATE_KEY, else of the profile "dev". The subscription began
 33 days ago, so that a period of it is over, and need not be waited for. The PDF is written into FOLDER.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
+from metergate.app.billing.existing import existing
 from metergate.app.billing.ports import SubscriptionStore
 from metergate.app.billing.preview import PreviewInvoice
 from metergate.app.ports.ledger import DataRefusedError, RaceLostError
@@ -65,9 +66,7 @@ class Budgets:
         Raises:
             MetergateError: SUBSCRIPTION_NOT_FOUND, FIELD_INVALID on `amount` or `thresholds`.
         """
-        one = await self._subscriptions.get(principal.tenant, subscription)
-        if one is None:
-            raise _not_found(subscription)
+        one = await existing(self._subscriptions, principal.tenant, subscription)
         if not amount:
             await self._store.delete(principal.tenant, subscription)
             return None
@@ -84,8 +83,7 @@ class Budgets:
         Raises:
             MetergateError: SUBSCRIPTION_NOT_FOUND.
         """
-        if await self._subscriptions.get(principal.tenant, subscription) is None:
-            raise _not_found(subscription)
+        await existing(self._subscriptions, principal.tenant, subscription)
         return await self._store.get(principal.tenant, subscription)
 
     async def work(self) -> None:
@@ -111,8 +109,3 @@ class Budgets:
             # It has ended, or cannot be read any more, or costs more than can be kept: nothing is to be told of it
             # until its customer goes on, and no other budget waits for it.
             await self._store.looked_at(tenant, id_, -1, 0, None)
-
-
-def _not_found(subscription: str) -> MetergateError:
-    message = f"no subscription is called {subscription[:80]!r}"
-    return MetergateError(Reason.SUBSCRIPTION_NOT_FOUND, message, {"subscription": subscription})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from metergate.app.billing.close_ports import BillingReader
+from metergate.app.billing.existing import existing
 from metergate.app.billing.ports import SubscriptionStore
 from metergate.app.billing.reading import answered, complete, earliest, offer_of
 from metergate.app.catch_up import CatchUp
@@ -42,10 +43,7 @@ class PreviewInvoice:
                 METER_NOT_FOUND, TOO_EXPENSIVE, EVENTS_DROPPED, LEDGER_UNAVAILABLE.
         """
         tenant = principal.tenant
-        one = await self._store.get(tenant, subscription)
-        if one is None:
-            message = f"no subscription is called {subscription[:80]!r}"
-            raise MetergateError(Reason.SUBSCRIPTION_NOT_FOUND, message, {"subscription": subscription})
+        one = await existing(self._store, tenant, subscription)
         catalog = await self._directory.catalog(tenant)
         period = next_period(one, offer_of(catalog).prices)
         if period is None:

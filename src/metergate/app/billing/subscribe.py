@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from metergate.app.billing import governing
 from metergate.app.billing.details import check_details
+from metergate.app.billing.existing import existing
 from metergate.app.billing.ids import new_id
 from metergate.app.billing.offered import (
     Asked,
@@ -31,7 +32,7 @@ from metergate.app.stores import Customer, Once
 from metergate.domain import billing_period, period, subscription
 from metergate.domain.access import Principal
 from metergate.domain.catalog import Catalog
-from metergate.domain.errors import MetergateError, Reason, invalid
+from metergate.domain.errors import invalid
 from metergate.domain.offer import BillingDetails
 from metergate.domain.price import Interval, Price
 from metergate.domain.routing import closed
@@ -186,11 +187,7 @@ class Subscriptions:
         Raises:
             MetergateError: SUBSCRIPTION_NOT_FOUND.
         """
-        found = await self._store.get(principal.tenant, id)
-        if found is None:
-            message = f"no subscription is called {id[:80]!r}"
-            raise MetergateError(Reason.SUBSCRIPTION_NOT_FOUND, message, {"subscription": id})
-        return found
+        return await existing(self._store, principal.tenant, id)
 
     async def list(self, principal: Principal, customer: str, after: str, most: int) -> Sequence[Subscription]:
         """Subscriptions by when they were made, from behind the id `after`; customer "" = of all.
