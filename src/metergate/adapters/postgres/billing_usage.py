@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -34,9 +35,9 @@ from metergate.app.usage.look_up import look_up
 from metergate.domain.draft import Earlier, Labels, Quantities
 from metergate.domain.errors import MetergateError, Reason
 from metergate.domain.invoice import CreditLine, Invoice, InvoiceState
-from metergate.domain.meter import PERCENTILE
+from metergate.domain.meter import PERCENTILE, UNIQUE
 from metergate.domain.offer import BillingDetails
-from metergate.domain.period import LATEST, Window
+from metergate.domain.period import LATEST, Window, span
 from metergate.domain.quantity import ZERO, add
 from metergate.domain.retention import ClosedMonth, check_kept
 from metergate.domain.summary import Part, quantity
@@ -217,8 +218,9 @@ async def quantities_of(
         MetergateError: TOO_EXPENSIVE.
     """
     found: dict[tuple[str, ...], list[Decimal]] = defaultdict(list)
-    for window in one.windows:
-        for group, counted in (await _of_window(connection, tenant, one, window, now, known)).items():
+    asked = [one.windows] if one.meter.aggregation in _AS_ONE else [[window] for window in one.windows]
+    for windows in asked:
+        for group, counted in (await _of_windows(connection, tenant, one, windows, now, known)).items():
             found[group].append(counted)
     return _named(one, {group: _TOGETHER.get(one.meter.aggregation, _total)(all_) for group, all_ in found.items()})
 
@@ -230,15 +232,19 @@ def _total(counted: Iterable[Decimal]) -> Decimal:
     return whole
 
 
-# How the quantities of windows that do not adjoin are one. Others are added up.
+# Of these, what lies in windows that do not adjoin is read as one; of others each window is, and then put to the others
+# so, or added up.
+_AS_ONE = frozenset({"avg", UNIQUE, PERCENTILE})
 _TOGETHER: dict[str, Callable[[list[Decimal]], Decimal]] = {
-    "min": min, "max": max, PERCENTILE: max, "latest": lambda counted: counted[-1],
+    "min": min, "max": max, "latest": lambda counted: counted[-1],
 }  # fmt: skip
 
 
-async def _of_window(
-    connection: Any, tenant: str, one: UsageAsked, window: Window, now: int, known: Known
+async def _of_windows(
+    connection: Any, tenant: str, one: UsageAsked, windows: Sequence[Window], now: int, known: Known
 ) -> dict[tuple[str, ...], Decimal]:
+    """Of events in any of the windows."""
+    window = span(windows)
     filters = {label: (value,) for label, value in one.labels}
     request = SummaryRequest(
         one.customer, "", (one.meter.name,), window.start, window.end, None, one.time_zone, one.per_labels, filters,
@@ -246,9 +252,10 @@ async def _of_window(
     )  # fmt: skip
     question = Asked(request, one.customer, [one.meter], one.time_zone, window, [window], None)
     look = look_up(question, one.meter, [window], now)
+    query = replace(look.query, within=windows) if len(windows) > 1 else look.query
     snapshot = PostgresUsageSnapshot(connection, tenant, now, None, EVENTS_MOST)
     try:
-        groups = look.groups(await snapshot.find(look.query))
+        groups = look.groups(await snapshot.find(query))
     except TooManyEventsError as error:
         message = f"meter {one.meter.name!r} of customer {one.customer!r}: {error}"
         raise MetergateError(Reason.TOO_EXPENSIVE, message, {"meter": one.meter.name}) from None

@@ -165,9 +165,8 @@ def _rollups_tell(query: SummaryQuery) -> bool:
     meter = query.meter
     labels = {*query.group_by, *query.filters} - {_SUBJECT}
     aligned = all(piece.start % QUARTER == 0 for piece in query.pieces[1:])
-    return (
-        meter.how.rolls is not Rolls.NOTHING and query.known.everything and aligned and labels <= set(meter.dimensions)
-    )
+    kept = meter.how.rolls is not Rolls.NOTHING and labels <= set(meter.dimensions)
+    return kept and aligned and query.known.everything and not query.within
 
 
 def _range(query: SummaryQuery) -> tuple[int, int]:
@@ -200,7 +199,8 @@ class _Statement:
         if inner_start < inner_end:
             parts.append(self._rollups(inner_start, inner_end))
         if start < inner_start or inner_end < end:
-            parts.append(self._events([(start, inner_start), (inner_end, end)]))
+            within = [(one.start, one.end) for one in query.within]
+            parts.append(self._events(within or [(start, inner_start), (inner_end, end)]))
         chosen = self._chosen()
         g, join = (
             ("p.g", "") if chosen is None else ("c.g", f"{'LEFT ' if adds_up(query.meter) else ''}JOIN c USING (g)")

@@ -48,6 +48,8 @@ class SummaryQuery:
     that are taken. A LEVEL counts up to `until`, and `weights` are what a change of it adds to the whole, by the number
     of its piece from -1 on: change x first - moment x second.
 
+    With `within`, of the pieces only what lies in these windows counts; not of a LEVEL.
+
     Of the groups only the `top` greatest (0 = all), or those that are named by `keep`, come one by one; the others come
     together, where the meter adds up. At most `most` rows come.
     """
@@ -64,6 +66,7 @@ class SummaryQuery:
     top: int = 0
     keep: Sequence[tuple[str, ...]] | None = None
     weights: Sequence[tuple[Decimal, Decimal]] = ()
+    within: Sequence[Window] = ()
 
 
 class TooManyEventsError(Exception):
