@@ -119,6 +119,14 @@ async def test_p12_a_period_is_closed_once(sold: Caller) -> None:
     assert len(await invoices(sold, made)) == 1
 
 
+async def test_p12_an_invoice_that_no_amount_can_tell(sold: Caller) -> None:
+    made = await subscribe(sold, await customer(sold), "basic", custom_prices=[flat("999999999999999999")])
+    answer = await sold.refused("PreviewInvoice", subscription=made.id)
+    assert (*answer.short, answer.metadata["price"]) == ("FAILED_PRECONDITION", "AMOUNT_TOO_LARGE", "base")
+    closed = await sold("ClosePeriods")
+    assert {one.reason for one in closed.failures if one.subscription == made.id} <= {"AMOUNT_TOO_LARGE"}
+
+
 async def test_p12_steps_that_an_invoice_does_not_allow(sold: Caller) -> None:
     invoice = await opened(sold)
 

@@ -94,7 +94,7 @@ class Draft:
         """The draft, with an id "" and made at 0. `quantities` answer the questions, in their order.
 
         Raises:
-            MetergateError: CURRENCY_MISMATCH, FIELD_INVALID of taxes.
+            MetergateError: CURRENCY_MISMATCH, AMOUNT_TOO_LARGE, FIELD_INVALID of taxes.
         """
         lines = list(self.lines)
         for question, counted in zip(self.questions, quantities, strict=True):

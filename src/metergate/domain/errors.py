@@ -81,6 +81,7 @@ class Reason(StrEnum):
     CREDIT_TOO_LARGE = auto()
     PAYMENT_TOO_LARGE = auto()
     PERIOD_OPEN = auto()
+    AMOUNT_TOO_LARGE = auto()
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,8 @@ _PLACES = {
     **dict.fromkeys("BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX VND VUV XAF XOF XPF".split(), 0),  # noqa: SIM905
     **dict.fromkeys("BHD IQD JOD KWD LYD OMR TND".split(), 3),  # noqa: SIM905
 }
-_MINOR_MOST = 10**18
+MINOR_MOST = 10**18
+"""The largest amount, in minor units: a 64-bit integer holds several of them."""
 # Half up, and mirrored for negatives: decimal's ROUND_HALF_UP rounds away from zero.
 _ROUND = Context(prec=CONTEXT.prec, rounding=ROUND_HALF_UP, traps=[InvalidOperation])
 
@@ -89,6 +90,6 @@ def parse_amount(text: str, currency: str, field: str) -> int:
     if len(fraction.rstrip("0")) > places(currency):
         raise invalid(field, f"has more decimals than {currency} has, which is {places(currency)}")
     minor = int(CONTEXT.scaleb(Decimal(text), places(currency)))
-    if abs(minor) > _MINOR_MOST:
+    if abs(minor) > MINOR_MOST:
         raise invalid(field, "is too large")
     return minor

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from metergate.domain.errors import MetergateError, Reason, invalid
 from metergate.domain.invoice import Line, LineKind, Tax
-from metergate.domain.money import rounded, rounded_share, spread
+from metergate.domain.money import MINOR_MOST, rounded, rounded_share, spread
 from metergate.domain.offer import BillingDetails, Coupon, TaxRate
 from metergate.domain.quantity import ZERO
 
@@ -33,15 +33,18 @@ def totals(lines: Sequence[Line], coupons: Sequence[Coupon], rates: Sequence[Tax
     """subtotal = Σ amount; total = subtotal − discount + the taxes that are not inclusive.
 
     Raises:
-        MetergateError: CURRENCY_MISMATCH, when a coupon's amount is of another currency.
+        MetergateError: CURRENCY_MISMATCH, when a coupon's amount is of another currency; AMOUNT_TOO_LARGE.
     """
+    _check_fits(lines)
     discounted = _discounted(lines, coupons, currency)
     numbered = tuple([Line(number, *_BUT_NUMBER(line)) for number, line in enumerate(discounted, 1)])
     subtotal = sum(line.amount for line in numbered)
     discount = sum(line.discount for line in numbered)
     taxes = _taxes(numbered, rates)
-    on_top = sum(tax.amount for tax in taxes if not tax.inclusive)
-    return Totals(numbered, subtotal, discount, taxes, subtotal - discount + on_top)
+    total = subtotal - discount + sum(tax.amount for tax in taxes if not tax.inclusive)
+    if max(abs(subtotal), abs(total)) > MINOR_MOST:
+        raise _too_large("the invoice", {})
+    return Totals(numbered, subtotal, discount, taxes, total)
 
 
 def tax_rates_for(details: BillingDetails, rates: Sequence[TaxRate]) -> tuple[TaxRate, ...]:
@@ -64,6 +67,17 @@ def tax_rates_for(details: BillingDetails, rates: Sequence[TaxRate]) -> tuple[Ta
         for rate in rates
         if rate.country and rate.country == details.country and rate.region in ("", details.region)
     )
+
+
+def _check_fits(lines: Iterable[Line]) -> None:
+    for line in lines:
+        if abs(line.amount) > MINOR_MOST:
+            raise _too_large(f"{line.description!r}", {"price": line.price, "plan": line.plan})
+
+
+def _too_large(what: str, metadata: dict[str, str]) -> MetergateError:
+    message = f"{what} comes to more than {MINOR_MOST:,} minor units, the largest amount"
+    return MetergateError(Reason.AMOUNT_TOO_LARGE, message, metadata)
 
 
 def _discounted(lines: Sequence[Line], coupons: Sequence[Coupon], currency: str) -> list[Line]:

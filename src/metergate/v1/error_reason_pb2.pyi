@@ -75,6 +75,7 @@ class ErrorReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ERROR_REASON_CREDIT_TOO_LARGE: _ClassVar[ErrorReason]
     ERROR_REASON_PAYMENT_TOO_LARGE: _ClassVar[ErrorReason]
     ERROR_REASON_PERIOD_OPEN: _ClassVar[ErrorReason]
+    ERROR_REASON_AMOUNT_TOO_LARGE: _ClassVar[ErrorReason]
 ERROR_REASON_UNSPECIFIED: ErrorReason
 ERROR_REASON_KEY_MISSING: ErrorReason
 ERROR_REASON_KEY_INVALID: ErrorReason
@@ -144,3 +145,4 @@ ERROR_REASON_INVOICE_STATE: ErrorReason
 ERROR_REASON_CREDIT_TOO_LARGE: ErrorReason
 ERROR_REASON_PAYMENT_TOO_LARGE: ErrorReason
 ERROR_REASON_PERIOD_OPEN: ErrorReason
+ERROR_REASON_AMOUNT_TOO_LARGE: ErrorReason

@@ -41,6 +41,14 @@ def test_known_answer_professional_comes_to_219() -> None:
     assert [line.number for line in sums.lines] == [1, 2, 3, 4]
 
 
+@pytest.mark.parametrize("lines", [[line(10**18 + 1)], [line(-(10**18) - 1)], [line(10**18), line(1)]])
+def test_no_amount_is_more_than_the_largest(lines: list[Line]) -> None:
+    assert totals([line(10**18)], [], [], "USD").total == 10**18
+    with pytest.raises(MetergateError) as refused:
+        totals(lines, [], [], "USD")
+    assert refused.value.reason is Reason.AMOUNT_TOO_LARGE
+
+
 def test_an_invoice_without_lines_is_nothing() -> None:
     assert totals([], [fixed("5"), off("10")], [], "USD") == Totals((), 0, 0, (), 0)
     assert totals([], [], [VAT], "USD").total == 0

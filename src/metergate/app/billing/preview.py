@@ -40,7 +40,7 @@ class PreviewInvoice:
 
         Raises:
             MetergateError: SUBSCRIPTION_NOT_FOUND; SUBSCRIPTION_STATE where all is invoiced; PLAN_NOT_FOUND,
-                METER_NOT_FOUND, TOO_EXPENSIVE, EVENTS_DROPPED, LEDGER_UNAVAILABLE.
+                METER_NOT_FOUND, AMOUNT_TOO_LARGE, TOO_EXPENSIVE, EVENTS_DROPPED, LEDGER_UNAVAILABLE.
         """
         tenant = principal.tenant
         one = await existing(self._store, tenant, subscription)

@@ -6,8 +6,6 @@ from metergate.domain import money
 from metergate.domain.errors import invalid
 from metergate.v1 import invoice_pb2 as pb
 
-_MINOR_MOST = 10**18
-
 
 def to_pb_money(minor: int, currency: str) -> pb.Money:
     """Minor units as a message."""
@@ -27,6 +25,6 @@ def from_pb_money(amount: pb.Money, field: str) -> tuple[int, str]:
         minor = money.parse_amount(amount.text, amount.currency, f"{field}.text")
         if amount.minor_units not in (0, minor):
             raise invalid(f"{field}.text", "is another amount than minor_units")
-    if abs(minor) > _MINOR_MOST:
+    if abs(minor) > money.MINOR_MOST:
         raise invalid(f"{field}.minor_units", "is too large")
     return minor, amount.currency
