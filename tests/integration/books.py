@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -14,11 +16,15 @@ from metergate.app.billing.finalize_due import FinalizeDue
 from metergate.app.billing.invoices import Invoices
 from metergate.domain.catalog import Catalog, Plan
 from metergate.domain.invoice import Invoice, InvoiceState, Line, LineKind, Tax
-from metergate.domain.offer import NO_SELLER, Seller
+from metergate.domain.offer import NO_SELLER, Seller, TaxRate
 from metergate.domain.period import DAY, HOUR, Window
 from tests.integration.processes import TENANT, Process
 
 START = 1_790_000_000 * 1_000_000
+
+_DETAILS = """
+INSERT INTO billing_details VALUES ($1, $2, $3::text::jsonb)
+ON CONFLICT (tenant, customer) DO UPDATE SET body = excluded.body"""
 
 
 def line(number: int, amount: int, discount: int = 0, **fields: Any) -> Line:
@@ -53,12 +59,17 @@ class Books:
 
     async def begin(self, seller: Seller = NO_SELLER, *customers: str) -> None:
         """A catalog of this seller, and customers; acme is one."""
-        await self.one.apply(Catalog((), (Plan("default", ()),), seller=seller))
+        rates = (TaxRate("vat", Decimal(20), display_name="VAT"),)
+        await self.one.apply(Catalog((), (Plan("default", ()),), tax_rates=rates, seller=seller))
         for customer in ("acme", *customers):
             await self.one.customer(customer)
 
     async def drafts(self, *invoices: Invoice, tenant: str = TENANT) -> set[str]:
-        """Makes them; the ids of those that are new."""
+        """Makes them, for who pays their taxes; the ids of those that are new."""
+        for one in invoices:
+            if one.taxes:
+                body = json.dumps({"tax_rates": [tax.name for tax in one.taxes]})
+                await self.one.fetch(_DETAILS, tenant, one.customer, body)
         return await make_drafts(self.one.engine, tenant, invoices)
 
 

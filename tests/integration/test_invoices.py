@@ -89,6 +89,24 @@ async def test_a_draft_is_made_anew_and_a_closed_one_is_not(books: Books) -> Non
     assert await books.invoices.get(PRINCIPAL, "inv_2") == closed
 
 
+async def test_an_invoice_bears_the_taxes_of_the_buyer_that_stands_on_it(books: Books) -> None:
+    """Who buys may be said, or be exempt, after the draft was made."""
+    late, exempt = draft("inv_1", 100, 101), draft("inv_2", 10_000, taxes=[VAT], customer="exempt")
+    await books.one.customer("exempt")
+    await books.drafts(late, exempt)
+    for customer, body in (("acme", '{"tax_rates": ["vat"]}'), ("exempt", '{"tax_exempt": true}')):
+        await books.one.fetch("DELETE FROM billing_details WHERE customer = $1", customer)
+        await books.one.fetch("INSERT INTO billing_details VALUES ('t', $1, $2::text::jsonb)", customer, body)
+    closed = await books.invoices.finalize(PRINCIPAL, "inv_1")
+    assert ([tax.amount for tax in closed.taxes], closed.total, closed.due) == ([40], 241, 241)
+    assert await books.invoices.get(PRINCIPAL, "inv_1") == closed
+    free = await books.invoices.finalize(PRINCIPAL, "inv_2")
+    assert (free.taxes, free.total, free.buyer.tax_exempt) == ((), 10_000, True)
+    await books.drafts(draft("inv_3", 5))
+    await books.one.fetch("""UPDATE billing_details SET body = '{"tax_rates": ["gone"]}'""")
+    await refused(books.invoices.finalize(PRINCIPAL, "inv_3"), Reason.FIELD_INVALID)
+
+
 async def test_finalizing_freezes_the_number_and_who_sells_and_buys(one: Process) -> None:
     books = Books(one)
     await books.begin(SELLER)

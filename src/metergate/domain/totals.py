@@ -10,7 +10,7 @@ from operator import attrgetter
 from typing import NamedTuple
 
 from metergate.domain.errors import MetergateError, Reason, invalid
-from metergate.domain.invoice import Line, LineKind, Tax
+from metergate.domain.invoice import Invoice, Line, LineKind, Tax
 from metergate.domain.money import MINOR_MOST, rounded, rounded_share, spread
 from metergate.domain.offer import BillingDetails, Coupon, TaxRate
 from metergate.domain.quantity import ZERO
@@ -41,10 +41,17 @@ def totals(lines: Sequence[Line], coupons: Sequence[Coupon], rates: Sequence[Tax
     subtotal = sum(line.amount for line in numbered)
     discount = sum(line.discount for line in numbered)
     taxes = _taxes(numbered, rates)
-    total = subtotal - discount + sum(tax.amount for tax in taxes if not tax.inclusive)
-    if max(abs(subtotal), abs(total)) > MINOR_MOST:
-        raise _too_large("the invoice", {})
-    return Totals(numbered, subtotal, discount, taxes, total)
+    return Totals(numbered, subtotal, discount, taxes, _total(subtotal - discount, taxes))
+
+
+def taxed(invoice: Invoice, rates: Sequence[TaxRate]) -> Invoice:
+    """The draft with these taxes in the place of its own.
+
+    Raises:
+        MetergateError: AMOUNT_TOO_LARGE.
+    """
+    taxes = _taxes(invoice.lines, rates)
+    return replace(invoice, taxes=taxes, total=_total(invoice.subtotal - invoice.discount, taxes))
 
 
 def tax_rates_for(details: BillingDetails, rates: Sequence[TaxRate]) -> tuple[TaxRate, ...]:
@@ -67,6 +74,13 @@ def tax_rates_for(details: BillingDetails, rates: Sequence[TaxRate]) -> tuple[Ta
         for rate in rates
         if rate.country and rate.country == details.country and rate.region in ("", details.region)
     )
+
+
+def _total(net: int, taxes: Iterable[Tax]) -> int:
+    total = net + sum(tax.amount for tax in taxes if not tax.inclusive)
+    if max(abs(net), abs(total)) > MINOR_MOST:
+        raise _too_large("the invoice", {})
+    return total
 
 
 def _check_fits(lines: Iterable[Line]) -> None:

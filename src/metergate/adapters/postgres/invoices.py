@@ -31,10 +31,11 @@ from metergate.adapters.postgres.once import PostgresOnce
 from metergate.adapters.postgres.outbox import write_outbox
 from metergate.app.billing.ports import DueDraft, FinalizingChange, InvoiceQuery
 from metergate.app.stores import Once
+from metergate.domain.catalog import Catalog
 from metergate.domain.invoice import CreditNote, Invoice, Payment
 from metergate.domain.invoice_news import invoice_news
 from metergate.domain.news import NewsKind
-from metergate.domain.offer import NO_DETAILS, BillingDetails, Seller
+from metergate.domain.offer import NO_DETAILS, BillingDetails
 
 _PAYMENTS = f"SELECT {PAYMENT_COLUMNS} FROM payment WHERE tenant = $1 AND invoice = $2 ORDER BY paid_at, id"
 # The sub-select makes one instant of the clock, by which the index can be searched.
@@ -66,12 +67,14 @@ INSERT INTO invoice_series AS s (tenant, series, last) VALUES ($1, $2, $3)
 ON CONFLICT (tenant, series) DO UPDATE SET last = s.last + excluded.last RETURNING last - $3 + 1"""
 _CLOSE = """
 WITH logo AS (
-    INSERT INTO invoice_logo (tenant, digest, content) SELECT $1, $9, $10 WHERE $9 <> '' ON CONFLICT DO NOTHING
+    INSERT INTO invoice_logo (tenant, digest, content) SELECT $1, $10, $11 WHERE $10 <> '' ON CONFLICT DO NOTHING
 )
 UPDATE invoice i SET state = q.state, number = q.number, finalized_at = q.finalized_at, due_at = q.due_at,
-    paid_at = q.paid_at, body = q.body::jsonb
-FROM unnest($2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::timestamptz[], $7::timestamptz[], $8::text[])
-    AS q(id, state, number, finalized_at, due_at, paid_at, body)
+    paid_at = q.paid_at, total = q.total, body = q.body::jsonb
+FROM unnest(
+    $2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::timestamptz[], $7::timestamptz[], $8::bigint[],
+    $9::text[]
+) AS q(id, state, number, finalized_at, due_at, paid_at, total, body)
 WHERE i.tenant = $1 AND i.id = q.id"""
 _SAVE = """
 UPDATE invoice SET state = $3, paid = $4, credited = $5, paid_at = $6, voided_at = $7 WHERE tenant = $1 AND id = $2"""
@@ -200,9 +203,9 @@ class PostgresInvoiceChange(PostgresOnce):
         """See `app.billing.ports.InvoiceChange`."""
         return await load_notes(self._raw, self._tenant, invoice)
 
-    async def seller(self) -> Seller:
+    async def catalog(self) -> Catalog:
         """See `app.billing.ports.FinalizingChange`."""
-        return (await load_catalog(self._raw, self._tenant)).seller
+        return await load_catalog(self._raw, self._tenant)
 
     async def buyers(self, customers: Sequence[str]) -> Mapping[str, BillingDetails]:
         """See `app.billing.ports.FinalizingChange`."""
@@ -217,7 +220,16 @@ class PostgresInvoiceChange(PostgresOnce):
     async def close(self, invoices: Sequence[Invoice]) -> None:
         """See `app.billing.ports.FinalizingChange`."""
         rows = [
-            (one.id, one.state.value, one.number, one.finalized_at, one.due_at, one.paid_at, invoice_body(one))
+            (
+                one.id,
+                one.state.value,
+                one.number,
+                one.finalized_at,
+                one.due_at,
+                one.paid_at,
+                one.total,
+                invoice_body(one),
+            )
             for one in invoices
         ]
         logo = invoices[0].seller.logo  # all are of one seller

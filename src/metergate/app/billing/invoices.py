@@ -17,6 +17,7 @@ from metergate.domain.access import Principal
 from metergate.domain.errors import MetergateError, Reason
 from metergate.domain.invoice import CreditLine, CreditNote, Invoice, InvoiceState, Payment
 from metergate.domain.news import NewsKind
+from metergate.domain.totals import tax_rates_for, taxed
 
 __all__ = ["Crediting", "InvoiceQuery", "Invoices", "Paying", "Payment", "finalize"]
 
@@ -200,10 +201,16 @@ class Invoices:
 
 
 async def finalize(change: FinalizingChange, drafts: Sequence[Invoice]) -> list[Invoice]:
-    """Closes drafts of one tenant, which the change holds. Their numbers come last: from then on all others of the
-    series wait for this commit."""
-    seller = await change.seller()
+    """Closes drafts of one tenant, which the change holds, with the taxes of who buys now. Their numbers come last:
+    from then on all others of the series wait for this commit.
+
+    Raises:
+        MetergateError: INVOICE_STATE; FIELD_INVALID, where a buyer's tax rate is none of the catalog's any more.
+    """
+    catalog = await change.catalog()
+    seller = catalog.seller
     buyers = await change.buyers(sorted({draft.customer for draft in drafts}))
+    drafts = [taxed(one, tax_rates_for(buyers[one.customer], catalog.tax_rates)) for one in drafts]
     now = await change.now()
     first = await change.take_numbers(seller.series, len(drafts))
     closed = [

@@ -11,7 +11,7 @@ from metergate.app.stores import Customer, OnceStore
 from metergate.domain.catalog import Catalog
 from metergate.domain.invoice import CreditNote, Invoice, InvoiceState, Payment
 from metergate.domain.news import NewsKind
-from metergate.domain.offer import BillingDetails, Seller
+from metergate.domain.offer import BillingDetails
 from metergate.domain.subscription import Subscription
 
 
@@ -196,8 +196,8 @@ class FinalizingChange(InvoiceChange, Protocol):
         """Those that are drafts and due yet, and whose customers' heads nobody else holds."""
         ...
 
-    async def seller(self) -> Seller:
-        """Who sells, by the catalog in force."""
+    async def catalog(self) -> Catalog:
+        """The catalog in force: it says who sells, and the taxes."""
         ...
 
     async def buyers(self, customers: Sequence[str]) -> Mapping[str, BillingDetails]:
