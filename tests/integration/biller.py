@@ -115,12 +115,12 @@ class Biller:
         return await verb.explain(PRINCIPAL, invoice.id, line, after, most)
 
     async def subscribed(
-        self, customer: str = "acme", plan: str = "pro", days: int = 45, **fields: Any
+        self, customer: str = "acme", plan: str = "pro", days: float = 45, **fields: Any
     ) -> Subscription:
         """A subscription that began so many days ago; at a second that no quarter hour begins with."""
         if not fields.pop("again", False):
             await self.one.customer(customer)
-        start = self.now - days * DAY
+        start = self.now - int(days * DAY)
         start -= start % (900 * SECOND) - 423 * SECOND
         wanted = Wanted(customer, [(plan, 0, Decimal(1))], start=start, **fields)
         return await self.subscriptions.create(PRINCIPAL, wanted)

@@ -11,13 +11,16 @@ from decimal import Decimal
 
 import pytest
 
+from metergate.adapters.postgres.subscriptions import PostgresSubscriptions
 from metergate.app.billing.close_ports import BillingSnapshot, EventPlace
+from metergate.app.billing.ports import Standing
 from metergate.cli.main import main
+from metergate.domain import subscription
 from metergate.domain.errors import MetergateError, Reason
 from metergate.domain.invoice import InvoiceState, LineKind
 from metergate.domain.period import DAY, MINUTE
 from tests.integration.biller import CATALOG, Biller, of_kind, short
-from tests.integration.processes import PRINCIPAL, Process, Start, event
+from tests.integration.processes import PRINCIPAL, TENANT, Process, Start, event
 
 
 @pytest.fixture
@@ -218,6 +221,26 @@ async def test_a_preview_is_what_the_close_makes(biller: Biller) -> None:
     assert closed.total == now.total
     assert closed.period == now.period
     assert subscription.id == closed.subscription
+
+
+async def test_usage_is_projected_by_the_time_for_which_it_is_charged(biller: Biller) -> None:
+    """An hour of a month tells nothing; of a price that came, or was paused, meanwhile it is the time that it holds."""
+    begun = await biller.subscribed("new", days=0.1)
+    await biller.use("calls", 10, 0.04, "new")
+    changed = await biller.subscribed(days=20)
+    for which in (begun, changed):
+        await biller.closer.close(subscriptions=[which.id])
+    (early,) = [line for line in (await biller.preview("new", projected=True)).lines if line.price == "calls"]
+    assert early.billed == 10
+    at = [biller.now - day * DAY for day in (15, 5)]
+    paused = subscription.resume(subscription.pause(replace(changed, billed_until=changed.anchor), at[0]), at[1])
+    async with PostgresSubscriptions(biller.one.engine).change(TENANT, "acme") as change:
+        await change.save(Standing(paused, None, biller.now + 9 * DAY))
+    await biller.use("files", 20, 18)
+    projected = await biller.preview(projected=True)
+    (files,) = [line for line in projected.lines if line.price == "files" and line.billed]
+    passed, left = 10, (projected.period.end - biller.now) / DAY
+    assert abs(float(files.billed or 0) - 20 * (passed + left) / passed) < 0.1
 
 
 async def test_p6_a_line_is_worked_out_anew_from_its_events(biller: Biller) -> None:

@@ -18,9 +18,12 @@ from metergate.domain.draft import Quantities, Question, ask
 from metergate.domain.errors import MetergateError, Reason
 from metergate.domain.invoice import Invoice
 from metergate.domain.offer import NO_DETAILS
-from metergate.domain.period import Window
+from metergate.domain.period import DAY, Window
+from metergate.domain.quantity import estimate
 from metergate.domain.subscription import Subscription
-from metergate.domain.summary import adds_up, linear
+from metergate.domain.summary import adds_up
+
+_A_PART = 20  # of the time, or a day, has to have passed before usage is projected: an hour says little of a month
 
 
 class PreviewInvoice:
@@ -36,7 +39,8 @@ class PreviewInvoice:
 
     async def preview(self, principal: Principal, subscription: str, projected: bool = False) -> Invoice:
         """A draft without an id: with what was used until now, or, `projected`, with what will have been used at the
-        period's end if it goes on as it went (of meters that add up; of others what there is).
+        period's end if it goes on as it went (of meters that add up, when a day or a twentieth of the time has passed;
+        else what there is).
 
         Raises:
             MetergateError: SUBSCRIPTION_NOT_FOUND; SUBSCRIPTION_STATE where all is invoiced; PLAN_NOT_FOUND,
@@ -71,7 +75,11 @@ class PreviewInvoice:
 
 
 def _projected(question: Question, counted: Quantities, now: int) -> Quantities:
-    window = question.charge.window
-    if question.late or not adds_up(question.meter) or not window.start < now < window.end:
+    """As it goes on for the rest of the time for which the price holds; as it is, where too little of that has passed
+    to tell."""
+    windows = question.charge.windows
+    whole = sum(window.end - window.start for window in windows)
+    passed = sum(max(min(window.end, now) - window.start, 0) for window in windows)
+    if question.late or not adds_up(question.meter) or not min(DAY, whole // _A_PART) <= passed < whole:
         return counted
-    return [(labels, linear(quantity, window, now) or quantity) for labels, quantity in counted]
+    return [(labels, estimate(quantity, whole, passed)) for labels, quantity in counted]

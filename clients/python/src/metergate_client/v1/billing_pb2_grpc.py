@@ -238,7 +238,7 @@ class BillingServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def SetBillingDetails(self, request, context):
-        """SetBillingDetails says to whom a customer's invoices go: those that are finalized from now on.
+        """SetBillingDetails says to whom a customer's invoices go, and so their taxes: those that are finalized from now on.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -281,7 +281,8 @@ class BillingServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def FinalizeInvoice(self, request, context):
-        """FinalizeInvoice closes a draft: it gets its number, and its lines and sums never change again.
+        """FinalizeInvoice closes a draft: it gets its number, and its lines and sums never change again. Its taxes are those
+        of its buyer by then, who may have been told after the draft was made.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
