@@ -279,7 +279,12 @@ async def test_billing_details_are_kept_until_they_are_erased(shop: Process) -> 
     options: Any = {"dimensions": False, "event_ids": False, "request_id": ""}
     assert await refused(erase(PRINCIPAL, "acme", new_id="other", **options)) is Reason.ERASURE_NOT_POSSIBLE
     await erase(PRINCIPAL, "acme", new_id="", **options)
-    assert await verbs(shop).details(PRINCIPAL, "acme") == BillingDetails()
+    # What it is subscribed to is taxed as before.
+    assert await verbs(shop).details(PRINCIPAL, "acme") == BillingDetails(country="DE", tax_rates=("vat",))
+    await shop.customer("bare")
+    await verbs(shop).set_details(PRINCIPAL, "bare", details)
+    await erase(PRINCIPAL, "bare", new_id="", **options)
+    assert await shop.fetch("SELECT customer FROM billing_details") == [("acme",)]
 
 
 async def test_plans_are_closed_in_time_for_the_period_that_is_next(shop: Process) -> None:

@@ -124,9 +124,16 @@ VALUES (:tenant, :id, :customer, :new_id, :dimensions, :event_ids, :service, :ke
 # Before anything else, so that usage under the old names is no longer known to be the customer's.
 UNNAME = """
 UPDATE customer SET name = '' WHERE tenant = :tenant AND customer = :customer"""
-# Invoices that were made keep to whom they went, as the law has it.
-DETAILS = "DELETE FROM billing_details WHERE tenant = :tenant AND customer = :customer"
 SUBSCRIBED = "SELECT EXISTS (SELECT FROM subscription WHERE tenant = :tenant AND customer = :customer)"
+# Invoices that were made keep to whom they went, as the law has it; those that will be bear the same taxes as before.
+DETAILS = f"""
+WITH taxed AS (
+    UPDATE billing_details SET body = coalesce((
+        SELECT jsonb_object_agg(d.key, d.value) FROM jsonb_each(body) d
+        WHERE d.key IN ('country', 'region', 'tax_rates', 'tax_exempt')), '{{}}')
+    WHERE tenant = :tenant AND customer = :customer AND ({SUBSCRIBED})
+)
+DELETE FROM billing_details WHERE tenant = :tenant AND customer = :customer AND NOT ({SUBSCRIBED})"""
 SUBJECTS = f"""
 UPDATE subject e SET subject = {SUBJECT}
 WHERE e.tenant = :tenant AND e.customer = :customer AND e.subject <> ALL(:kept)"""

@@ -106,7 +106,8 @@ class CustomerDataServiceServicer:
 
     def EraseCustomer(self, request, context):
         """EraseCustomer takes a customer's personal data out and keeps the sums. Names and subjects become random pseudonyms,
-        the same ones everywhere; labels and values that no meter reads go, and so does news that waits for webhooks. It works for some seconds at most: while the
+        the same ones everywhere; labels and values that no meter reads go, and so does news that waits for webhooks. Of the
+        billing details of who has subscriptions, what tells the taxes stays. It works for some seconds at most: while the
         answer has no finish_time, repeat the call with the same request id, or leave the rest to the server. What comes in
         meanwhile under the customer's own id is new, and stays. Backups and log files are not reached by it.
         """
