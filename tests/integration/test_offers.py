@@ -11,9 +11,10 @@ import pytest
 from metergate.adapters.postgres.definitions import PostgresCatalogs
 from metergate.adapters.postgres.subscriptions import PostgresSubscriptions
 from metergate.app.billing.subscribe import Subscriptions, Wanted
+from metergate.domain.aggregation import LevelUnit
 from metergate.domain.catalog import Catalog, Plan
 from metergate.domain.errors import MetergateError, Reason
-from metergate.domain.meter import Meter
+from metergate.domain.meter import LatePolicy, Meter
 from metergate.domain.offer import Coupon, Feature, FeatureKind, PlanFeature, Seller, TaxRate
 from metergate.domain.price import Interval, Model, Price, Tier
 from metergate.domain.quota import Kind, Limit, Policy, Scope
@@ -91,3 +92,34 @@ async def test_a_coupon_that_a_subscription_has_is_not_changed_nor_taken_away(on
         replace(CATALOG, coupons=(Coupon("ten", Decimal(10), display_name="Ten"), Coupon("new", Decimal(50))))
     )
     await one.apply(replace(CATALOG, coupons=(Coupon("ten", Decimal(10)),)))
+
+
+async def test_what_a_meter_counts_that_subscriptions_are_charged_for_stays(one: Process) -> None:
+    """Usage that comes late has windows that were invoiced counted anew: by the same meter."""
+    jobs = Meter("jobs", "jobs", dimensions=("kind",))
+    space = Meter("space", "space", "level", level_unit=LevelUnit.DAY)
+    before = replace(CATALOG, meters=(CALLS, USERS, jobs, space, Meter("free", "free")))
+    await one.apply(before)
+    await one.customer("acme")
+    verbs = Subscriptions(PostgresSubscriptions(one.engine), one.directory, one.catch_up)
+    own = (
+        Price("jobs", Model.UNIT, "USD", meter="jobs", unit_amount=Decimal(1), per_labels=("kind",)),
+        Price("space", Model.UNIT, "USD", meter="space", unit_amount=Decimal(1)),
+    )
+    await verbs.create(PRINCIPAL, Wanted("acme", [("pro", 0, Decimal(1))], "USD", Interval.YEAR, custom=own))
+
+    async def applied(*meters: Meter) -> None:
+        others = [each for each in before.meters if each.name not in {meter.name for meter in meters}]
+        await one.apply(replace(before, meters=(*others, *meters)))
+
+    for other in (
+        replace(USERS, value="user"), replace(CALLS, scale=Decimal(2)), replace(jobs, scale=Decimal(2)),
+        replace(jobs, dimensions=()), replace(space, dimensions=("disk",)),
+    ):  # fmt: skip
+        with pytest.raises(MetergateError) as refused:
+            await applied(other)
+        assert (refused.value.reason, refused.value.metadata["meter"]) == (Reason.CATALOG_INVALID, other.name)
+    with pytest.raises(MetergateError):
+        await one.apply(replace(before, meters=(CALLS, USERS, space)))
+    await applied(replace(CALLS, unit="call", dimensions=("region", "zone")), Meter("free", "other", "count"))
+    await applied(replace(jobs, dimensions=("kind", "size"), late=LatePolicy.DO_NOT_BILL))

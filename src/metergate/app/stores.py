@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from metergate.domain.catalog import Catalog
 from metergate.domain.override import Override
+from metergate.domain.price import Price
 
 
 @dataclass(slots=True)
@@ -57,6 +58,10 @@ class CatalogChange(OnceStore, Protocol):
 
     async def subscriptions_with(self, coupons: list[str]) -> dict[str, int]:
         """How many subscriptions that are not over have each of the coupons; those without any are left out."""
+        ...
+
+    async def own_prices(self, meters: list[str]) -> list[Price]:
+        """The customers' own prices of these meters, of all subscriptions, each once."""
         ...
 
     async def replace(self, new: Catalog) -> None:

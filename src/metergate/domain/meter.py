@@ -7,7 +7,7 @@ share its rollups, and differ in how they aggregate it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from enum import StrEnum
 from hashlib import blake2b
@@ -143,6 +143,13 @@ class Meter:
         """Whether both make the same quantities of the same events."""
         mine = (self.measure, self.aggregation, self.percentile, self.level_unit)
         return mine == (other.measure, other.aggregation, other.percentile, other.level_unit)
+
+    def charges_like(self, other: Meter) -> bool:
+        """Whether prices find the same quantities at both. Dimensions may come and go, but for a LEVEL, whose series
+        they tell apart."""
+        if self.aggregation == LEVEL:
+            return self.counts_like(other)
+        return self.counts_like(replace(other, dimensions=self.dimensions))
 
     def _measure(self) -> str:
         """A name for what is read: a digest, since it stands in the key of each rollup."""

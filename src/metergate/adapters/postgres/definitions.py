@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
@@ -25,9 +26,11 @@ from metergate.adapters.postgres.definition_rows import (
 )
 from metergate.adapters.postgres.errors import engine_errors
 from metergate.adapters.postgres.notify import notify
+from metergate.adapters.postgres.offers import price_from_json
 from metergate.adapters.postgres.once import PostgresOnce
 from metergate.app.stores import CatalogChange
 from metergate.domain.catalog import Catalog
+from metergate.domain.price import Price
 from metergate.domain.quota import Limit
 from metergate.domain.retention import ClosedMonth
 
@@ -58,6 +61,10 @@ WHERE s.tenant = $1 AND item ->> 0 = ANY($2::text[]) GROUP BY 1, 2"""
 _COUPONS = """
 SELECT coupon ->> 'coupon', count(*) FROM subscription s, jsonb_array_elements(s.coupons) coupon
 WHERE s.tenant = $1 AND s.closes_at IS NOT NULL AND coupon ->> 'coupon' = ANY($2::text[]) GROUP BY 1"""
+_OWN_PRICES = """
+SELECT DISTINCT price::text
+FROM subscription s, jsonb_array_elements(s.segments) segment, jsonb_array_elements(segment -> 'custom') price
+WHERE s.tenant = $1 AND price ->> 'meter' = ANY($2::text[])"""
 
 
 async def load_catalog(connection: Any, tenant: str) -> Catalog:
@@ -133,6 +140,11 @@ class PostgresCatalogChange(PostgresOnce):
         """See `app.stores.CatalogChange`."""
         rows = await (await driver(self._connection)).fetch(_COUPONS, self._tenant, coupons)
         return dict(map(tuple, rows))
+
+    async def own_prices(self, meters: list[str]) -> list[Price]:
+        """See `app.stores.CatalogChange`."""
+        rows = await (await driver(self._connection)).fetch(_OWN_PRICES, self._tenant, meters)
+        return [price_from_json(json.loads(row[0])) for row in rows]
 
     async def replace(self, new: Catalog) -> None:
         """Puts the catalog in force; other processes hear of it with the commit."""

@@ -11,6 +11,8 @@ from metergate.domain.access import Principal
 from metergate.domain.catalog import Catalog
 from metergate.domain.catalog_changes import Action, Change, changes
 from metergate.domain.errors import MetergateError, Reason, invalid
+from metergate.domain.meter import Meter
+from metergate.domain.offer_rules import own_price_contradictions
 from metergate.domain.quota import Limit
 
 
@@ -33,9 +35,9 @@ class ApplyCatalog:
         """Puts `new` in the place of the catalog in force.
 
         Raises:
-            MetergateError: CATALOG_INVALID, also when it changes or lacks a coupon that subscriptions have; PLAN_IN_USE
-                when it lacks a plan that customers are on; PLAN_VERSION_IN_USE when it changes what a version promises
-                that subscriptions are on.
+            MetergateError: CATALOG_INVALID, also when it changes or lacks a coupon that subscriptions have, or what a
+                meter counts that they are charged for; PLAN_IN_USE when it lacks a plan that customers are on;
+                PLAN_VERSION_IN_USE when it changes what a version promises that subscriptions are on.
         """
         new.check()
         return await self._change(principal, lambda current: new, dry_run, once)
@@ -63,6 +65,7 @@ class ApplyCatalog:
             await _refuse_orphans(change, found)
             applied = Applied(found, current.succeed(new) if found else current)
             await _refuse_broken_promises(change, current, applied.catalog)
+            await _refuse_other_meters(change, current, new)
             await _refuse_other_coupons(change, current, new)
             if not dry_run:
                 if found:
@@ -95,6 +98,30 @@ async def _refuse_broken_promises(change: CatalogChange, current: Catalog, new: 
             "change; give the plan a version of its own for that",
             {"plan": plan, "version": str(version), "subscriptions": str(count)},
         )
+
+
+async def _refuse_other_meters(change: CatalogChange, current: Catalog, new: Catalog) -> None:
+    """What a meter counts may become other only where nobody subscribed to a price of it: windows that were invoiced
+    are counted anew when usage comes late, and would come to another amount."""
+    other = {one.name for one in current.meters if not _charges_alike(one, new.meter_of.get(one.name))}
+    narrower = {one.name for one in current.meters if set(one.dimensions) - set(_dimensions(new, one.name))}
+    plans = {
+        plan.key: price.meter for plan in current.every_version for price in plan.all_prices if price.meter in other
+    }
+    used = await change.subscriptions_to(sorted({plan for plan, _ in plans})) if plans else {}
+    own = await change.own_prices(sorted(other | narrower)) if other or narrower else []
+    wrong = [one.meter for one in own if one.meter in other or any(own_price_contradictions("", [one], new.meter_of))]
+    for meter in sorted({*wrong, *[plans[key] for key in plans.keys() & used.keys()]}):
+        description = f"subscriptions are charged for {meter!r}, which would be gone or count otherwise; make a new one"
+        raise invalid("meters", description, Reason.CATALOG_INVALID, meter=meter)
+
+
+def _charges_alike(old: Meter, new: Meter | None) -> bool:
+    return new is not None and old.charges_like(new)
+
+
+def _dimensions(catalog: Catalog, meter: str) -> tuple[str, ...]:
+    return catalog.meter_of[meter].dimensions if meter in catalog.meter_of else ()
 
 
 async def _refuse_other_coupons(change: CatalogChange, current: Catalog, new: Catalog) -> None:
