@@ -21,12 +21,14 @@ PricesOf = Callable[[str, int], tuple[Price, ...]]
 
 
 class InForce(NamedTuple):
-    """A price in force, of which plan's version, and how many times."""
+    """A price in force, of which plan's version, and how many times; `same` = how many equal prices of other plans are
+    in force before it."""
 
     price: Price
     plan: str
     version: int
     quantity: Decimal
+    same: int = 0
 
 
 def in_force(subscription: Subscription, segment: Segment, prices: PricesOf) -> list[InForce]:
@@ -58,7 +60,13 @@ def _in_force(
         for identity, price in own.items()
         if identity not in replaced
     ]
-    return tuple([each for each in found if _applies(currency, interval, each.price)])
+    charged = [each for each in found if _applies(currency, interval, each.price)]
+    return tuple(
+        [
+            each._replace(same=sum(other.price == each.price for other in charged[:place]))
+            for place, each in enumerate(charged)
+        ]
+    )
 
 
 def _identity(price: Price) -> tuple[str, str, Interval | None]:

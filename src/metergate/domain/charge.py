@@ -147,7 +147,7 @@ def _flats(held: Iterable[_Held], timing: Timing) -> list[_Held]:
 
 
 def _flat_key(one: _Held) -> _Flat:
-    price, plan, version, quantity = one.each
+    price, plan, version, quantity, _ = one.each
     return plan, version, price.name, quantity, price.unit_amount
 
 
@@ -201,15 +201,20 @@ def _usage(subscription: Subscription, held: Sequence[_Held], period: Window) ->
     for kind in dict.fromkeys(one.each.price.interval for one in metered):
         of_kind = [one for one in metered if one.each.price.interval is kind]
         for interval in _settled(subscription, kind, period):
-            for price, (each, windows) in _together(_within(of_kind, interval), lambda one: one.each.price).items():
+            for (price, _), (each, windows) in _together(_within(of_kind, interval), _ladder).items():
                 share = sum(_length(window) for window in windows), _length(interval)
                 yield UsageCharge(price, each.plan, each.version, span(windows), share, "", tuple(windows))
+
+
+def _ladder(one: _Held) -> tuple[Price, int]:
+    """What is rated as one: a price, whichever plan it is of; equal ones that hold at a time each by itself."""
+    return one.each.price, one.each.same
 
 
 def _unbilled(held: Sequence[_Held], period: Window) -> Iterator[UsageCharge]:
     """Usage in trials and pauses, period by period."""
     free = [one for one in _within(held, period) if one.each.price.metered and one.mode is not Mode.ACTIVE]
-    for (price, mode), (each, windows) in _together(free, lambda one: (one.each.price, one.mode)).items():
+    for ((price, _), mode), (each, windows) in _together(free, lambda one: (_ladder(one), one.mode)).items():
         yield UsageCharge(price, each.plan, each.version, span(windows), (1, 1), mode.value, tuple(windows))
 
 

@@ -407,3 +407,17 @@ def test_usage_before_a_scheduled_change_keeps_the_plan_that_it_was_counted_on()
     lines, usage = books.close()
     assert shown(lines) == [("flat", "max", "2026-02-01/2026-03-01", 29900)]
     assert [one.plan for one in usage] == ["pro"]
+
+
+def test_usage_is_charged_by_each_of_the_equal_prices_that_hold_at_a_time() -> None:
+    one = begun("2026-01-01", "free", "max")
+    january = Window(instant("2026-01-01"), instant("2026-02-01"))
+    _, usage = charges(one, prices, january, [])
+    assert [(each.price, each.plan, each.window) for each in usage] == [
+        (CALLS, "free", january),
+        (CALLS, "max", january),
+    ]
+    # One that goes on with another plan is one, while the other plan's stays by itself.
+    changed = subscription.change(one, instant("2026-01-11"), made("pro", "max"), ())
+    _, usage = charges(changed, prices, january, [])
+    assert [(each.plan, each.window) for each in usage] == [("pro", january), ("max", january)]
