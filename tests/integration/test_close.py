@@ -274,6 +274,24 @@ async def test_p6_a_line_is_worked_out_anew_from_its_events(biller: Biller) -> N
     assert {one.event.id for one in found.events} == {first, second, late}
 
 
+async def test_p6_a_draft_that_was_made_anew_is_explained_with_what_came_late(biller: Biller) -> None:
+    """Less usage than was billed is given back on the draft itself, where its meter's late usage is not billed."""
+    await biller.subscribed()
+    await biller.use("jobs", 5, 40)
+    job = await biller.use("jobs", 2, 40)
+    await biller.closer.close()
+    await biller.use("files", 9, 39)
+    await biller.one.void(job)
+    await biller.closer.close()
+    *_, draft = await biller.invoices()
+    jobs = [line for line in draft.lines if line.price == "jobs"]
+    assert [(line.kind, line.quantity, line.amount) for line in jobs] == [
+        (LineKind.USAGE, Decimal(7), 350), (LineKind.LATE, Decimal(-2), -100),
+    ]  # fmt: skip
+    for line in draft.lines:
+        assert (await biller.explained(draft, line.number)).amount == line.amount
+
+
 async def test_p6_each_of_a_customers_subscriptions_hears_of_what_came_late(biller: Biller) -> None:
     await biller.subscribed(days=75)
     await biller.subscribed(days=70, plan="team", again=True)

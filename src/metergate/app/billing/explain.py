@@ -14,7 +14,7 @@ from metergate.app.ports.ledger import LedgerUnavailableError
 from metergate.app.ports.readers import RecordedEvent
 from metergate.domain import settling
 from metergate.domain.access import Principal
-from metergate.domain.charge import charges
+from metergate.domain.charge import UsageCharge, charges
 from metergate.domain.draft import COUNTED, Earlier, Offer, Quantities, Question, is_of, lines_of, meter_of, said_of
 from metergate.domain.errors import MetergateError, Reason, invalid
 from metergate.domain.invoice import Invoice, Line, LineKind
@@ -112,25 +112,32 @@ def _question(
         for one in usage:
             if is_of(line, one):
                 before, credited = said_of(one, [each for each in earlier if each.id != invoice.id])
+                first, later = _in_turn(invoice, one)
+                if line in later:
+                    before = (*before, *first)
                 # Of a subscription that ended, what came late is on an invoice whose period holds the window's end too.
-                late = place > 0 or line.kind is LineKind.LATE or bool(before)
+                late = place > 0 or line in later or bool(before)
                 return Question(one, meter_of(offer, one), late, before, credited)
     message = f"what line {line.number} charges for can no longer be told: its plan or its meter is another"
     raise MetergateError(Reason.METER_NOT_FOUND, message, {"meter": line.meter})
 
 
+def _in_turn(invoice: Invoice, charge: UsageCharge) -> tuple[list[Line], list[Line]]:
+    """What an invoice says of a window, and what it says of what came late to that. A draft that was made anew says
+    both of one window."""
+    mine = [one for one in invoice.lines if is_of(one, charge)]
+    cut = next((at for at, one in enumerate(mine) if one.kind is LineKind.LATE or one.why == "late"), len(mine))
+    return mine[:cut], mine[cut:]
+
+
 def _amount(question: Question, counted: Quantities, invoice: Invoice, line: Line) -> int:
-    """What the line comes to now. In the invoice's own window, what came late and is not billed was declared."""
-    declared = [
-        one
-        for one in invoice.lines
-        if one.why == "late" and one.kind is LineKind.UNBILLED and is_of(one, question.charge)
-    ]
-    if not question.late and declared:
-        if line in declared:
-            return 0
-        off = {one.labels: one.quantity or ZERO for one in declared}
-        counted = [(labels, subtract(quantity, off.get(labels, ZERO))) for labels, quantity in counted]
+    """What the line comes to now: one of the invoice's own window without what it says of what came late."""
+    if not question.late:
+        quantities = dict(counted)
+        for one in _in_turn(invoice, question.charge)[1]:
+            if one.quantity is not None:
+                quantities[one.labels] = subtract(quantities.get(one.labels, ZERO), one.quantity)
+        counted = list(quantities.items())
     lines = [replace(one, number=0) for one in lines_of(question, counted)]
     same = [one for one in lines if (one.kind, one.labels, one.tier) == (line.kind, line.labels, line.tier)]
     return sum(one.amount for one in same)
