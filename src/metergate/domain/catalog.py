@@ -164,8 +164,8 @@ class Catalog:
         return ((plan, ONE),) if plan is not None else ()
 
     def prices_under(self, terms: str) -> tuple[Price, ...]:
-        """The prices of the plans that govern a customer on these terms."""
-        return tuple([price for plan, _ in self.plans_under(terms) for price in plan.all_prices])
+        """The prices of the plans that govern a customer on these terms, with what they include."""
+        return tuple([price.of_times(times) for plan, times in self.plans_under(terms) for price in plan.all_prices])
 
     def plan_in_force(self, terms: str) -> str:
         """What governs a customer on these terms, as people are told it: the default plan for none and unknown ones."""

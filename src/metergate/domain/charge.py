@@ -14,6 +14,7 @@ from decimal import Decimal
 from typing import NamedTuple, TypeVar
 
 from metergate.domain import rating
+from metergate.domain.aggregation import rounded
 from metergate.domain.billing_period import InForce, PricesOf, in_force, interval_at
 from metergate.domain.invoice import Line, LineKind
 from metergate.domain.money import rounded_share
@@ -201,14 +202,24 @@ def _usage(subscription: Subscription, held: Sequence[_Held], period: Window) ->
     for kind in dict.fromkeys(one.each.price.interval for one in metered):
         of_kind = [one for one in metered if one.each.price.interval is kind]
         for interval in _settled(subscription, kind, period):
-            for (price, _), (each, windows) in _together(_within(of_kind, interval), _ladder).items():
+            inside = list(_within(of_kind, interval))
+            for ladder, (each, windows) in _together(inside, _ladder).items():
                 share = sum(_length(window) for window in windows), _length(interval)
+                price = ladder[0].of_times(_times([one for one in inside if _ladder(one) == ladder]))
                 yield UsageCharge(price, each.plan, each.version, span(windows), share, "", tuple(windows))
 
 
 def _ladder(one: _Held) -> tuple[Price, int]:
     """What is rated as one: a price, whichever plan it is of; equal ones that hold at a time each by itself."""
     return one.each.price, one.each.same
+
+
+def _times(held: Sequence[_Held]) -> Decimal:
+    """How many times, on the mean of the time for which it held."""
+    if len({one.each.quantity for one in held}) == 1:
+        return held[0].each.quantity
+    times = sum((CONTEXT.multiply(one.each.quantity, Decimal(_length(one.window))) for one in held), Decimal(0))
+    return rounded(times, Decimal(sum(_length(one.window) for one in held)))
 
 
 def _unbilled(held: Sequence[_Held], period: Window) -> Iterator[UsageCharge]:

@@ -6,9 +6,12 @@ units of the currency (0.0000025 USD), of up to 12 places: money is rounded only
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import StrEnum
+
+from metergate.domain.aggregation import rounded
+from metergate.domain.quantity import CONTEXT, ONE
 
 _MONTHS = {"month": 1, "quarter": 3, "year": 12}
 
@@ -94,3 +97,9 @@ class Price:
     def metered(self) -> bool:
         """Whether it is charged for usage."""
         return self.model in METERED
+
+    def of_times(self, times: Decimal) -> Price:
+        """The price where its plan is subscribed to so many times, which includes so many times the units."""
+        if not self.included or times == 1:
+            return self
+        return replace(self, included=rounded(CONTEXT.multiply(self.included, times), ONE))

@@ -42,6 +42,7 @@ PLANS = {
     "seats": flats("10", "100"),
     "large": (*flats("499", "5000"), SETUP),
     "free": (*flats("0", "0"), CALLS),
+    "some": (*flats("9", "99"), replace(CALLS, included=Decimal(1000))),
     "quarterly": (*flats("99", "999"), QUARTERLY),
 }
 
@@ -421,3 +422,20 @@ def test_usage_is_charged_by_each_of_the_equal_prices_that_hold_at_a_time() -> N
     changed = subscription.change(one, instant("2026-01-11"), made("pro", "max"), ())
     _, usage = charges(changed, prices, january, [])
     assert [(each.plan, each.window) for each in usage] == [("pro", january), ("max", january)]
+
+
+def test_a_plan_so_many_times_includes_so_many_times_the_usage() -> None:
+    """As its limits allow so many times as much; what is changed within an interval is the mean by time."""
+    one = begun("2026-04-01", Item("some", 1, Decimal(3)))
+    april = Window(instant("2026-04-01"), instant("2026-05-01"))
+    _, (usage,) = charges(one, prices, april, [])
+    assert usage.price == replace(CALLS, included=Decimal(3000))
+    changed = subscription.change(one, instant("2026-04-21"), made(Item("some", 1, Decimal(6))), ())
+    _, (usage,) = charges(changed, prices, april, [])
+    assert (usage.price.included, usage.windows) == (Decimal(4000), (april,))
+    may = Window(april.end, instant("2026-06-01"))
+    _, (usage,) = charges(replace(changed, billed_until=april.end), prices, may, [])
+    assert usage.price.included == 6000
+    # A price of the customer's own stands for the plan's.
+    own = replace(one, segments=(replace(one.segments[0], custom=(replace(CALLS, included=Decimal(7)),)),))
+    assert charges(own, prices, april, [])[1][0].price.included == 21
