@@ -7,13 +7,14 @@ subscription begins, where what is paid begins, and where it ends. So periods fo
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
-from functools import lru_cache
+from functools import lru_cache, reduce
 from typing import NamedTuple
 
 from metergate.domain.period import Window, anchored_months
 from metergate.domain.price import Interval, Model, Price
+from metergate.domain.quantity import CONTEXT, ZERO, add
 from metergate.domain.subscription import Item, Mode, Segment, Subscription, segment_at
 
 PricesOf = Callable[[str, int], tuple[Price, ...]]
@@ -22,13 +23,15 @@ PricesOf = Callable[[str, int], tuple[Price, ...]]
 
 class InForce(NamedTuple):
     """A price in force, of which plan's version, and how many times; `same` = how many equal prices of other plans are
-    in force before it."""
+    in force before it, `included` = how many units are free, in all."""
 
     price: Price
     plan: str
     version: int
     quantity: Decimal
     same: int = 0
+    included: Decimal = ZERO
+    of_feature: bool = False
 
 
 def in_force(subscription: Subscription, segment: Segment, prices: PricesOf) -> list[InForce]:
@@ -50,7 +53,7 @@ def _in_force(
     """The same for all who have subscribed to the same."""
     own = {_identity(price): price for price in custom}
     found = [
-        InForce(own.get(_identity(price), price), item.plan, item.version, item.quantity)
+        InForce(own.get(_identity(price), price), item.plan, item.version, item.quantity, of_feature=price.of_feature)
         for item, prices in zip(items, offered, strict=True)
         for price in prices
     ]
@@ -60,13 +63,26 @@ def _in_force(
         for identity, price in own.items()
         if identity not in replaced
     ]
-    charged = [each for each in found if _applies(currency, interval, each.price)]
-    return tuple(
-        [
-            each._replace(same=sum(other.price == each.price for other in charged[:place]))
-            for place, each in enumerate(charged)
-        ]
-    )
+    charged: list[InForce] = []
+    for each in found:
+        if _applies(currency, interval, each.price):
+            included = _included(each, [other for other in found if other.price.currency in ("", currency)])
+            same = sum(other.price == each.price for other in charged)
+            if included is not None and not (each.of_feature and any(_one_feature(each, other) for other in charged)):
+                charged.append(each._replace(included=included, same=same))
+    return tuple(charged)
+
+
+def _one_feature(one: InForce, other: InForce) -> bool:
+    return one.of_feature and other.of_feature and one.price.name == other.price.name
+
+
+def _included(each: InForce, others: Iterable[InForce]) -> Decimal | None:
+    """How many units are free at the price, of all plans that give its feature; None = all."""
+    parts = [other for other in others if _one_feature(each, other)] or [each]
+    if any(part.of_feature and part.price.maximum == 0 for part in parts):
+        return None
+    return reduce(add, [CONTEXT.multiply(part.price.included, part.quantity) for part in parts])
 
 
 def _identity(price: Price) -> tuple[str, str, Interval | None]:

@@ -148,8 +148,8 @@ def _flats(held: Iterable[_Held], timing: Timing) -> list[_Held]:
 
 
 def _flat_key(one: _Held) -> _Flat:
-    price, plan, version, quantity, _ = one.each
-    return plan, version, price.name, quantity, price.unit_amount
+    each = one.each
+    return each.plan, each.version, each.price.name, each.quantity, each.price.unit_amount
 
 
 def _arrears(subscription: Subscription, held: Sequence[_Held], period: Window) -> Iterator[Line]:
@@ -203,9 +203,13 @@ def _usage(subscription: Subscription, held: Sequence[_Held], period: Window) ->
         of_kind = [one for one in metered if one.each.price.interval is kind]
         for interval in _settled(subscription, kind, period):
             inside = list(_within(of_kind, interval))
+            parts: dict[tuple[Price, int], list[_Held]] = defaultdict(list)
+            for one in inside:
+                parts[_ladder(one)].append(one)
             for ladder, (each, windows) in _together(inside, _ladder).items():
                 share = sum(_length(window) for window in windows), _length(interval)
-                price = ladder[0].of_times(_times([one for one in inside if _ladder(one) == ladder]))
+                price, included = ladder[0], _included(parts[ladder])
+                price = price if price.included == included else replace(price, included=included)
                 yield UsageCharge(price, each.plan, each.version, span(windows), share, "", tuple(windows))
 
 
@@ -214,12 +218,12 @@ def _ladder(one: _Held) -> tuple[Price, int]:
     return one.each.price, one.each.same
 
 
-def _times(held: Sequence[_Held]) -> Decimal:
-    """How many times, on the mean of the time for which it held."""
-    if len({one.each.quantity for one in held}) == 1:
-        return held[0].each.quantity
-    times = sum((CONTEXT.multiply(one.each.quantity, Decimal(_length(one.window))) for one in held), Decimal(0))
-    return rounded(times, Decimal(sum(_length(one.window) for one in held)))
+def _included(held: Sequence[_Held]) -> Decimal:
+    """How many units are free: where that changed, the mean by time."""
+    if len({one.each.included for one in held}) == 1:
+        return held[0].each.included
+    whole = sum((CONTEXT.multiply(one.each.included, Decimal(_length(one.window))) for one in held), Decimal(0))
+    return rounded(whole, Decimal(sum(_length(one.window) for one in held)))
 
 
 def _unbilled(held: Sequence[_Held], period: Window) -> Iterator[UsageCharge]:

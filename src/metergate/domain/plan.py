@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from metergate.domain.offer import Feature, FeatureKind, PlanFeature
 from metergate.domain.price import Interval, Model, Price
+from metergate.domain.quantity import ZERO
 from metergate.domain.quota import Kind, Limit, Policy
 
 
@@ -45,6 +46,15 @@ class Plan:
         if not self.meters:
             return self.prices
         return (*self.prices, *[price for one, meter in self._metered() for price in prices_of(one, meter)])
+
+    @property
+    def charged(self) -> tuple[Price, ...]:
+        """All prices; and of metered features that have none what they include, as prices in no currency: of one
+        without bound none of it is charged, which a `maximum` of 0 says."""
+        if not self.meters:
+            return self.prices
+        free = [(one, meter) for one, meter in self._metered() if one.included is None or not one.overage]
+        return (*self.all_prices, *[_included(one, meter) for one, meter in free])
 
     def same_promise(self, other: Plan | None) -> bool:
         """Whether the other one says the same of what must not change under a subscription."""
@@ -106,6 +116,13 @@ def prices_of(feature: PlanFeature, meter: str) -> list[Price]:
         Price(
             feature.feature, Model.UNIT, currency, Interval.MONTH,
             meter=meter, unit_amount=amount, included=feature.included, display_name=feature.display_name,
+            of_feature=True,
         )
         for currency, amount in feature.overage
     ]  # fmt: skip
+
+
+def _included(feature: PlanFeature, meter: str) -> Price:
+    bound = ZERO if feature.included is None else None
+    included = feature.included or ZERO
+    return Price(feature.feature, Model.UNIT, "", meter=meter, included=included, maximum=bound, of_feature=True)

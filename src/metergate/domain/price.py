@@ -67,6 +67,9 @@ class Price:
     """One price of a plan. `name` is unique among the plan's prices of one currency and interval, that of a metered
     one whatever its interval.
 
+    One `of_feature` is made of what a plan says of a metered feature. Where several plans of a subscription give that,
+    it is one price, the first's, which includes what all of them do.
+
     `labels` narrow the usage to events with these values, as those of a limit do; `per_labels` rate each value of these
     labels by itself. `minimum` and `maximum` bound what is charged for its usage in one interval, all label values
     together. Metered prices are charged in arrears.
@@ -88,6 +91,7 @@ class Price:
     labels: tuple[tuple[str, str], ...] = ()
     per_labels: tuple[str, ...] = ()
     display_name: str = ""
+    of_feature: bool = False
 
     def __hash__(self) -> int:
         # Prices are looked up by value for each line that is made; all fields would take ten times as long.

@@ -14,7 +14,9 @@ from metergate.domain import period, subscription
 from metergate.domain.billing_period import next_period
 from metergate.domain.charge import UsageCharge, charges
 from metergate.domain.invoice import Line, LineKind
+from metergate.domain.offer import PlanFeature
 from metergate.domain.period import DAY, Window
+from metergate.domain.plan import Plan
 from metergate.domain.price import Interval, Model, Price, Timing
 from metergate.domain.subscription import Item, Subscription
 
@@ -439,3 +441,36 @@ def test_a_plan_so_many_times_includes_so_many_times_the_usage() -> None:
     # A price of the customer's own stands for the plan's.
     own = replace(one, segments=(replace(one.segments[0], custom=(replace(CALLS, included=Decimal(7)),)),))
     assert charges(own, prices, april, [])[1][0].price.included == 21
+
+
+def _feature(included: int | None, *overage: str) -> tuple[Price, ...]:
+    """What a plan charges that gives the feature `calls`."""
+    given = PlanFeature("calls", included=None if included is None else Decimal(included))
+    priced = replace(given, overage=tuple(("USD", Decimal(amount)) for amount in overage))
+    return Plan("p", features=(priced,), meters=(("calls", "calls"),)).charged
+
+
+def test_a_metered_feature_that_several_plans_give_is_one_price_that_includes_what_all_do() -> None:
+    """As its limits allow what all do together: who buys more units with an add-on is not charged for them."""
+    given = {
+        "base": _feature(1000, "0.02"), "more": _feature(500), "dearer": _feature(100, "0.05"), "hard": _feature(10),
+        "all": _feature(None),
+    }  # fmt: skip
+    january = Window(instant("2026-01-01"), instant("2026-02-01"))
+
+    def usage(*items: str | Item) -> list[tuple[str, Decimal, Decimal]]:
+        found = charges(begun("2026-01-01", *items), lambda plan, _: given[plan], january, [])[1]
+        return [(each.plan, each.price.unit_amount, each.price.included) for each in found]
+
+    assert usage("base") == [("base", Decimal("0.02"), 1000)]
+    assert usage("base", "more") == [("base", Decimal("0.02"), 1500)]
+    assert usage(Item("base", 1, Decimal(2)), Item("more", 1, Decimal(3)), "dearer") == [
+        ("base", Decimal("0.02"), 3600)
+    ]
+    assert usage("hard", "dearer") == [("dearer", Decimal("0.05"), 110)]
+    assert usage("hard") == usage("base", "all") == usage("all", "dearer") == []
+    bought = subscription.change(
+        begun("2026-01-01", "base"), instant("2026-01-01") + 15 * DAY, made("base", "more"), ()
+    )
+    (one,) = charges(bought, lambda plan, _: given[plan], january, [])[1]
+    assert (one.windows, one.price.included) == ((january,), Decimal("1258.064516129032"))

@@ -49,7 +49,11 @@ def test_a_metered_feature_is_a_limit_and_a_price() -> None:
     pro, free = sold().plan_of["pro"], sold().plan_of["free"]
     assert pro.all_limits == (Limit("calls/month", "calls", Decimal(10_000), policy=Policy.SOFT, kind=Kind.ANCHORED),)
     assert pro.all_prices == (
-        BASE, Price("calls", Model.UNIT, "USD", meter="calls", unit_amount=Decimal("0.01"), included=Decimal(10_000)),
+        BASE,
+        Price(
+            "calls", Model.UNIT, "USD", meter="calls", unit_amount=Decimal("0.01"), included=Decimal(10_000),
+            of_feature=True,
+        ),
     )  # fmt: skip
     assert free.all_limits == (Limit("calls/month", "calls", Decimal(100), kind=Kind.ANCHORED),)
     assert free.all_prices == ()

@@ -26,7 +26,7 @@ def offer_of(catalog: Catalog) -> Offer:
             if found is None:
                 message = f"there is no version {version} of plan {plan!r}"
                 raise MetergateError(Reason.PLAN_NOT_FOUND, message, {"plan": plan, "version": str(version)})
-            known[key] = found.all_prices
+            known[key] = found.charged
         return known[key]
 
     coupons = {coupon.name: coupon for coupon in catalog.coupons}
