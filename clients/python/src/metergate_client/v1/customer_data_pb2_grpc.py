@@ -74,7 +74,8 @@ class CustomerDataServiceServicer:
     def MoveSubject(self, request, context):
         """MoveSubject has a subject's usage count for another customer from now on. What was recorded stays where it was
         counted. Limits for each subject begin anew at the new customer. Reservations and leases of the subject stay with
-        the old customer until they end, leases without being renewed, and usage that settles them counts there.
+        the old customer until they end, leases without being renewed, and usage that settles them counts there. The last
+        sample of a LEVEL goes on to count at the old customer as well, for as long as a sample lasts: record one of 0 before.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
