@@ -27,11 +27,12 @@ CROSS JOIN LATERAL (
         AND (window_end > q.since OR kind = 'carried') OFFSET 0
 ) l ORDER BY l.invoice, l.number"""
 # By the index of prices and windows: no more is read than lies in these. Windows of one price may lie in each other.
+_BY_INDEX = "SET LOCAL enable_seqscan = off"
 _WITHIN = f"""
 SELECT DISTINCT ON (l.invoice, l.number) l.invoice, {LINE_COLUMNS}
-FROM unnest($3::text[], $4::timestamptz[], $5::timestamptz[]) AS q(price, since, until)
+FROM unnest($3::text[], $4::timestamptz[], $5::timestamptz[]) AS q(named, since, until)
 CROSS JOIN LATERAL (
-    SELECT * FROM invoice_line WHERE tenant = $1 AND subscription = $2 AND price = q.price
+    SELECT * FROM invoice_line WHERE tenant = $1 AND subscription = $2 AND price = q.named
         AND window_start >= q.since AND window_start <= q.until AND window_end <= q.until OFFSET 0
 ) l WHERE l.invoice <> $6 ORDER BY l.invoice, l.number"""
 _CREDITED = """
@@ -59,6 +60,7 @@ async def load_others(connection: Any, tenant: str, invoice: Invoice) -> list[Ea
     if not windows:
         return []
     columns = [list(column) for column in zip(*windows, strict=True)]
+    await connection.execute(_BY_INDEX)
     lines = await connection.fetch(_WITHIN, tenant, invoice.subscription, *columns, invoice.id)
     if not lines:
         return []
