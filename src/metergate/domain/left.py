@@ -128,26 +128,26 @@ def _rest(invoice: Earlier) -> dict[int, int]:
 def _things(invoices: Iterable[Earlier]) -> dict[tuple[str, int], Thing]:
     """The things that lines are of, by the invoice's id and their numbers.
 
-    A flat price's charges that end together are told apart by when they begin. What is given back ends with its charge,
-    and that is the last one of an earlier invoice which begins no later; see `charge.charges`.
+    What is given back of a flat price ends with the charge that it is of, and begins no earlier: of those it is the
+    last one on an earlier invoice. See `charge.charges`, which takes it from there.
     """
     things: dict[tuple[str, int], Thing] = {}
-    begun: dict[Thing, set[int]] = defaultdict(set)
+    last: dict[Thing, int] = {}
     for invoice in sorted(invoices, key=lambda one: (one.period.start, one.period.end)):
-        charges = []
+        begun: dict[Thing, int] = {}
         for line in invoice.lines:
+            thing: Thing
             if line.kind in COUNTED:
-                things[invoice.id, line.number] = (line.plan, line.version, line.price, line.window)
+                thing = line.plan, line.version, line.price, line.window
             elif line.kind not in _FLAT or line.quantity is None:
-                things[invoice.id, line.number] = (invoice.id, line.number)
+                thing = invoice.id, line.number
             elif line.quantity > 0:
-                charges.append((_flat(line), line.window.start))
-                things[invoice.id, line.number] = charges[-1]
+                begun[_flat(line)] = line.window.start
+                thing = _flat(line), line.window.start
             else:
-                before = [start for start in begun[_flat(line)] if start <= line.window.start]
-                things[invoice.id, line.number] = (_flat(line), max(before, default=None))
-        for flat, start in charges:
-            begun[flat].add(start)
+                thing = _flat(line), last.get(_flat(line))
+            things[invoice.id, line.number] = thing
+        last |= begun
     return things
 
 

@@ -86,6 +86,13 @@ def test_what_an_invoice_gave_is_of_the_last_charge_before_it() -> None:
         voided(again, [said(one) for one in (bought, gone, at_last)], 5)
 
 
+def test_what_an_invoice_charges_anew_is_not_what_it_gives_back() -> None:
+    bought, paused = invoice(1, flat(3100, 0)), invoice(31, flat(-2100, 10), flat(1100, 20))
+    assert whole(bought, paused) == whole(bought, invoice(31, flat(1100, 20), flat(-2100, 10))) == {1: 1000}
+    assert whole(paused, bought) == whole(paused) == {1: -2100, 2: 1100}
+    assert whole(paused, bought, invoice(32, flat(-1100, 20))) == {1: -2100}
+
+
 def test_what_is_bought_again_the_moment_it_was_taken_away_is_another_charge() -> None:
     bought, gone = invoice(1, flat(3100, 0)), invoice(10, flat(-2100, 10))
     again, at_last = invoice(11, flat(2100, 10)), invoice(15, flat(-1600, 15))
@@ -112,6 +119,14 @@ def test_usage_is_one_thing_with_its_labels_bounds_and_what_came_late() -> None:
         assert refused.value.metadata == {
             "field": "lines[1].amount", "invoice": "in_1", "line": "2", "left": "2.20"
         }  # fmt: skip
+
+
+def test_of_what_was_given_back_twice_before_there_was_this_law_nothing_is_left() -> None:
+    first, late = invoice(1, usage(500), flat(100, 0)), invoice(10, usage(-700, LineKind.LATE))
+    assert whole(first, late) == left_of(first, [], [said(late)]).charges() == {2: 100}
+    with pytest.raises(MetergateError) as refused:
+        credit(first, [CreditLine(1, 1)], [], [said(late)])
+    assert refused.value.metadata["left"] == "0.00"
 
 
 def test_a_credit_of_what_gave_back_leaves_the_charge_again() -> None:
