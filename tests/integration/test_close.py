@@ -292,6 +292,25 @@ async def test_p6_a_draft_that_was_made_anew_is_explained_with_what_came_late(bi
         assert (await biller.explained(draft, line.number)).amount == line.amount
 
 
+async def test_p6_a_draft_that_is_made_anew_is_as_of_one_instant(biller: Biller) -> None:
+    """What it says of earlier periods, too, has all that came until then."""
+    await biller.subscribed(days=75)
+    await biller.use("calls", 90, 60)
+    await biller.closer.close(now=biller.now - 40 * DAY)
+    await biller.finalize()
+    await biller.use("calls", 30, 61)
+    await biller.closer.close()
+    await biller.use("calls", 5, 61)
+    await biller.use("files", 9, 39)
+    await biller.closer.close()
+    *_, draft = await biller.invoices()
+    (late,) = of_kind(draft.lines, LineKind.LATE)
+    assert (late.quantity, late.billed) == (35, 125)
+    for line in draft.lines:
+        assert (await biller.explained(draft, line.number)).amount == line.amount
+    assert not of_kind((await biller.preview()).lines, LineKind.LATE)
+
+
 async def test_p6_each_of_a_customers_subscriptions_hears_of_what_came_late(biller: Biller) -> None:
     await biller.subscribed(days=75)
     await biller.subscribed(days=70, plan="team", again=True)

@@ -1,23 +1,26 @@
-"""Usage of several stretches of time that are one quantity: what a pause parts is rated together."""
+"""What is rated as one: usage that a pause parts, and what several plans give of one feature."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 
 from metergate.adapters.postgres.subscriptions import PostgresSubscriptions
 from metergate.app.billing.ports import Standing
+from metergate.app.billing.subscribe import Wanted
 from metergate.domain import billing_period, subscription
 from metergate.domain.catalog import Catalog
 from metergate.domain.invoice import Invoice, LineKind
 from metergate.domain.meter import PERCENTILE, UNIQUE, Meter
+from metergate.domain.offer import Feature, FeatureKind, PlanFeature
 from metergate.domain.period import DAY
 from metergate.domain.plan import Plan
 from metergate.domain.price import Model, Price
 from metergate.domain.subscription import Subscription
 from tests.integration.biller import Biller
-from tests.integration.processes import TENANT, Process
+from tests.integration.processes import PRINCIPAL, TENANT, Process
 
 
 def _price(name: str, **fields: object) -> Price:
@@ -95,3 +98,31 @@ async def test_p6_what_a_pause_parts_is_one_quantity(one: Process, plan: str) ->
     preview = await biller.preview()
     late = {line.labels: (line.quantity, line.amount) for line in preview.lines if line.kind is LineKind.LATE}
     assert list(late.values()) == [(1, 100)]
+
+
+async def test_units_that_an_add_on_includes_are_not_charged(one: Process) -> None:
+    """A plan and its add-ons give one feature: what is used of it is charged beyond what all of them include, once."""
+    base = PlanFeature("calls", included=Decimal(10), overage=(("USD", Decimal("0.50")),))
+    catalog = Catalog(
+        (Meter("calls", "calls"),),
+        (
+            Plan("default"),
+            Plan("pro", features=(base,), prices=(Price("base", Model.FLAT, "USD", unit_amount=Decimal(1)),)),
+            Plan(
+                "more", features=(replace(base, included=Decimal(5)),), add_on=True,
+                prices=(Price("more", Model.FLAT, "USD", unit_amount=Decimal(2)),),
+            ),
+        ),
+        features=(Feature("calls", FeatureKind.METERED, "calls"),),
+    )  # fmt: skip
+    biller = await Biller.of(one, catalog)
+    await one.customer("acme")
+    items = [("pro", 0, Decimal(1)), ("more", 0, Decimal(2))]
+    wanted = Wanted("acme", items, start=biller.now - 40 * DAY)
+    await biller.subscriptions.create(PRINCIPAL, wanted)
+    await biller.use("calls", 23, 30)
+    await biller.closer.close()
+    *_, invoice = await biller.invoices()
+    (usage,) = [line for line in invoice.lines if line.kind is LineKind.USAGE]
+    assert (usage.billed, usage.quantity, usage.amount, usage.description) == (23, 3, 150, "calls: first 20 included")
+    assert (await biller.explained(invoice, usage.number)).amount == 150

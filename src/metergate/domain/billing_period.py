@@ -7,14 +7,15 @@ subscription begins, where what is paid begins, and where it ends. So periods fo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from decimal import Decimal
-from functools import lru_cache, reduce
+from functools import lru_cache
 from typing import NamedTuple
 
 from metergate.domain.period import Window, anchored_months
-from metergate.domain.price import Interval, Model, Price
-from metergate.domain.quantity import CONTEXT, ZERO, add
+from metergate.domain.price import Interval, Model, Price, free_units, one_feature
+from metergate.domain.quantity import ZERO
 from metergate.domain.subscription import Item, Mode, Segment, Subscription, segment_at
 
 PricesOf = Callable[[str, int], tuple[Price, ...]]
@@ -31,7 +32,6 @@ class InForce(NamedTuple):
     quantity: Decimal
     same: int = 0
     included: Decimal = ZERO
-    of_feature: bool = False
 
 
 def in_force(subscription: Subscription, segment: Segment, prices: PricesOf) -> list[InForce]:
@@ -53,7 +53,7 @@ def _in_force(
     """The same for all who have subscribed to the same."""
     own = {_identity(price): price for price in custom}
     found = [
-        InForce(own.get(_identity(price), price), item.plan, item.version, item.quantity, of_feature=price.of_feature)
+        InForce(_chosen(price, own), item.plan, item.version, item.quantity)
         for item, prices in zip(items, offered, strict=True)
         for price in prices
     ]
@@ -63,26 +63,20 @@ def _in_force(
         for identity, price in own.items()
         if identity not in replaced
     ]
-    charged: list[InForce] = []
+    beside, charged = [(each.price, each.quantity) for each in found], list[InForce]()
     for each in found:
-        if _applies(currency, interval, each.price):
-            included = _included(each, [other for other in found if other.price.currency in ("", currency)])
+        included = free_units(each.price, each.quantity, beside)
+        said = any(one_feature(each.price, other.price) for other in charged)
+        if _applies(currency, interval, each.price) and included is not None and not said:
             same = sum(other.price == each.price for other in charged)
-            if included is not None and not (each.of_feature and any(_one_feature(each, other) for other in charged)):
-                charged.append(each._replace(included=included, same=same))
+            charged.append(each._replace(included=included, same=same))
     return tuple(charged)
 
 
-def _one_feature(one: InForce, other: InForce) -> bool:
-    return one.of_feature and other.of_feature and one.price.name == other.price.name
-
-
-def _included(each: InForce, others: Iterable[InForce]) -> Decimal | None:
-    """How many units are free at the price, of all plans that give its feature; None = all."""
-    parts = [other for other in others if _one_feature(each, other)] or [each]
-    if any(part.of_feature and part.price.maximum == 0 for part in parts):
-        return None
-    return reduce(add, [CONTEXT.multiply(part.price.included, part.quantity) for part in parts])
+def _chosen(price: Price, own: Mapping[tuple[str, str, Interval | None], Price]) -> Price:
+    """The customer's own price where there is one that stands for this."""
+    mine = own.get(_identity(price))
+    return price if mine is None else replace(mine, of_feature=price.of_feature)
 
 
 def _identity(price: Price) -> tuple[str, str, Interval | None]:

@@ -16,7 +16,7 @@ from metergate.domain.news import NewsKind
 from metergate.domain.offer import NO_SELLER, Coupon, Feature, Seller, TaxRate
 from metergate.domain.override import Terms, overridden
 from metergate.domain.plan import Plan
-from metergate.domain.price import Price
+from metergate.domain.price import Price, united
 from metergate.domain.quantity import ONE
 from metergate.domain.quota import Kind, Limit
 from metergate.domain.retention import ClosedMonth
@@ -165,7 +165,7 @@ class Catalog:
 
     def prices_under(self, terms: str) -> tuple[Price, ...]:
         """The prices of the plans that govern a customer on these terms, with what they include."""
-        return tuple([price.of_times(times) for plan, times in self.plans_under(terms) for price in plan.all_prices])
+        return tuple(united([(price, times) for plan, times in self.plans_under(terms) for price in plan.charged]))
 
     def plan_in_force(self, terms: str) -> str:
         """What governs a customer on these terms, as people are told it: the default plan for none and unknown ones."""

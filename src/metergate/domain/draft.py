@@ -68,13 +68,15 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A charge, and whether it is of a window that an earlier invoice charged for (`before`)."""
+    """A charge, and whether it is of a window that an earlier invoice charged for (`before`). `said` is what stands of
+    it on the draft that is made anew, and stays where it cannot be counted any more."""
 
     charge: UsageCharge
     meter: Meter
     late: bool = False
     before: tuple[Line, ...] = ()
     credited: tuple[tuple[Line, CreditLine], ...] = ()
+    said: tuple[Line, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,11 @@ class Draft:
     questions: tuple[Question, ...]
     details: BillingDetails = NO_DETAILS
     metadata: tuple[tuple[str, str], ...] = ()
+
+    def without(self, unknown: Collection[Question]) -> Draft:
+        """Without these questions, which cannot be answered."""
+        kept = tuple([one for one in self.questions if one not in unknown])
+        return replace(self, questions=kept, lines=(*self.lines, *[line for one in unknown for line in one.said]))
 
     def make(self, quantities: Sequence[Quantities], seq: int) -> Invoice:
         """The draft, with an id "" and made at 0. `quantities` answer the questions, in their order.
@@ -216,6 +223,12 @@ def is_of(line: Line, charge: UsageCharge) -> bool:
     return line.kind in COUNTED and mine == (charge.price.name, charge.plan, charge.version, charge.window)
 
 
+def in_turn(said: Sequence[Line]) -> tuple[Sequence[Line], Sequence[Line]]:
+    """Of what one invoice says of a window, what it says first, and what of that which came late since."""
+    cut = next((at for at, one in enumerate(said) if one.kind is LineKind.LATE or one.why == "late"), len(said))
+    return said[:cut], said[cut:]
+
+
 def anew(
     invoice: Invoice,
     subscription: Subscription,
@@ -240,13 +253,24 @@ def anew(
     for one, meter in zip(reached, meters, strict=True):
         before, _ = said_of(one, [mine])
         if meter.late is LatePolicy.DO_NOT_BILL or one.why:
-            questions.append(Question(one, meter, True, before))
+            first, later = in_turn(before)
+            kept = [line for line in kept if line not in later]
+            questions.append(Question(one, meter, True, tuple(first), (), _bare(later)))
         else:
             kept = [line for line in kept if line not in before]
             questions.append(Question(one, meter))
-    # What gives back bears the discount of what it gives back; the coupons' shares are reckoned anew.
-    kept = [replace(line, discount=min(line.discount, 0)) for line in kept if line.kind is not LineKind.CARRIED]
-    return Draft(subscription, invoice.period, offer, tuple(earlier), tuple(kept), tuple(questions), details)
+    # What it says of earlier windows is as of its `seq` too: so it is told again with what came since.
+    for late in late_questions(subscription, offer, earlier, late_from):
+        said = [line for line in kept if is_of(line, late.charge)]
+        kept = [line for line in kept if line not in said]
+        questions.append(replace(late, said=_bare(said)))
+    kept = [line for line in kept if line.kind is not LineKind.CARRIED]
+    return Draft(subscription, invoice.period, offer, tuple(earlier), _bare(kept), tuple(questions), details)
+
+
+def _bare(lines: Iterable[Line]) -> tuple[Line, ...]:
+    """What gives back bears the discount of what it gives back; the coupons' shares are reckoned anew."""
+    return tuple([replace(line, discount=min(line.discount, 0)) for line in lines])
 
 
 def changes(draft: Draft, invoice: Invoice, quantities: Sequence[Quantities]) -> bool:

@@ -6,12 +6,14 @@ units of the currency (0.0000025 USD), of up to 12 places: money is rounded only
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import StrEnum
+from functools import reduce
 
 from metergate.domain.aggregation import rounded
-from metergate.domain.quantity import CONTEXT, ONE
+from metergate.domain.quantity import CONTEXT, ONE, add
 
 _MONTHS = {"month": 1, "quarter": 3, "year": 12}
 
@@ -102,8 +104,31 @@ class Price:
         """Whether it is charged for usage."""
         return self.model in METERED
 
-    def of_times(self, times: Decimal) -> Price:
-        """The price where its plan is subscribed to so many times, which includes so many times the units."""
-        if not self.included or times == 1:
-            return self
-        return replace(self, included=rounded(CONTEXT.multiply(self.included, times), ONE))
+
+Parts = Sequence[tuple[Price, Decimal]]
+"""Prices, and how many times the plan of each is subscribed to."""
+
+
+def one_feature(price: Price, other: Price) -> bool:
+    """Whether they are of one metered feature, in one currency; what is in none counts in all."""
+    both = price.of_feature and other.of_feature and price.name == other.name
+    return both and (price.currency == other.currency or not other.currency)
+
+
+def free_units(price: Price, times: Decimal, beside: Parts) -> Decimal | None:
+    """How many units are free at a price; at one of a feature all that the plans beside each other include of it.
+    None = all, so that there is nothing to charge."""
+    parts = [part for part in beside if one_feature(price, part[0])] or [(price, times)]
+    if any(part.of_feature and part.maximum == 0 for part, _ in parts):
+        return None
+    return reduce(add, [rounded(CONTEXT.multiply(part.included, many), ONE) for part, many in parts])
+
+
+def united(parts: Parts) -> list[Price]:
+    """The prices of plans beside each other, with what they include. Those of one feature are one, the first."""
+    found: list[Price] = []
+    for price, times in parts:
+        free = free_units(price, times, parts)
+        if price.currency and free is not None and not any(one_feature(price, other) for other in found):
+            found.append(price if price.included == free else replace(price, included=free))
+    return found

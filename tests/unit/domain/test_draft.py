@@ -89,3 +89,27 @@ def test_p6_a_draft_of_late_usage_after_the_end_is_not_made_anew_since_its_windo
     draft = late.make([[((), Decimal(130))] for _ in late.questions], 2)
     assert [(line.kind, line.quantity) for line in draft.lines] == [(LineKind.LATE, Decimal(30))]
     assert anew(draft, one, offer, [before], NO_DETAILS, 0) is None
+
+
+def test_p6_a_draft_that_is_made_anew_tells_again_what_came_late_before_or_keeps_it() -> None:
+    """What it says of earlier windows is as of its `seq`; what cannot be counted any more stands as it was said."""
+    offer = replace(OFFER, meters={"calls": Meter("calls", "calls", late=LatePolicy.REOPEN_DRAFT)})
+    late = replace(
+        USAGE, kind=LineKind.LATE, amount=300, quantity=Decimal(30), billed=Decimal(130), number=2, discount=30
+    )  # fmt: skip
+    mine = replace(USAGE, window=FEBRUARY, discount=100)
+    one = replace(begun(), billed_until=FEBRUARY.end)
+    made = Draft(one, FEBRUARY, offer, (earlier(USAGE),), (mine, late), ()).make([], 2)
+    draft = anew(replace(made, id="in2"), one, offer, [earlier(USAGE)], NO_DETAILS, 0)
+    assert draft is not None
+    assert draft.lines == ()
+    own, before = draft.questions
+    counted = {FEBRUARY: Decimal(100), JANUARY: Decimal(135)}
+    invoice = draft.make([[((), counted[each.charge.window])] for each in (own, before)], 3)
+    assert [(line.kind, line.amount, line.discount) for line in invoice.lines] == [
+        (LineKind.USAGE, 1000, 0), (LineKind.LATE, 350, 0),
+    ]  # fmt: skip
+    invoice = draft.without([before]).make([[((), Decimal(101))]], 3)
+    assert [(line.kind, line.amount, line.discount) for line in invoice.lines] == [
+        (LineKind.LATE, 300, 0), (LineKind.USAGE, 1010, 0),
+    ]  # fmt: skip

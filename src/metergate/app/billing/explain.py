@@ -15,7 +15,18 @@ from metergate.app.ports.readers import RecordedEvent
 from metergate.domain import settling
 from metergate.domain.access import Principal
 from metergate.domain.charge import UsageCharge, charges
-from metergate.domain.draft import COUNTED, Earlier, Offer, Quantities, Question, is_of, lines_of, meter_of, said_of
+from metergate.domain.draft import (
+    COUNTED,
+    Earlier,
+    Offer,
+    Quantities,
+    Question,
+    in_turn,
+    is_of,
+    lines_of,
+    meter_of,
+    said_of,
+)
 from metergate.domain.errors import MetergateError, Reason, invalid
 from metergate.domain.invoice import Invoice, Line, LineKind
 from metergate.domain.period import Window
@@ -122,12 +133,9 @@ def _question(
     raise MetergateError(Reason.METER_NOT_FOUND, message, {"meter": line.meter})
 
 
-def _in_turn(invoice: Invoice, charge: UsageCharge) -> tuple[list[Line], list[Line]]:
-    """What an invoice says of a window, and what it says of what came late to that. A draft that was made anew says
-    both of one window."""
-    mine = [one for one in invoice.lines if is_of(one, charge)]
-    cut = next((at for at, one in enumerate(mine) if one.kind is LineKind.LATE or one.why == "late"), len(mine))
-    return mine[:cut], mine[cut:]
+def _in_turn(invoice: Invoice, charge: UsageCharge) -> tuple[Sequence[Line], Sequence[Line]]:
+    """What an invoice says of a window, and of what came late to that: a draft that was made anew says both of one."""
+    return in_turn([one for one in invoice.lines if is_of(one, charge)])
 
 
 def _amount(question: Question, counted: Quantities, invoice: Invoice, line: Line) -> int:

@@ -106,7 +106,8 @@ class Invoices:
         With `notes` and `metadata`, these stand on it.
 
         Raises:
-            MetergateError: INVOICE_NOT_FOUND, INVOICE_STATE, REQUEST_ID_REUSED.
+            MetergateError: INVOICE_NOT_FOUND, INVOICE_STATE, REQUEST_ID_REUSED; FIELD_INVALID on `tax_rates`, where one
+                of the buyer's is none of the catalog's any more; AMOUNT_TOO_LARGE.
         """
         async with self._store.change(principal.tenant) as change:
             repeated = await change.repeated(once)

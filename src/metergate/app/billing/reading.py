@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
 
 from metergate.app.billing.close_ports import BillingReader, BillingSnapshot, UsageAsked
 from metergate.app.catch_up import CatchUp
@@ -57,7 +56,8 @@ async def answered(
         pairs = [(question, next(counted)) for question in draft.questions]
         known = [(question, quantities) for question, quantities in pairs if quantities is not None]
         if len(known) < len(pairs):
-            draft = replace(draft, questions=tuple([question for question, _ in known]))  # noqa: PLW2901
+            unknown = [question for question, quantities in pairs if quantities is None]
+            draft = draft.without(unknown)  # noqa: PLW2901
         found.append((draft, [quantities for _, quantities in known]))
     return found
 
