@@ -28,7 +28,7 @@ def step(invoice: Invoice, verb: str, amount: int | None, now: int) -> tuple[Inv
         return settling.credited(invoice, max(given_back, 0), now), 0, max(given_back, 0)
     changed = {
         "finalize": lambda: settling.finalized(invoice, "INV-000001", NO_SELLER, NO_DETAILS, now),
-        "void": lambda: settling.voided(invoice, now),
+        "void": lambda: settling.voided(invoice, (), now),
         "uncollectible": lambda: settling.uncollectible(invoice),
     }[verb]()
     return changed, 0, 0

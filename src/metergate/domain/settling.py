@@ -5,12 +5,14 @@ Each step takes the invoice as it is and gives it as it will be; states only mov
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from metergate.domain import money
+from metergate.domain.draft import Earlier
 from metergate.domain.errors import MetergateError, Reason, invalid
 from metergate.domain.invoice import Invoice, InvoiceState
+from metergate.domain.left import left_of
 from metergate.domain.offer import BillingDetails, Seller
 from metergate.domain.period import DAY
 
@@ -73,15 +75,19 @@ def paid(invoice: Invoice, amount: int | None, now: int) -> tuple[Invoice, int]:
     return _settled(replace(invoice, paid=invoice.paid + given), now), given
 
 
-def voided(invoice: Invoice, now: int) -> Invoice:
-    """Takes an invoice out of what is owed, as one that should not have been sent. It keeps its number.
+def voided(invoice: Invoice, others: Sequence[Earlier], now: int) -> Invoice:
+    """Takes an invoice out of what is owed, as one that should not have been sent. It keeps its number. `others` of its
+    subscription are those that `left.left_of` asks for.
 
     Raises:
-        MetergateError: INVOICE_STATE; also where something was paid or credited, since a void one owes nothing back.
+        MetergateError: INVOICE_STATE; also where something was paid or credited, since a void one owes nothing back,
+            and where another invoice gave something of it back, which then nobody would have charged for.
     """
     _check(invoice, _UNPAID, "only open and uncollectible ones are voided; credit a paid one instead")
     if invoice.paid or invoice.credited:
         raise _refused(invoice, "a part of it was paid or credited: credit the rest instead")
+    if left_of(invoice, (), others).given_elsewhere:
+        raise _refused(invoice, "a later invoice gave a part of it back: credit the rest instead")
     return replace(invoice, state=InvoiceState.VOID, voided_at=now)
 
 

@@ -17,11 +17,11 @@ import orjson
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from metergate.adapters.postgres import quantities as sql
-from metergate.adapters.postgres.billing_rows import LINE_COLUMNS, to_lines
 from metergate.adapters.postgres.columns import inner_part
 from metergate.adapters.postgres.connect import snapshots
 from metergate.adapters.postgres.definitions import driver
 from metergate.adapters.postgres.drafts import load_invoices
+from metergate.adapters.postgres.earlier import load_earlier
 from metergate.adapters.postgres.errors import engine_errors
 from metergate.adapters.postgres.holds import literal
 from metergate.adapters.postgres.offers import details_from_json
@@ -33,7 +33,7 @@ from metergate.app.usage.asked import Asked, SummaryRequest
 from metergate.app.usage.look_up import look_up
 from metergate.domain.draft import Earlier, Labels, Quantities
 from metergate.domain.errors import MetergateError, Reason
-from metergate.domain.invoice import CreditLine, Invoice, InvoiceState
+from metergate.domain.invoice import Invoice
 from metergate.domain.meter import PERCENTILE
 from metergate.domain.offer import BillingDetails
 from metergate.domain.period import LATEST, Window
@@ -90,18 +90,6 @@ CROSS JOIN LATERAL (
     GROUP BY 1, 2 OFFSET 0
 ) r"""
 
-_EARLIER = """
-SELECT i.subscription, i.id, i.period_start, i.period_end, i.state, i.seq, i.subtotal, i.total,
-    i.subtotal <= 0 AND EXISTS (SELECT FROM invoice_line WHERE tenant = $1 AND invoice = i.id AND discount > 0)
-FROM unnest($2::text[]) AS q(subscription)
-CROSS JOIN LATERAL (SELECT * FROM invoice WHERE tenant = $1 AND subscription = q.subscription OFFSET 0) i
-WHERE i.created_at < $3 ORDER BY i.subscription, i.period_start, i.period_end"""
-_LINES = f"""
-SELECT l.invoice, {LINE_COLUMNS} FROM unnest($2::text[], $3::timestamptz[]) AS q(subscription, since)
-CROSS JOIN LATERAL (
-    SELECT * FROM invoice_line WHERE tenant = $1 AND subscription = q.subscription
-        AND (window_end > q.since OR kind = 'carried') OFFSET 0
-) l ORDER BY l.invoice, l.number"""
 _LATE_FROM = "SELECT late_from FROM subscription WHERE tenant = $1 AND id = $2"
 _DRAFTS = """
 SELECT i.id FROM unnest($2::text[]) AS q(subscription)
@@ -109,10 +97,6 @@ CROSS JOIN LATERAL (
     SELECT id, state FROM invoice WHERE tenant = $1 AND invoice.subscription = q.subscription
     ORDER BY period_end DESC, period_start DESC LIMIT 1
 ) i WHERE i.state = 'draft'"""
-_CREDITED = """
-SELECT c.invoice, c.line, c.amount, c.description, c.quantity FROM unnest($2::text[]) AS q(invoice)
-CROSS JOIN LATERAL (SELECT * FROM credit_note_line WHERE tenant = $1 AND invoice = q.invoice OFFSET 0) c
-JOIN credit_note n ON n.tenant = $1 AND n.id = c.credit_note AND n.created_at < $3"""
 _DETAILS = "SELECT customer, body::text FROM billing_details WHERE tenant = $1 AND customer = ANY($2::text[])"
 
 
@@ -149,21 +133,7 @@ class PostgresBillingSnapshot:
 
     async def earlier(self, since: Mapping[str, int], until: int = LATEST) -> dict[str, list[Earlier]]:
         """See `app.billing.close_ports.BillingSnapshot`."""
-        invoices = await self._connection.fetch(_EARLIER, self._tenant, list(since), until)
-        found: dict[str, list[Earlier]] = {subscription: [] for subscription in since}
-        if not invoices:
-            return found
-        lines = to_lines(await self._connection.fetch(_LINES, self._tenant, list(since), list(since.values())))
-        credited: dict[str, list[CreditLine]] = defaultdict(list)
-        for row in await self._connection.fetch(_CREDITED, self._tenant, sorted(lines), until) if lines else ():
-            credited[row[0]].append(CreditLine(*tuple(row)[1:]))
-        for subscription, id_, start, end, state, seq, subtotal, total, discounted in map(tuple, invoices):
-            one = Earlier(
-                id_, Window(start, end), InvoiceState(state), seq, subtotal, total, tuple(lines.get(id_, ())),
-                tuple(credited.get(id_, ())), discounted,
-            )  # fmt: skip
-            found[subscription].append(one)
-        return found
+        return await load_earlier(self._connection, self._tenant, since, until)
 
     async def late_from(self, subscription: str) -> int | None:
         """See `app.billing.close_ports.BillingSnapshot`."""

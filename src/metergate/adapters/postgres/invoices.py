@@ -25,13 +25,14 @@ from metergate.adapters.postgres.billing_rows import (
 from metergate.adapters.postgres.connect import snapshots
 from metergate.adapters.postgres.definitions import driver, load_catalog
 from metergate.adapters.postgres.drafts import load_invoices, load_notes
+from metergate.adapters.postgres.earlier import load_others
 from metergate.adapters.postgres.errors import engine_errors
 from metergate.adapters.postgres.offers import details_from_json
 from metergate.adapters.postgres.once import PostgresOnce
 from metergate.adapters.postgres.outbox import write_outbox
-from metergate.app.billing.ports import DueDraft, FinalizingChange, InvoiceQuery
+from metergate.app.billing.ports import Beside, DueDraft, FinalizingChange, InvoiceQuery
 from metergate.app.stores import Once
-from metergate.domain.invoice import CreditNote, Invoice, Payment
+from metergate.domain.invoice import CreditNote, Invoice, InvoiceState, Payment
 from metergate.domain.invoice_news import invoice_news
 from metergate.domain.news import NewsKind
 from metergate.domain.offer import NO_DETAILS, BillingDetails, Seller
@@ -75,6 +76,8 @@ FROM unnest($2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::timestamp
 WHERE i.tenant = $1 AND i.id = q.id"""
 _SAVE = """
 UPDATE invoice SET state = $3, paid = $4, credited = $5, paid_at = $6, voided_at = $7 WHERE tenant = $1 AND id = $2"""
+# Whoever closes a period has read what was credited by then: for a changed row it reads again. See `closing.py`.
+_NOTICE = "UPDATE subscription SET id = id WHERE tenant = $1 AND id = $2"
 _PAY = """
 INSERT INTO payment (tenant, id, invoice, amount, method, reference, paid_at) VALUES ($1, $2, $3, $4, $5, $6, $7)"""
 _CREDIT = """
@@ -196,9 +199,10 @@ class PostgresInvoiceChange(PostgresOnce):
         instant: int = await self._raw.fetchval("SELECT clock_timestamp()")
         return instant
 
-    async def credit_notes(self, invoice: str) -> list[CreditNote]:
+    async def beside(self, invoice: Invoice) -> Beside:
         """See `app.billing.ports.InvoiceChange`."""
-        return await load_notes(self._raw, self._tenant, invoice)
+        notes = await load_notes(self._raw, self._tenant, invoice.id)
+        return Beside(notes, await load_others(self._raw, self._tenant, invoice))
 
     async def seller(self) -> Seller:
         """See `app.billing.ports.FinalizingChange`."""
@@ -228,6 +232,8 @@ class PostgresInvoiceChange(PostgresOnce):
         one = invoice
         moved = (one.state.value, one.paid, one.credited, one.paid_at, one.voided_at)
         await self._raw.execute(_SAVE, self._tenant, one.id, *moved)
+        if one.credited or one.state is InvoiceState.VOID:
+            await self._raw.execute(_NOTICE, self._tenant, one.subscription)
 
     async def pay(self, payment: Payment) -> None:
         """See `app.billing.ports.InvoiceChange`."""

@@ -5,7 +5,7 @@ Each change is one commit under the customer's head, with the news of it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
 from metergate.app.billing.ids import new_id
@@ -20,7 +20,7 @@ from metergate.domain.news import NewsKind
 
 __all__ = ["Crediting", "InvoiceQuery", "Invoices", "Paying", "Payment", "finalize"]
 
-Step = Callable[[Invoice, int], Invoice]
+Step = Callable[[InvoiceChange, Invoice, int], Awaitable[Invoice]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,13 +139,20 @@ class Invoices:
         return after
 
     async def void(self, principal: Principal, id: str, once: Once | None = None) -> Invoice:
-        """Takes an invoice of which nothing was paid out of what is owed. What was counted for it stays counted: it is
-        waived, and no later invoice charges for it.
+        """Takes an invoice of which nothing was paid, and no other invoice gave anything back, out of what is owed.
+
+        What was counted for it stays counted: it is waived, and no later invoice charges for it. What it gave back of
+        an earlier invoice is as little given again by a later one: it counts as not given, so that all of the earlier
+        invoice may be credited by hand. What it carried over from one below zero, the next invoice carries over again.
 
         Raises:
             MetergateError: INVOICE_NOT_FOUND, INVOICE_STATE, REQUEST_ID_REUSED.
         """
-        return await self._step(principal, id, settling.voided, once)
+
+        async def step(change: InvoiceChange, before: Invoice, now: int) -> Invoice:
+            return settling.voided(before, (await change.beside(before)).others, now)
+
+        return await self._step(principal, id, step, once)
 
     async def mark_uncollectible(self, principal: Principal, id: str, once: Once | None = None) -> Invoice:
         """Says of an open invoice that nobody expects its payment any more.
@@ -153,11 +160,16 @@ class Invoices:
         Raises:
             MetergateError: INVOICE_NOT_FOUND, INVOICE_STATE, REQUEST_ID_REUSED.
         """
-        return await self._step(principal, id, lambda before, _: settling.uncollectible(before), once)
+
+        async def step(_: InvoiceChange, before: Invoice, __: int) -> Invoice:
+            return settling.uncollectible(before)
+
+        return await self._step(principal, id, step, once)
 
     async def credit(self, principal: Principal, id: str, crediting: Crediting, once: Once | None = None) -> CreditNote:
         """Takes a closed invoice, or parts of it, back with a credit note of its own number. An open one of which
-        nothing is left to pay is paid.
+        nothing is left to pay is paid. What another invoice (a draft, too) gave back of it is not given twice; when
+        that invoice is itself credited or void, it is left of this one again.
 
         Raises:
             MetergateError: INVOICE_NOT_FOUND, INVOICE_STATE, FIELD_INVALID, CURRENCY_MISMATCH, CREDIT_TOO_LARGE,
@@ -166,14 +178,14 @@ class Invoices:
         async with self._store.change(principal.tenant) as change:
             repeated = await change.repeated(once)
             before = await _locked(change, id)
-            notes = await change.credit_notes(id)
+            notes, others = await change.beside(before)
             if repeated:
                 return notes[-1]
             settling.check_creditable(before)
             _check_currency(before, crediting.currency)
             amount = crediting.amount
-            lines = crediting.lines if amount is None else credit.lines_for(before, amount, notes)
-            said = credit.credit(before, lines, notes)
+            lines = crediting.lines if amount is None else credit.lines_for(before, amount, notes, others)
+            said = credit.credit(before, lines, notes, others)
             now = await change.now()
             after = settling.credited(before, said.total, now)
             number = settling.number_of(settling.CREDIT_SERIES, await change.take_numbers(settling.CREDIT_SERIES, 1))
@@ -193,7 +205,7 @@ class Invoices:
             if repeated:
                 return before
             now = await change.now()
-            after = step(before, now)
+            after = await step(change, before, now)
             await _save(change, before, after, now)
             await change.remember(once, after)
         return after

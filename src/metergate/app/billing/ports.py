@@ -9,6 +9,7 @@ from typing import NamedTuple, Protocol
 
 from metergate.app.stores import Customer, OnceStore
 from metergate.domain.catalog import Catalog
+from metergate.domain.draft import Earlier
 from metergate.domain.invoice import CreditNote, Invoice, InvoiceState, Payment
 from metergate.domain.news import NewsKind
 from metergate.domain.offer import BillingDetails, Seller
@@ -157,6 +158,14 @@ class InvoiceReader(Protocol):
         ...
 
 
+class Beside(NamedTuple):
+    """What else is to be known of an invoice: its credit notes, oldest first, and the other invoices of its
+    subscription, with their lines of the same prices that lie within the windows of its own."""
+
+    credit_notes: Sequence[CreditNote]
+    others: Sequence[Earlier]
+
+
 class InvoiceChange(OnceStore, Protocol):
     """A transaction on invoices of a tenant that holds their customers' heads."""
 
@@ -168,12 +177,13 @@ class InvoiceChange(OnceStore, Protocol):
         """The database's clock, behind the locks."""
         ...
 
-    async def credit_notes(self, invoice: str) -> list[CreditNote]:
-        """All of an invoice, oldest first."""
+    async def beside(self, invoice: Invoice) -> Beside:
+        """What stands beside the invoice, and stays as it is until the end."""
         ...
 
     async def save(self, invoice: Invoice) -> None:
-        """Puts this in the place of what a closed invoice was."""
+        """Puts this in the place of what a closed invoice was. Where it is credited or void now, an invoice of its
+        subscription that was read for before, and isn't saved yet, is read for again."""
         ...
 
     async def pay(self, payment: Payment) -> None:

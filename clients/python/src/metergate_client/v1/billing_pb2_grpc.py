@@ -295,7 +295,8 @@ class BillingServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def VoidInvoice(self, request, context):
-        """VoidInvoice takes an unpaid invoice back as a whole.
+        """VoidInvoice takes an unpaid invoice back as a whole, where no other invoice gave back something of it. Its usage is
+        waived; what it gave back itself is no more given, and can be credited on the invoice that charged for it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -309,7 +310,8 @@ class BillingServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CreateCreditNote(self, request, context):
-        """CreateCreditNote takes back a closed invoice, or parts of its lines.
+        """CreateCreditNote takes back a closed invoice, or parts of its lines: no more than is left of each thing that was
+        charged, after what other invoices of the subscription, drafts too, gave back of it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
