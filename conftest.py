@@ -1,3 +1,3 @@
 """The fixtures of tests/, here because the clients' tests use them as well."""
 
-pytest_plugins = ["tests.fixtures", "tests.server"]
+pytest_plugins = ["tests.alone", "tests.fixtures", "tests.server"]

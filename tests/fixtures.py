@@ -35,8 +35,10 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.hypothesis_seed = os.environ.get("METERGATE_TEST_SEED") or str(secrets.randbelow(2**32))
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A file's tests stay on one worker, and so do all that kill and hold servers: together they would starve."""
+    """A file's tests stay on one worker, and so do all that kill and hold servers: together they would starve.
+    xdist reads the marks in its own hook of this name: ours has to come before it."""
     for item in items:
         chaos = "chaos" in item.path.parts
         item.add_marker(pytest.mark.xdist_group("chaos" if chaos else str(item.path)))

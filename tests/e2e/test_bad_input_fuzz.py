@@ -36,7 +36,7 @@ TO_GO_ON = ("subscription", "trialing", "paused", "changing", "canceled")  # nam
 TO_CLOSE = ("draft", "paid", "voided", "lost", "credited")
 # gRPC's own bound on a message: what is longer never reaches us, and has gRPC's status without a reason.
 LONGEST = 4 * 1024 * 1024
-BOUNDED = settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+BOUNDED = settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 
 
 @dataclass

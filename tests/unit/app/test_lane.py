@@ -139,6 +139,28 @@ async def test_what_arrives_during_a_commit_is_the_next_batch(lane: Lane, commit
     assert len(committer.batches) == 2
 
 
+async def test_callers_who_come_back_one_by_one_are_one_batch_again(
+    lane: Lane, committer: FakeCommitter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lane_module, "GATHER_MOST", 30.0)
+
+    async def caller(number: int) -> None:
+        await lane.submit([pending(f"{number}a")])
+        await asyncio.sleep(number / 500)
+        await lane.submit([pending(f"{number}b")])
+
+    await asyncio.gather(*(caller(number) for number in range(5)))
+    assert [batch.ids for batch in committer.batches] == [[f"{number}{turn}" for number in range(5)] for turn in "ab"]
+
+
+async def test_who_does_not_come_back_is_waited_for_only_a_moment(lane: Lane, committer: FakeCommitter) -> None:
+    await asyncio.gather(*(submit(lane, f"{number}") for number in range(5)))
+    for id in ("a", "b"):  # the first of few is held up by the many before it, the next ones are not
+        await asyncio.wait_for(lane.submit([pending(id)]), 5)
+    assert [len(batch.ids) for batch in committer.batches] == [5, 1, 1]
+    assert not lane._expected
+
+
 async def test_a_batch_is_bounded_but_a_request_is_never_split(
     lane: Lane, committer: FakeCommitter, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -20,7 +20,7 @@ from metergate.app.tokens import EVERYTHING
 from metergate.domain import period
 from metergate.domain.access import Principal
 from metergate.domain.catalog import Catalog
-from metergate.domain.decision import AnsweredBy, Ask, Decision, ask_of, blind, decision_of, look_at
+from metergate.domain.decision import AnsweredBy, Ask, Decision, LimitState, ask_of, blind, decision_of, look_at
 from metergate.domain.distinct import Numbers, new_ones
 from metergate.domain.errors import MetergateError, Reason
 from metergate.domain.override import changes_at
@@ -75,8 +75,10 @@ class Touched:
     last: tuple[Sequence[Seen], int, Decision] | None = None
 
 
-# An answer is used again while its counters are the very same and this has not passed.
-_ANSWER_LIVES = period.SECOND
+# An answer is used again while its counters are the very same. Its forecast grows as time passes without use: it is
+# made again before it is off by one part in a hundred, though not each moment of a window that has just begun.
+_ANSWER_LIVES = period.MINUTE
+_FORECAST_LIVES = period.SECOND
 
 
 class CheckQuota:
@@ -316,10 +318,16 @@ def _decide(touched: Touched, seen: Sequence[Seen | None], now: int, by_ledger: 
     as_of = min([one.as_of for one in known], default=now)
     decision = decision_of(states, touched.plan, now, as_of, who, degraded=len(known) < len(seen))
     if decision.allowed and not by_ledger and touched.steady and len(known) == len(seen):
-        ends = [state.grace_ends_at for state in states if state.grace_ends_at is not None]
-        until = min([now + _ANSWER_LIVES, *[end for end in ends if end > now]])
-        touched.last = (known, until, decision)
+        touched.last = (known, _holds_until(states, now), decision)
     return decision
+
+
+def _holds_until(states: Sequence[LimitState], now: int) -> int:
+    """Until when the same counters make the same answer, but for a forecast that is a little off."""
+    ends = [state.grace_ends_at for state in states if state.grace_ends_at is not None and state.grace_ends_at > now]
+    forecasts = [state.window.start for state in states if state.exhausted_in is not None]
+    stale = [now + max((now - start) // 100, _FORECAST_LIVES) for start in forecasts]
+    return min([now + _ANSWER_LIVES, *ends, *stale])
 
 
 def _decide_by_values(touched: Touched, seen: Sequence[Seen | None], now: int, numbers: Numbers) -> Decision:

@@ -7,6 +7,7 @@ tries wait by themselves, so that a held head delays nobody else.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 from collections import deque
@@ -27,7 +28,8 @@ TRIES_BEFORE_WAITING = 5
 # Requests that may hold a connection while they wait for a busy head; the pool is larger, so that others go on.
 WAITERS_MOST = 4
 MANY = 4  # requests in a commit after which the next one gathers
-GATHER_MOST = 0.005  # seconds
+GATHER_MOST = 0.01  # seconds
+FEW = 500  # events in a commit of which the requests, and not the events, are what costs
 PATIENCE = 3.0  # seconds for which a batch is tried again while Postgres is away
 _PAUSE = 0.05  # seconds between such tries, doubled up to the maximum
 _PAUSE_MOST = 0.4
@@ -66,6 +68,9 @@ class Lane:
         self._waiters = waiters
         self._queue: deque[Entry] = deque()
         self._waiting = 0
+        self._expected = 0
+        self._back_until = 0.0
+        self._enough = asyncio.Event()
         self._runner: asyncio.Task[None] | None = None
         self._others: set[asyncio.Task[None]] = set()
         self._held: dict[tuple[str, ...], deque[Entry]] = {}
@@ -101,17 +106,27 @@ class Lane:
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
-        gather = 0.0
+        if loop.time() > self._back_until:
+            self._expected = 0
         while self._queue:
-            # Whoever waits for his turn on the loop comes along; and while many come, those that come for as long
-            # as the last commit took, since a commit costs the same for twice as many. A lone request never waits.
-            await asyncio.sleep(gather)
+            await self._gather()
             entries, size = _take(self._queue)
             self._waiting -= size
-            began = loop.time()
             if entries:
                 await self._commit(entries, wait=False)
-            gather = min(loop.time() - began, GATHER_MOST) if len(entries) >= MANY else 0.0
+            self._expected = len(entries) + len(self._queue) if len(entries) >= MANY and size <= FEW else 0
+            self._back_until = loop.time() + GATHER_MOST
+
+    async def _gather(self) -> None:
+        """Whoever waits for his turn on the loop comes along. While many come, a commit waits, for a moment at most,
+        until as many are here as were when the last one ended: its own callers, who come back for more, and those who
+        came meanwhile. Each commit costs as much as a dozen requests in it. A lone request never waits."""
+        await asyncio.sleep(0)
+        if len(self._queue) < self._expected:
+            self._enough.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(GATHER_MOST):
+                    await self._enough.wait()
 
     async def _commit(self, entries: Sequence[Entry], wait: bool) -> None:
         """Commits a batch; one that fails for its data is split, so that only the request at fault fails."""
@@ -171,6 +186,8 @@ class Lane:
     def _enqueue(self, entry: Entry) -> None:
         self._queue.append(entry)
         self._waiting += entry.weight
+        if len(self._queue) >= self._expected:
+            self._enough.set()
         if self._runner is None or self._runner.done():
             self._runner = asyncio.create_task(self._run())
 
