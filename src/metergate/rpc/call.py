@@ -16,11 +16,13 @@ from metergate.domain.access import Principal
 class Call:
     """What is known of a call besides its request. `metadata` keys are lower case.
 
-    `principal` is set by the authenticate interceptor; nothing behind it runs without one.
+    `principal` is set by the authenticate interceptor; nothing behind it runs without one. `raw` is the request as it
+    came over the wire, empty where it did not come as protobuf.
     """
 
     metadata: Mapping[str, str]
     principal: Principal | None = None
+    raw: bytes = b""
 
     @property
     def caller(self) -> Principal:

@@ -164,8 +164,9 @@ class RedisView:
             self._trusted = False
             return False
         finally:
-            for name, _, _ in items:  # whoever wrote must not read his own copy from before
-                self._copies.drop_one(name)
+            for name, one, _ in items:  # whoever wrote must not read his own copy from before
+                if one.whole or self._copies.seq(name) < one.seq:
+                    self._copies.drop_one(name)
         return True
 
     async def forget(self, tenant: str, catalog_version: int, customers: Sequence[str]) -> bool:

@@ -114,13 +114,15 @@ class Lane:
             self._waiting -= size
             if entries:
                 await self._commit(entries, wait=False)
-            self._expected = len(entries) + len(self._queue) if len(entries) >= MANY and size <= FEW else 0
+            here = len(entries) + len(self._queue)
+            self._expected = here * 3 // 4 if len(entries) >= MANY and size <= FEW else 0
             self._back_until = loop.time() + GATHER_MOST
 
     async def _gather(self) -> None:
         """Whoever waits for his turn on the loop comes along. While many come, a commit waits, for a moment at most,
-        until as many are here as were when the last one ended: its own callers, who come back for more, and those who
-        came meanwhile. Each commit costs as much as a dozen requests in it. A lone request never waits."""
+        until most of those are here who were when the last one ended: its own callers, who come back for more, and
+        those who came meanwhile. A commit costs as much as a dozen requests in it; but if it waited for all of them,
+        nobody would be on his way while it is under way. A lone request never waits."""
         await asyncio.sleep(0)
         if len(self._queue) < self._expected:
             self._enough.clear()

@@ -286,6 +286,7 @@ def validate(method: Method, handle: Handler) -> Handler:
         if not isinstance(request, bytes):
             request = await request()
         if isinstance(request, bytes):
+            call.raw = request
             try:
                 request = parse(request)
             except DecodeError:

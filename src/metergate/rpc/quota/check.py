@@ -13,7 +13,7 @@ from metergate.domain.decision import Decision
 from metergate.domain.errors import MetergateError
 from metergate.domain.usage import check_labels
 from metergate.rpc.call import Call
-from metergate.rpc.convert import from_pb_amount, to_pb_decision, to_pb_limit_state, to_pb_time
+from metergate.rpc.convert import build_decision, from_pb_amount, to_pb_decision, to_pb_limit_state, to_pb_time
 from metergate.rpc.interceptors.validate import QUESTION_RULES
 from metergate.rpc.interceptors.validate import check as check_rules
 from metergate.rpc.quota.verdict import refusal
@@ -24,6 +24,22 @@ _QUESTION_BYTES_MOST = 512
 _QUESTIONS_MOST = 50_000  # that are remembered; about 50 MB
 
 
+@dataclass(slots=True)
+class _Asked:
+    """A question, the last answer to it, and that answer as it is sent."""
+
+    question: Question
+    answer: Decision | None = None
+    response: quota_pb2.CheckQuotaResponse | None = None
+
+    def respond(self, answer: Decision) -> quota_pb2.CheckQuotaResponse:
+        """The response. One that is given again is not built again."""
+        if self.response is None or self.answer is not answer:
+            self.answer, self.response = answer, quota_pb2.CheckQuotaResponse()
+            build_decision(answer, self.response.decision)
+        return self.response
+
+
 @dataclass(frozen=True, slots=True)
 class CheckService:
     """The servicer."""
@@ -31,19 +47,18 @@ class CheckService:
     check: CheckQuota
     list_limits: ListLimits
     sealer: Sealer
-    asked: Memory[tuple[str, bytes], Question] = field(default_factory=lambda: Memory(_QUESTIONS_MOST))
+    asked: Memory[tuple[str, bytes], _Asked] = field(default_factory=lambda: Memory(_QUESTIONS_MOST))
 
     async def CheckQuota(self, request: quota_pb2.CheckQuotaRequest, call: Call) -> quota_pb2.CheckQuotaResponse:
         """Advice on one question."""
-        question = self._question(request, call)
+        asked = self._asked(request, call.raw or request.SerializeToString(), call)
+        question = asked.question
         answer = self.check.again(call.caller, question) or (await self.check.check(call.caller, [question]))[0]
         if isinstance(answer, MetergateError):
             raise answer
         if request.refuse_as_status and not answer.allowed:
             raise refusal(answer, request.subject)
-        response = quota_pb2.CheckQuotaResponse()
-        to_pb_decision(answer, response.decision)
-        return response
+        return asked.respond(answer)
 
     async def BatchCheckQuota(
         self, request: quota_pb2.BatchCheckQuotaRequest, call: Call
@@ -52,7 +67,7 @@ class CheckService:
         questions: list[Question | MetergateError] = []
         for one in request.checks:
             try:
-                questions.append(self._question(one, call))
+                questions.append(self._asked(one, one.SerializeToString(), call).question)
             except MetergateError as error:
                 questions.append(error)
         good = [question for question in questions if isinstance(question, Question)]
@@ -73,22 +88,22 @@ class CheckService:
             as_of=to_pb_time(limits.as_of),
         )
 
-    def _question(self, request: quota_pb2.CheckQuotaRequest, call: Call) -> Question:
+    def _asked(self, request: quota_pb2.CheckQuotaRequest, raw: bytes, call: Call) -> _Asked:
         """The question. One that was asked before, to the letter, is the same object with what it remembers."""
-        asked = (call.caller.tenant, request.SerializeToString())
-        known = self.asked.get(asked)
-        return known if known is not None else self._read(request, call, asked)
+        known = self.asked.get((call.caller.tenant, raw))
+        return known if known is not None else self._read(request, raw, call)
 
-    def _read(self, request: quota_pb2.CheckQuotaRequest, call: Call, asked: tuple[str, bytes]) -> Question:
+    def _read(self, request: quota_pb2.CheckQuotaRequest, raw: bytes, call: Call) -> _Asked:
         check_rules(QUESTION_RULES, request)
         amounts = [
             Amount(one.meter, from_pb_amount(one.amount, index), _labels(one) if one.labels else _NO_LABELS)
             for index, one in enumerate(request.amounts)
         ]
         # One with a token was made for one write and will hardly come again; a long one is no question that many ask.
-        if request.token or len(asked[1]) > _QUESTION_BYTES_MOST:
-            return Question(request.subject, amounts, self.sealer.open_write(call.caller.tenant, request.token))
-        return self.asked.keep(asked, Question(request.subject, amounts))
+        if request.token or len(raw) > _QUESTION_BYTES_MOST:
+            at_least = self.sealer.open_write(call.caller.tenant, request.token)
+            return _Asked(Question(request.subject, amounts, at_least))
+        return self.asked.keep((call.caller.tenant, raw), _Asked(Question(request.subject, amounts)))
 
 
 def _labels(amount: quota_pb2.QuotaAmount) -> Mapping[str, str]:
