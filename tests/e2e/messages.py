@@ -284,6 +284,7 @@ _SCALARS: dict[int, st.SearchStrategy[Any]] = {
     FieldDescriptor.TYPE_INT32: _INT32,
     FieldDescriptor.TYPE_ENUM: _INT32,
     FieldDescriptor.TYPE_INT64: _INT64,
+    FieldDescriptor.TYPE_BYTES: st.sampled_from([b"", b"\x00", b"\x89PNG\r\n\x1a\n", b"<svg", b"x" * 300_000]),
 }
 
 # Sets one field of one message to a value that is drawn.

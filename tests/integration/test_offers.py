@@ -15,7 +15,7 @@ from metergate.domain.aggregation import LevelUnit
 from metergate.domain.catalog import Catalog, Plan
 from metergate.domain.errors import MetergateError, Reason
 from metergate.domain.meter import LatePolicy, Meter
-from metergate.domain.offer import Coupon, Feature, FeatureKind, PlanFeature, Seller, TaxRate
+from metergate.domain.offer import BillingDetails, Coupon, Feature, FeatureKind, PlanFeature, Seller, TaxRate
 from metergate.domain.price import Interval, Model, Price, Tier
 from metergate.domain.quota import Kind, Limit, Policy, Scope
 from tests.integration.processes import PRINCIPAL, TENANT, Process
@@ -92,6 +92,20 @@ async def test_a_coupon_that_a_subscription_has_is_not_changed_nor_taken_away(on
         replace(CATALOG, coupons=(Coupon("ten", Decimal(10), display_name="Ten"), Coupon("new", Decimal(50))))
     )
     await one.apply(replace(CATALOG, coupons=(Coupon("ten", Decimal(10)),)))
+
+
+async def test_a_tax_rate_that_customers_have_by_name_does_not_go(one: Process) -> None:
+    """Else their invoices could not be finalized."""
+    await one.apply(CATALOG)
+    await one.customer("acme")
+    verbs = Subscriptions(PostgresSubscriptions(one.engine), one.directory, one.catch_up)
+    await verbs.set_details(PRINCIPAL, "acme", BillingDetails("Ann", tax_rates=("de",)))
+    with pytest.raises(MetergateError) as refused:
+        await one.apply(replace(CATALOG, tax_rates=()))
+    assert (refused.value.reason, refused.value.field) == (Reason.CATALOG_INVALID, "tax_rates")
+    await one.apply(replace(CATALOG, tax_rates=(TaxRate("de", Decimal(16), "DE", inclusive=True),)))
+    await verbs.set_details(PRINCIPAL, "acme", BillingDetails("Ann", country="DE"))
+    await one.apply(replace(CATALOG, tax_rates=()))
 
 
 async def test_what_a_meter_counts_that_subscriptions_are_charged_for_stays(one: Process) -> None:

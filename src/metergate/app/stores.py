@@ -60,6 +60,10 @@ class CatalogChange(OnceStore, Protocol):
         """How many subscriptions that are not over have each of the coupons; those without any are left out."""
         ...
 
+    async def customers_taxed(self, rates: list[str]) -> dict[str, int]:
+        """How many customers' billing details name each of the tax rates; those without any are left out."""
+        ...
+
     async def own_prices(self, meters: list[str]) -> list[Price]:
         """The customers' own prices of these meters, of all subscriptions, each once."""
         ...

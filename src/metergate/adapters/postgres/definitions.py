@@ -61,6 +61,9 @@ WHERE s.tenant = $1 AND item ->> 0 = ANY($2::text[]) GROUP BY 1, 2"""
 _COUPONS = """
 SELECT coupon ->> 'coupon', count(*) FROM subscription s, jsonb_array_elements(s.coupons) coupon
 WHERE s.tenant = $1 AND s.closes_at IS NOT NULL AND coupon ->> 'coupon' = ANY($2::text[]) GROUP BY 1"""
+_TAXED = """
+SELECT rate, count(*) FROM billing_details d, jsonb_array_elements_text(d.body -> 'tax_rates') rate
+WHERE d.tenant = $1 AND rate = ANY($2::text[]) GROUP BY 1"""
 _OWN_PRICES = """
 SELECT DISTINCT price::text
 FROM subscription s, jsonb_array_elements(s.segments) segment, jsonb_array_elements(segment -> 'custom') price
@@ -139,6 +142,11 @@ class PostgresCatalogChange(PostgresOnce):
     async def subscriptions_with(self, coupons: list[str]) -> dict[str, int]:
         """See `app.stores.CatalogChange`."""
         rows = await (await driver(self._connection)).fetch(_COUPONS, self._tenant, coupons)
+        return dict(map(tuple, rows))
+
+    async def customers_taxed(self, rates: list[str]) -> dict[str, int]:
+        """See `app.stores.CatalogChange`."""
+        rows = await (await driver(self._connection)).fetch(_TAXED, self._tenant, rates)
         return dict(map(tuple, rows))
 
     async def own_prices(self, meters: list[str]) -> list[Price]:

@@ -36,8 +36,9 @@ class ApplyCatalog:
 
         Raises:
             MetergateError: CATALOG_INVALID, also when it changes or lacks a coupon that subscriptions have, or what a
-                meter counts that they are charged for; PLAN_IN_USE when it lacks a plan that customers are on;
-                PLAN_VERSION_IN_USE when it changes what a version promises that subscriptions are on.
+                meter counts that they are charged for, or lacks a tax rate that customers have; PLAN_IN_USE when it
+                lacks a plan that customers are on; PLAN_VERSION_IN_USE when it changes what a version promises that
+                subscriptions are on.
         """
         new.check()
         return await self._change(principal, lambda current: new, dry_run, once)
@@ -67,6 +68,7 @@ class ApplyCatalog:
             await _refuse_broken_promises(change, current, applied.catalog)
             await _refuse_other_meters(change, current, new)
             await _refuse_other_coupons(change, current, new)
+            await _refuse_missing_taxes(change, current, new)
             if not dry_run:
                 if found:
                     await change.replace(applied.catalog)
@@ -132,3 +134,12 @@ async def _refuse_other_coupons(change: CatalogChange, current: Catalog, new: Ca
     for coupon, count in sorted(used.items()):
         description = f"{count} subscriptions have coupon {coupon!r}, which would change; give another one another name"
         raise invalid("coupons", description, Reason.CATALOG_INVALID, coupon=coupon, subscriptions=str(count))
+
+
+async def _refuse_missing_taxes(change: CatalogChange, current: Catalog, new: Catalog) -> None:
+    """A tax rate may change, as they do, but not go while customers have it by its name: they could not be invoiced."""
+    gone = sorted({rate.name for rate in current.tax_rates} - {rate.name for rate in new.tax_rates})
+    used = await change.customers_taxed(gone) if gone else {}
+    for rate, count in sorted(used.items()):
+        description = f"{count} customers have tax rate {rate!r} by its name; change their billing details first"
+        raise invalid("tax_rates", description, Reason.CATALOG_INVALID, tax_rate=rate, customers=str(count))
