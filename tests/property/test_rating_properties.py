@@ -295,9 +295,8 @@ def test_p7_each_tax_is_within_half_a_minor_unit_of_what_it_is(one: Invoice) -> 
     within = sum((Fraction(tax.percent) for tax in one.taxes if tax.inclusive), Fraction(0))
     taxable = sum(line.amount - line.discount for line in one.lines if line.kind is not LineKind.CARRIED)
     for tax in one.taxes:
-        share = Fraction(tax.percent) / (100 + (within if tax.inclusive else 0))
         assert tax.taxable == taxable
-        assert tax.amount == half_up(taxable * share)
+        assert tax.amount == half_up(taxable * Fraction(tax.percent) / (100 + within))
 
 
 def note(one: Invoice, wanted: list[CreditLine] | None, before: list[CreditNote]) -> CreditNote:

@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import reduce
 from typing import NamedTuple, TypeVar
 
 from metergate.domain import rating
@@ -222,8 +223,8 @@ def _included(held: Sequence[_Held]) -> Decimal:
     """How many units are free: where that changed, the mean by time."""
     if len({one.each.included for one in held}) == 1:
         return held[0].each.included
-    whole = sum((CONTEXT.multiply(one.each.included, Decimal(_length(one.window))) for one in held), Decimal(0))
-    return rounded(whole, Decimal(sum(_length(one.window) for one in held)))
+    shares = [CONTEXT.multiply(one.each.included, Decimal(_length(one.window))) for one in held]
+    return rounded(reduce(CONTEXT.add, shares), Decimal(sum(_length(one.window) for one in held)))
 
 
 def _unbilled(held: Sequence[_Held], period: Window) -> Iterator[UsageCharge]:

@@ -67,7 +67,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Tax:
-    """One tax of an invoice: `amount` of `taxable`, minor units, rounded once. An inclusive one is within `taxable`."""
+    """One tax of an invoice: `amount` of `taxable`, minor units, rounded once. Inclusive ones are within `taxable`."""
 
     name: str
     percent: Decimal

@@ -145,12 +145,13 @@ def _off(coupon: Coupon, rest: int, currency: str) -> int:
 
 
 def _taxes(lines: Iterable[Line], rates: Sequence[TaxRate]) -> tuple[Tax, ...]:
-    """Each rate of all lines after discount; what an earlier invoice carries over was taxed there."""
+    """Each rate of all lines after discount; what an earlier invoice carries over was taxed there. Taxes within the
+    prices are not taxed themselves, neither by each other nor by those on top."""
     taxable = sum(line.amount - line.discount for line in lines if line.kind is not LineKind.CARRIED)
     within = sum((Fraction(rate.percent) for rate in rates if rate.inclusive), Fraction(0))
     taxes = []
     for rate in rates:
-        share = Fraction(rate.percent) / (100 + within if rate.inclusive else 100)
+        share = Fraction(rate.percent) / (100 + within)
         amount = rounded_share(taxable, share.numerator, share.denominator)
         taxes.append(Tax(rate.name, rate.percent, rate.inclusive, taxable, amount, rate.display_name))
     return tuple(taxes)

@@ -158,6 +158,11 @@ def test_p7_an_inclusive_tax_is_within_the_total() -> None:
     assert [tax.amount for tax in totals([line(12500)], [], two, "USD").taxes] == [1000, 1500]
 
 
+def test_p7_a_tax_on_top_is_of_the_prices_without_the_taxes_within() -> None:
+    sums = totals([line(11000)], [], [WITHIN, TaxRate("city", D(5), "AU")], "USD")
+    assert ([tax.amount for tax in sums.taxes], sums.total) == ([1000, 500], 11500)
+
+
 def test_several_taxes_are_each_of_the_same_lines() -> None:
     rates = [TaxRate("gst", D(5), "CA"), TaxRate("qst", D("9.975"), "CA", "QC")]
     sums = totals([line(10000)], [], rates, "USD")
