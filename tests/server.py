@@ -4,6 +4,8 @@ own, to be killed."""
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import itertools
 import os
 import secrets
 import signal
@@ -156,9 +158,21 @@ class ServerProcess:
             self._process.wait(30)
 
 
+def _own_ports() -> Iterator[int]:
+    """Ports of this worker's own, below those that the kernel gives to whoever asks for any."""
+    most, worker = 4_000, int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % 5
+    first = secrets.randbelow(most)  # another run may be under way
+    for number in itertools.count(first):
+        yield 12_000 + worker * most + number % most
+
+
+_ports = _own_ports()
+
+
 def free_port() -> int:
-    """A port on which nothing listens now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port on which nothing listens now, and which nobody else is given before a server of ours takes it."""
+    for port in _ports:
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("unreachable")

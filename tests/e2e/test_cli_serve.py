@@ -17,6 +17,8 @@ from typing import Any
 import psutil
 import pytest
 
+from tests.server import free_port
+
 START_SECONDS = 90
 STOP_SECONDS = 30
 Start = Callable[..., "Serving"]
@@ -65,12 +67,6 @@ class Serving:
         program = [sys.executable, "-m", "metergate.cli", *arguments]
         pipe = subprocess.PIPE
         return subprocess.Popen(program, cwd=self.folder, env=self.environment, stdout=pipe, stderr=pipe, text=True)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture

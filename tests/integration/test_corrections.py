@@ -56,9 +56,10 @@ async def refused(action: object) -> Reason:
 
 async def test_p4_an_amendment_moves_everything_that_the_event_counts_in(ready: Process) -> None:
     now = await ready.now()
-    await ready.add(event("1", amount=5, time=now - HOUR, labels={"model": "a", "user": "u"}))
+    earlier = max(now - HOUR, now // DAY * DAY)  # today, for the limit by day
+    await ready.add(event("1", amount=5, time=earlier, labels={"model": "a", "user": "u"}))
     await ready.add(event("2", amount=7, labels={"model": "b", "user": "u"}))
-    done = await ready.amend("1", event("1", amount=6, time=now - HOUR, labels={"model": "b", "user": "v"}))
+    done = await ready.amend("1", event("1", amount=6, time=earlier, labels={"model": "b", "user": "v"}))
     assert (done.corrected.version, done.corrected.kind) == (2, "amend")
     assert await ready.differences() == []
     await heard()
