@@ -55,3 +55,12 @@ async def test_p5_an_answer_is_not_given_again_after_news(one: Process) -> None:
     assert one.checks.again(PRINCIPAL, question) is answer
     await one.add(event("2", amount="5"))
     assert one.checks.again(PRINCIPAL, question) is None
+
+
+async def test_p5_a_sweep_that_changes_nothing_leaves_the_answer(one: Process, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It publishes whoever used something lately at the `seq` that is known already."""
+    now = clock.now()
+    question, answer = await asked(one, used=0)
+    monkeypatch.setattr(clock, "now", lambda: now + 10 * SECOND)  # a sweep is due
+    await one.sweep.sweep()
+    assert one.checks.again(PRINCIPAL, question) is answer

@@ -7,6 +7,7 @@
 -- The law: a hash holds counters as they were at its `seq`, whole. A newer `seq` stays; one that is not the
 -- next means that commits in between are not known here, so everything older is forgotten first and will be
 -- read through. `seq` has a fixed width and is compared as text; nothing here does arithmetic on a quantity.
+-- Where there is no news the hash is not touched, since readers drop their copies of what is.
 -- A hash that has grown too long, with windows that are over or values that were only asked for, begins anew.
 local FIELDS_MOST = 1000
 local ttl, at = ARGV[1], 2
@@ -15,7 +16,8 @@ for _, key in ipairs(KEYS) do
   local sets, drops = tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3])
   local current = redis.call('HGET', key, 'seq')
   at = at + 4
-  if not (current and current > seq) then
+  local news = sets > 0 or drops > 0 or current ~= seq
+  if news and not (current and current > seq) then
     if current and ((current ~= before and current ~= seq) or redis.call('HLEN', key) > FIELDS_MOST) then
       redis.call('DEL', key)
     end
